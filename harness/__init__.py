@@ -1,0 +1,1 @@
+"""Executable claims about vision models: a pytest plugin that measures and judges published findings."""

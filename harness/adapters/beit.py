@@ -1,0 +1,61 @@
+"""BEiT and BEiT v2: patches and a class token with a relative position bias in every block, or one shared by all."""
+
+import torch
+from timm.models.beit import Beit
+from torch import Tensor, nn
+
+from harness.adapters.cards import pooled_as, token_card
+from harness.adapters.chain import Family, Naming, carried
+from harness.subject import ModelCard, Stream, Writes
+
+
+def _card(model: nn.Module, naming: Naming) -> ModelCard:
+    biased = model.rel_pos_bias is not None or model.blocks[0].attn.relative_position_bias_table is not None
+    reason = "the blocks add a position bias for exactly the full grid of tokens"
+    return token_card(
+        model,
+        naming,
+        family="beit",
+        depth=len(model.blocks),
+        grid=model.patch_embed.grid_size,
+        prefix=("class",),
+        native=pooled_as(model.global_pool, model),
+        can={"writes": True, "token_subset": not biased},
+        lacks={"token_subset": reason},
+    )
+
+
+def _embed(model: nn.Module, images: Tensor) -> Stream:
+    tokens = torch.cat((model.cls_token.expand(len(images), -1, -1), model.patch_embed(images)), dim=1)
+    if model.pos_embed is not None:
+        tokens = tokens + model.pos_embed
+    return Stream(model.pos_drop(tokens), model.rel_pos_bias() if model.rel_pos_bias is not None else None)
+
+
+def _bias(model: nn.Module, stream: Stream) -> object:
+    return carried(stream, model.rel_pos_bias is not None, "shared position bias")
+
+
+def _step(model: nn.Module, block: int, stream: Stream, mask: Tensor | None) -> Tensor:
+    return model.blocks[block](stream.tokens, shared_rel_pos_bias=_bias(model, stream))
+
+
+def _writes(model: nn.Module, block: int, stream: Stream) -> Writes:
+    layer = model.blocks[block]
+    attention = layer.attn(layer.norm1(stream.tokens), shared_rel_pos_bias=_bias(model, stream))
+    attention = attention if layer.gamma_1 is None else layer.gamma_1 * attention
+    mlp = layer.mlp(layer.norm2(stream.tokens + attention))
+    return Writes(attention, mlp if layer.gamma_2 is None else layer.gamma_2 * mlp)
+
+
+FAMILY = Family(
+    name="beit",
+    models=(Beit,),
+    card=_card,
+    embed=_embed,
+    step=_step,
+    writes=_writes,
+    answer=lambda model, tokens: model.forward_head(model.norm(tokens)),
+    norm=lambda model, tokens: model.fc_norm(model.norm(tokens)),
+    head=lambda model, features: model.head(features),
+)

@@ -1,0 +1,145 @@
+"""The one subject of this package: a chain of blocks described by a family record, with every refusal in one place."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from harness.adapters.weights import fresh_copy, hash_weights
+from harness.errors import ClaimsError
+from harness.subject import ModelCard, Preprocessing, Stream, Subject, Writes
+
+
+@dataclass(frozen=True, kw_only=True)
+class Naming:
+    """What a card cannot read from the module: its names, where its weights come from, how pictures are prepared."""
+
+    name: str
+    arch: str
+    pretrained: bool
+    preprocessing: Preprocessing | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Family:
+    """How one family of models is read as a chain; all functions take the module first and keep no state.
+
+    `models` are the exact classes, since a subclass may change the forward pass. `step` gives the tokens after a
+    block. `answer` reads logits from the tokens after the last block; `norm` and `head` are its two halves for one
+    token.
+    """
+
+    name: str
+    models: tuple[type[nn.Module], ...]
+    card: Callable[[nn.Module, Naming], ModelCard]
+    embed: Callable[[nn.Module, Tensor], Stream]
+    step: Callable[[nn.Module, int, Stream, Tensor | None], Tensor]
+    writes: Callable[[nn.Module, int, Stream], Writes]
+    answer: Callable[[nn.Module, Tensor], Tensor]
+    norm: Callable[[nn.Module, Tensor], Tensor]
+    head: Callable[[nn.Module, Tensor], Tensor]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class ChainSubject:
+    """A module in evaluation mode, read through its family; nothing is hooked and nothing is written to it."""
+
+    card: ModelCard
+    model: nn.Module
+    family: Family
+
+    @torch.no_grad()
+    def start(self, images: Float[Tensor, "image channel row column"]) -> Stream:
+        """Embed preprocessed pictures of the card's size, moved to the device and dtype of the weights."""
+        size = tuple(images.shape[-2:])
+        if size != self.card.preprocessing.size:
+            raise ClaimsError(
+                f"pictures of {size} pixels for {self.card.name!r}, which takes {self.card.preprocessing.size}"
+            )
+        weight = next(self.model.parameters())
+        return self.family.embed(self.model, images.to(weight.device, weight.dtype))
+
+    @torch.no_grad()
+    def step(self, block: int, stream: Stream, mask: Bool[Tensor, "query key"] | None = None) -> Stream:
+        """Run one block; keep masks on the CPU, so that checking them waits for no device."""
+        self._check_block(block)
+        self._check_tokens(stream)
+        if mask is not None:
+            self._check_mask(mask, stream)
+            mask = mask.to(stream.tokens.device, non_blocking=True)
+        return stream.with_tokens(self.family.step(self.model, block, stream, mask))
+
+    @torch.no_grad()
+    def writes(self, block: int, stream: Stream) -> Writes:
+        """Give what this block's attention and MLP add, as they enter the stream."""
+        self._need("writes")
+        self._check_block(block)
+        self._check_tokens(stream)
+        return self.family.writes(self.model, block, stream)
+
+    @torch.no_grad()
+    def logits(self, stream: Stream) -> Float[Tensor, "image class"]:
+        """Give the model's own answer from the stream after the last block, bit for bit."""
+        self._need("head")
+        return self.family.answer(self.model, stream.tokens)
+
+    @torch.no_grad()
+    def normed(self, stream: Stream) -> Float[Tensor, "image token width"]:
+        """Apply the head's norm to every token; an extrapolation where the model pools before it norms."""
+        self._need("patch_tokens")
+        return self.family.norm(self.model, stream.tokens)
+
+    @torch.no_grad()
+    def token_logits(self, features: Float[Tensor, "*place width"]) -> Float[Tensor, "*place class"]:
+        """Apply the class head to normed features; for distilled models that is `head`, never `head_dist`."""
+        self._need("token_head")
+        return self.family.head(self.model, features)
+
+    def untrained(self, seed: int) -> Subject:
+        """Return a twin with fresh weights; its card says `pretrained=False` and carries the seed in its name."""
+        card = replace(self.card, pretrained=False, name=f"{self.card.name}@untrained-{seed}")
+        return replace(self, card=card, model=fresh_copy(self.model, seed))
+
+    def weights_hash(self) -> str:
+        """Identify the weights by the sha256 of the state dict."""
+        return hash_weights(self.model)
+
+    def _need(self, capability: str) -> None:
+        if reason := self.card.missing((capability,)):
+            raise ClaimsError(f"{self.card.name!r} has no {capability!r}: {reason}")
+
+    def _check_block(self, block: int) -> None:
+        if not 0 <= block < self.card.depth:
+            raise ClaimsError(f"block {block!r} of {self.card.name!r}, which has blocks 0 to {self.card.depth - 1}")
+
+    def _check_tokens(self, stream: Stream) -> None:
+        if self.card.grid is None or "token_subset" in self.card.capabilities:
+            return
+        want, got = len(self.card.prefix) + self.card.patches, stream.tokens.shape[1]
+        if got != want:
+            reason = self.card.missing(("token_subset",))
+            raise ClaimsError(f"{got} of the {want} tokens given to a block of {self.card.name!r}: {reason}")
+
+    def _check_mask(self, mask: Tensor, stream: Stream) -> None:
+        self._need("attn_mask")
+        tokens = stream.tokens.shape[1]
+        if mask.dtype != torch.bool or tuple(mask.shape) != (tokens, tokens):
+            raise ClaimsError(
+                f"an attention mask for {self.card.name!r} is bool [{tokens} queries, {tokens} keys], "
+                f"not {mask.dtype} {list(mask.shape)}"
+            )
+        if not bool(mask.any(dim=1).all()):
+            rows = (~mask.any(dim=1)).nonzero().flatten().tolist()
+            raise ClaimsError(
+                f"rows {rows} of the attention mask for {self.card.name!r} allow no key at all: the explicit and the "
+                f"fused attention path would disagree (NaN, finite); let a token attend at least to itself"
+            )
+
+
+def carried(stream: Stream, needed: bool, what: str) -> object:
+    """Return what `start` put beside the tokens, or refuse a stream that has lost it."""
+    if needed and stream.extra is None:
+        raise ClaimsError(f"this stream has lost its {what} (`Stream.extra`); make edited streams by `with_tokens`")
+    return stream.extra

@@ -1,0 +1,90 @@
+"""Expected verdicts: what a known model was accepted to show, so that a change of verdict fails."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from harness.errors import ClaimsError, unknown
+from harness.verdict import Verdict
+
+FILE_NAME = "embedded.json"
+# What a verdict depends on beside claim and model; an expectation holds only under the same.
+CONDITIONS = ("image_fingerprint", "seed", "dtype", "batch_size", "delta", "max_images", "target")
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """Expected verdicts by model and claim, with the conditions under which each model was accepted."""
+
+    path: Path | None
+    models: Mapping[str, Mapping[str, Any]]
+    explicit: bool = False
+
+    def expected(self, model: str, claim: str, context: Mapping[str, Any]) -> str | None:
+        """Give the expected verdict, or None where none was accepted under these conditions.
+
+        A baseline that was named explicitly holds whatever the conditions.
+        """
+        entry = self.models.get(model)
+        if entry is None:
+            return None
+        same = all(entry["conditions"].get(name) == context.get(name) for name in CONDITIONS)
+        return entry["verdicts"].get(claim, {}).get("verdict") if same or self.explicit else None
+
+
+NO_BASELINE = Baseline(None, {})
+
+
+def read_baseline(path: Path, explicit: bool) -> Baseline:
+    """Read a baseline file; ClaimsError for one that is missing or names unknown verdicts."""
+    if not path.exists():
+        near = [str(other) for other in path.parent.glob("*.json")] if path.parent.is_dir() else []
+        raise unknown("baseline file", str(path), near, "--claims-baseline")
+    try:
+        models = json.loads(path.read_text(encoding="utf-8"))["models"]
+        for model, entry in models.items():
+            for claim, expected in entry["verdicts"].items():
+                if expected["verdict"] not in set(Verdict):
+                    raise unknown("verdict", expected["verdict"], map(str, Verdict), f"{path}, {model}, {claim}")
+            entry["conditions"].keys()
+    except (json.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
+        raise ClaimsError(f"{path} is no baseline file ({error!r}); `claims accept` writes one") from error
+    return Baseline(path, models, explicit)
+
+
+def accept(records: Sequence[Mapping[str, Any]], path: Path) -> list[str]:
+    """Write the verdicts of these records as the expected ones; return the differences in words."""
+    old = read_baseline(path, explicit=True).models if path.exists() else {}
+    models: dict[str, Any] = {name: dict(entry) for name, entry in old.items()}
+    for record in records:
+        context = record["context"]
+        conditions = {name: context.get(name) for name in CONDITIONS}
+        entry = models.setdefault(record["model"], {"conditions": conditions, "verdicts": {}})
+        entry["conditions"] = conditions
+        entry["weights"] = context.get("weights")
+        effect = record["effect"]
+        entry["verdicts"] = {
+            **entry["verdicts"],
+            record["claim"]: {
+                "verdict": record["verdict"],
+                "effect": None if effect is None else effect["estimate"],
+                "images": record["images"],
+            },
+        }
+    differences = _differences(old, models)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({"models": models}, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    return differences
+
+
+def _differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    lines = []
+    for model, entry in new.items():
+        before = old.get(model, {"verdicts": {}})["verdicts"]
+        for claim, now in entry["verdicts"].items():
+            was = before.get(claim, {}).get("verdict", "new")
+            if was != now["verdict"]:
+                lines.append(f"{model}: {claim}: {was} -> {now['verdict']}")
+    return lines

@@ -1,0 +1,99 @@
+"""The image set that needs no download: procedural pictures, rendered in memory."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache, cached_property
+from importlib.resources import files
+from typing import Literal
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+from fixtures import pictures
+from harness.chunks import checked_positions, measuring_order
+from harness.pixels import normalized
+from harness.subject import Preprocessing
+
+Split = Literal["test", "train"]
+
+COUNTS = {"test": 2_000, "train": 10_000}
+PICTURE_SEED = 0  # of the pictures themselves; their order has a seed of its own
+PICTURE_SIZE = 32  # pixels
+DEFAULT = pictures.Switches()
+SOURCES = ("counter_random.py", "pictures.py", "shapes.py", "textures.py")
+
+
+@dataclass(frozen=True, kw_only=True)
+class EmbeddedImages:
+    """Procedural pictures in measuring order (an `ImageSet`); rendered at the first look at them, then kept.
+
+    `seed` fixes the order, `limit` cuts it. The fingerprint covers the source of the generator, its seed, split,
+    size, switches and count, and the seed of the order.
+    """
+
+    split: Split
+    seed: int
+    limit: int | None = None
+    switches: pictures.Switches = DEFAULT
+
+    class_names = pictures.CLASS_NAMES
+    classes = len(pictures.CLASS_NAMES)
+    left_out = ()
+    note = "procedural pictures, no download"
+    has_boxes = False
+    has_masks = False
+
+    def __len__(self) -> int:
+        count = COUNTS[self.split]
+        return count if self.limit is None else min(self.limit, count)
+
+    @property
+    def name(self) -> str:
+        """Name the set."""
+        return f"embedded/{self.split}"
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Identify generator, arguments and order."""
+        arguments = (PICTURE_SEED, self.split, PICTURE_SIZE, self.switches, COUNTS[self.split], self.seed)
+        return hashlib.sha256(f"{_generator_hash()} {arguments!r}".encode()).hexdigest()
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """Name the pictures by their index in the generator."""
+        return tuple(f"{self.split}/{index}" for index in self._order)
+
+    @cached_property
+    def labels(self) -> np.ndarray:
+        """Give the shape class per picture, int64 [picture]."""
+        return self._rendered.labels
+
+    def load(self, positions: Sequence[int], preprocessing: Preprocessing) -> Float[Tensor, "image channel row column"]:
+        """Resize to the model's input size where it differs: bilinear if the model asks for it, else bicubic."""
+        picked = torch.from_numpy(self._rendered.images[checked_positions(positions, len(self))]).float() / 255
+        if tuple(picked.shape[-2:]) != preprocessing.size:
+            mode = "bilinear" if preprocessing.interpolation == "bilinear" else "bicubic"
+            picked = interpolate(picked, preprocessing.size, mode=mode, antialias=True).clamp(0, 1)
+        return torch.from_numpy(normalized(picked.numpy(), preprocessing))
+
+    @cached_property
+    def _order(self) -> np.ndarray:
+        return measuring_order(COUNTS[self.split], self.seed)[: len(self)]
+
+    @cached_property
+    def _rendered(self) -> pictures.Pictures:
+        return pictures.render(
+            self._order, split=self.split, seed=PICTURE_SEED, size=PICTURE_SIZE, switches=self.switches
+        )
+
+
+@cache
+def _generator_hash() -> str:
+    hashed = hashlib.sha256()
+    for source in SOURCES:
+        hashed.update((files("fixtures") / source).read_text(encoding="utf-8").encode())
+    return hashed.hexdigest()

@@ -1,0 +1,174 @@
+"""What is edited: frozen descriptions of interventions on the residual stream and on attention.
+
+An intervention is a set of edits at sites (the stream after a block, -1: after the embedding) and of masks at blocks.
+It is data: two arms that describe the same edits up to some block share the forward pass up to there.
+"""
+
+import hashlib
+import inspect
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from harness.subject import ModelCard
+
+EMBEDDING = -1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chunk:
+    """Images measured together: their positions in measuring order, their donors and labels.
+
+    `donors` [image] points into the chunk: each image's partner, from another class, fixed by seed and chunk grid.
+    """
+
+    positions: range
+    donors: Int[Tensor, "image"]
+    labels: Int[Tensor, "image"] | None
+    seed: int
+
+    def generator(self, purpose: int) -> torch.Generator:
+        """Make the random generator of this chunk for one purpose; the same whatever else is measured."""
+        words = f"{self.seed}/{self.positions.start}/{self.positions.stop}/{purpose}"
+        return torch.Generator().manual_seed(int.from_bytes(hashlib.sha256(words.encode()).digest()[:7], "big"))
+
+
+class Edit(Protocol):
+    """A change of the stream at one site; frozen and hashable."""
+
+    def apply(self, tokens: Tensor, card: ModelCard, chunk: Chunk) -> Tensor:
+        """Return the edited tokens [image, token, width]; the input is never changed in place."""
+
+
+class Mask(Protocol):
+    """A restriction of attention in one block; frozen and hashable."""
+
+    def allowed(self, card: ModelCard, tokens: int) -> Bool[Tensor, "query key"]:
+        """Say which query may attend to which key."""
+
+
+@dataclass(frozen=True)
+class ShuffleClass:
+    """Resample ablation of the class token: each image receives the class token of its donor."""
+
+    def apply(
+        self, tokens: Float[Tensor, "image token width"], card: ModelCard, chunk: Chunk
+    ) -> Float[Tensor, "image token width"]:
+        """Return the stream with exchanged class tokens."""
+        position = card.prefix.index("class")
+        edited = tokens.clone()
+        edited[:, position] = tokens[chunk.donors.to(tokens.device), position]
+        return edited
+
+
+@dataclass(frozen=True)
+class NoiseClass:
+    """Replace the class token by standard normal noise, one draw per image."""
+
+    def apply(
+        self, tokens: Float[Tensor, "image token width"], card: ModelCard, chunk: Chunk
+    ) -> Float[Tensor, "image token width"]:
+        """Return the stream with noise for class tokens."""
+        position = card.prefix.index("class")
+        noise = torch.randn(tokens[:, position].shape, generator=chunk.generator(1))
+        edited = tokens.clone()
+        edited[:, position] = noise.to(tokens)
+        return edited
+
+
+@dataclass(frozen=True)
+class DropPatches:
+    """Remove every token but the class token (and the distillation token)."""
+
+    def apply(
+        self, tokens: Float[Tensor, "image token width"], card: ModelCard, chunk: Chunk
+    ) -> Float[Tensor, "image kept width"]:
+        """Return the stream of the summary tokens alone."""
+        return tokens[:, [i for i, kind in enumerate(card.prefix) if kind in ("class", "distillation")]]
+
+
+@dataclass(frozen=True)
+class IsolateClass:
+    """Cut attention between the class token (with the distillation token) and all other tokens, both ways."""
+
+    def allowed(self, card: ModelCard, tokens: int) -> Bool[Tensor, "query key"]:
+        """Allow attention within the summary tokens and within the rest only."""
+        summary = torch.zeros(tokens, dtype=torch.bool)
+        summary[[i for i, kind in enumerate(card.prefix) if kind in ("class", "distillation")]] = True
+        return summary[:, None] == summary[None, :]
+
+
+@dataclass(frozen=True)
+class Intervention:
+    """Edits by site and masks by block, in canonical order: equal interventions compare equal."""
+
+    edits: tuple[tuple[int, Edit], ...] = ()
+    masks: tuple[tuple[int, Mask], ...] = ()
+
+    def __post_init__(self) -> None:
+        for kind, pairs in (("edit", self.edits), ("mask", self.masks)):
+            places = [place for place, _ in pairs]
+            if places != sorted(set(places)):
+                raise ValueError(f"an intervention takes one {kind} per place, in order; got places {places}")
+
+    @property
+    def key(self) -> str:
+        """Name the intervention canonically, for stores and messages ("none" if nothing is edited)."""
+        parts = [f"{edit!r}@{site}" for site, edit in self.edits] + [f"{m!r}@block{b}" for b, m in self.masks]
+        return "+".join(parts) or "none"
+
+    @property
+    def revision(self) -> str:
+        """Identify the code behind the intervention: sha256 over the source of its modules."""
+        kinds = {type(part) for _, part in self.edits} | {type(part) for _, part in self.masks}
+        return code_revision({Intervention, *kinds})
+
+    def program(self, card: ModelCard) -> tuple[tuple[Mask | None, Edit | None], ...]:
+        """List (mask, edit) for the embedding and each block: the steps that prefix sharing compares.
+
+        Raises ValueError for places that the model does not have.
+        """
+        edits, masks = dict(self.edits), dict(self.masks)
+        if outside := [s for s in edits if not EMBEDDING <= s < card.depth] + [b for b in masks if b not in range(card.depth)]:
+            raise ValueError(f"{self.key}: places {outside} do not exist; {card.name} has blocks 0..{card.depth - 1}")
+        return tuple((masks.get(block), edits.get(block)) for block in range(EMBEDDING, card.depth))
+
+
+NONE = Intervention()
+
+
+def shuffle_cls(after: int) -> Intervention:
+    """Exchange class tokens between images in the stream after block `after` (0-based; -1: the embedding)."""
+    return Intervention(edits=((after, ShuffleClass()),))
+
+
+def isolate_cls(blocks: Iterable[int]) -> Intervention:
+    """Let class token and patch tokens not see one another in these blocks (0-based).
+
+    With an attention mask: equal to running both groups apart, as in the code of arXiv 2212.06727.
+    """
+    return Intervention(masks=tuple((block, IsolateClass()) for block in sorted(blocks)))
+
+
+def isolate_cls_with_noise(blocks: Iterable[int]) -> Intervention:
+    """Isolate as `isolate_cls`, then replace the class token by noise after the last of these blocks."""
+    isolated = isolate_cls(blocks)
+    return Intervention(edits=((isolated.masks[-1][0], NoiseClass()),), masks=isolated.masks)
+
+
+def cls_alone(after: int) -> Intervention:
+    """Drop all patch tokens after block `after`, so that the class token runs on alone."""
+    return Intervention(edits=((after, DropPatches()),))
+
+
+def code_revision(kinds: Iterable[type]) -> str:
+    """Hash the source of the modules that define these classes: changed code never meets old measurements."""
+    digest = hashlib.sha256()
+    for name in sorted({kind.__module__ for kind in kinds}):
+        digest.update(inspect.getsource(sys.modules[name]).encode())
+    return digest.hexdigest()[:16]

@@ -1,0 +1,124 @@
+"""Plans: what a claim proposes to measure. A claim maps a model card to a plan and cannot judge it."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from harness.errors import ClaimsError, unknown
+from harness.interventions import NONE, Intervention
+from harness.readouts import Accuracy, Readout
+from harness.spec import ClaimSpec
+from harness.statements import Difference, Holds, Level, Quantity, Ratio, Statement
+from harness.subject import ModelCard
+from harness.verdict import Question
+
+Weights = Literal["given", "untrained"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arm:
+    """One condition: what is edited, what is read, and on which weights (given, or an untrained twin's)."""
+
+    intervention: Intervention = NONE
+    readout: Readout = field(default_factory=Accuracy)
+    weights: Weights = "given"
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A named series for the report: quantities by layer (0-based block, -1 the embedding)."""
+
+    points: tuple[tuple[int, Quantity], ...]
+
+    def arms(self) -> tuple[str, ...]:
+        """List the arms behind the points."""
+        return tuple(dict.fromkeys(arm for _, quantity in self.points for arm in quantity.arms()))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """Arms by name, and the statements about them: effect, control that must fail, gate without which both are empty.
+
+    A bare quantity as effect or control is compared with the ledger's bound named "bound". `report_only` is the reason
+    why this model's value is reported and not judged.
+    """
+
+    arms: Mapping[str, Arm]
+    effect: Statement | Quantity
+    control: Statement | Quantity | None = None
+    gate: Statement | Quantity | None = None
+    curves: Mapping[str, Curve] = field(default_factory=dict)
+    report_only: str = ""
+
+    @property
+    def question(self) -> Question:
+        """Give the statements that the verdict weighs."""
+        return Question(
+            effect=_statement(self.effect, "bound"),
+            control=None if self.control is None else _statement(self.control, "bound"),
+            gate=None if self.gate is None else _statement(self.gate, "gate"),
+            report_only=bool(self.report_only),
+        )
+
+
+ClaimFunction = Callable[[ModelCard], Plan]
+
+
+def claim(identifier: str) -> Callable[[ClaimFunction], ClaimFunction]:
+    """Mark a function as the claim with this id in the ledger beside it."""
+
+    def mark(function: ClaimFunction) -> ClaimFunction:
+        function.__claim__ = identifier  # type: ignore[attr-defined]
+        return function
+
+    return mark
+
+
+def propose(function: ClaimFunction, spec: ClaimSpec, card: ModelCard) -> Plan:
+    """Ask a claim for its plan and refuse what cannot be measured or judged, before any forward pass.
+
+    Raises ClaimsError for arms or bounds that do not exist, arms that nothing uses, and places that the model lacks.
+    """
+    plan = function(card)
+    if not isinstance(plan, Plan):
+        raise ClaimsError(f"claim {spec.id!r} returned {type(plan).__name__}, not a Plan")
+    where = f"claim {spec.id!r}"
+    used = set(plan.question.arms()).union(*(curve.arms() for curve in plan.curves.values()))
+    for arm in used - set(plan.arms):
+        raise unknown("arm", arm, plan.arms, where)
+    if unused := set(plan.arms) - used:
+        raise ClaimsError(f"{where}: arms {sorted(unused)} are measured but nothing uses them")
+    for bound in plan.question.bound_names():
+        if bound not in spec.bounds:
+            raise unknown("bound", bound, spec.bounds, f"{where}; the ledger must hold every bound")
+    for name, arm in plan.arms.items():
+        try:
+            arm.intervention.program(card)
+            arm.readout.block(card)
+        except ValueError as error:
+            raise ClaimsError(f"{where}, arm {name!r}: {error}") from error
+    return plan
+
+
+def level(arm: str) -> Level:
+    """The mean of an arm."""
+    return Level(arm)
+
+
+def ratio(first: str, second: str) -> Ratio:
+    """The mean of one arm over that of another, paired by image."""
+    return Ratio(first, second)
+
+
+def difference(first: str, second: str) -> Difference:
+    """The mean of one arm minus that of another, paired by image."""
+    return Difference(first, second)
+
+
+def curve(points: Mapping[int, Quantity]) -> Curve:
+    """A series for the report by layer."""
+    return Curve(tuple(points.items()))
+
+
+def _statement(part: Statement | Quantity, bound: str) -> Statement:
+    return part if hasattr(part, "bound_names") else Holds(part, bound)

@@ -1,0 +1,282 @@
+"""Glue between pytest and the harness: options in, claims out; every decision is made elsewhere."""
+
+import json
+from collections.abc import Generator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from harness.errors import ClaimsError, unknown
+from harness.options import OPTIONS, RunOptions, parse
+from harness.spec import LEDGER_NAME, read_ledger
+
+if TYPE_CHECKING:
+    from harness.baseline import Baseline
+    from harness.session import Asked, Session
+
+OPTIONS_KEY = pytest.StashKey[RunOptions]()
+SESSION_KEY = pytest.StashKey["Session"]()
+BASELINE_KEY = pytest.StashKey["Baseline"]()
+RECORDS_KEY = pytest.StashKey[list[dict[str, Any]]]()
+RECORD_KEY = pytest.StashKey[dict[str, Any]]()
+MARK = "__claim__"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the options of a run and their ini keys."""
+    group = parser.getgroup("claims", "executable claims about vision models")
+    for option in OPTIONS:
+        kinds = {"flag": {"action": "store_true", "default": None}, "text": {}}
+        extra: dict[str, Any] = kinds.get(option.kind, {})
+        if option.repeatable:
+            extra = {"action": "append"}
+        default = f" (default {option.default})" if option.default and "default" not in option.help else ""
+        group.addoption(option.flag, dest=option.dest, help=option.help + default, **extra)
+        kind: Any = "linelist" if option.repeatable else "string"
+        parser.addini(option.ini, option.help, type=kind, default=[] if option.repeatable else None)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Validate the options: a wrong value is refused before anything is imported or loaded."""
+    config.addinivalue_line("markers", "claim: a claim of a ledger (set by harness.plan.claim)")
+    values, where = {}, {}
+    for option in OPTIONS:
+        value, from_ini = config.getoption(option.dest, None), config.getini(option.ini)
+        given = value not in (None, [], False)
+        values[option.dest] = value if given else from_ini
+        where[option.dest] = option.flag if given else f"ini key {option.ini}"
+    try:
+        config.stash[OPTIONS_KEY] = parse(values, where)
+    except ClaimsError as error:
+        raise pytest.UsageError(str(error)) from error
+    config.stash[RECORDS_KEY] = []
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Refuse unknown models, data and devices at the door when any were named."""
+    options = session.config.stash[OPTIONS_KEY]
+    if options.models or options.data:
+        _session(session.config)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Ask every claim of every model of the run."""
+    if getattr(metafunc.function, MARK, None) is not None:
+        entries = _session(metafunc.config).entries
+        metafunc.parametrize("card", [entry.card for entry in entries.values()], ids=list(entries))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Look up the ledger entry of each claim, keep the claims asked for, and put models one after the other."""
+    claims = [item for item in items if _identifier(item) is not None]
+    if not claims:
+        return
+    specs = {item: _spec(item) for item in claims}
+    wanted = config.stash[OPTIONS_KEY].claims
+    known = {spec.id for spec in specs.values()}
+    for name in wanted:
+        if name not in known:
+            raise pytest.UsageError(str(unknown("claim", name, known, "--claim")))
+    from harness.session import Asked
+
+    for item, spec in specs.items():
+        item.stash[ASKED_KEY] = Asked(spec=spec, function=item.obj)  # type: ignore[attr-defined]
+    dropped = [item for item in claims if wanted and specs[item].id not in wanted]
+    if dropped:
+        config.hook.pytest_deselected(items=dropped)
+    order = {name: place for place, name in enumerate(_session(config).entries)}
+    kept = [item for item in items if item not in set(dropped)]
+    kept.sort(key=lambda item: order[_model(item)] if item in specs else -1)
+    items[:] = kept
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    """Run a claim: measure, judge, record, and raise what its verdict means to pytest."""
+    if ASKED_KEY not in pyfuncitem.stash:
+        return None
+    from harness.report.record import paragraph
+
+    asked = pyfuncitem.stash[ASKED_KEY]
+    record = _measure(pyfuncitem, asked)
+    pyfuncitem.stash[RECORD_KEY] = record
+    expected = _baseline(pyfuncitem).expected(record["model"], record["claim"], record["context"])
+    record["expected"] = expected
+    verdict = record["verdict"]
+    if expected is not None and expected != verdict:
+        pytest.fail(f"{asked.spec.id} on {record['model']}: expected {expected}, found {verdict}. {record['reason']}", False)
+    if verdict in ("refuted", "vacuous"):
+        if expected == verdict:
+            pytest.xfail(f"{verdict}, as expected: {record['reason']}")
+        pytest.fail(paragraph(record, asked.spec), pytrace=False)
+    if verdict == "not applicable":
+        pytest.skip(f"not applicable: {record['reason']}")
+    if verdict == "inconclusive":
+        if pyfuncitem.config.stash[OPTIONS_KEY].inconclusive == "fail" and expected is None:
+            pytest.fail(paragraph(record, asked.spec), pytrace=False)
+        pytest.skip(f"inconclusive: {record['reason']}")
+    return True
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Attach the record to the report, so that it travels to the terminal, to JUnit and between workers."""
+    report = yield
+    record = item.stash.get(RECORD_KEY, None)
+    if report.when == "call" and record is not None:
+        report.claim_record = json.dumps(record)
+        effect = record["effect"] or {}
+        for name in ("claim", "model", "verdict", "images", "seconds", "published"):
+            report.user_properties.append((f"claims.{name}", record[name]))
+        report.user_properties.append(("claims.effect", effect.get("estimate")))
+        report.user_properties.append(("claims.interval", effect.get("interval")))
+    return report
+
+
+def pytest_report_teststatus(report: pytest.TestReport) -> tuple[str, str, str] | None:
+    """Give inconclusive and reported claims categories of their own."""
+    record = getattr(report, "claim_record", None)
+    if record is None or report.when != "call":
+        return None
+    verdict = json.loads(record)["verdict"]
+    if verdict == "inconclusive" and report.outcome == "skipped" and not hasattr(report, "wasxfail"):
+        return "inconclusive", "?", "INCONCLUSIVE"
+    if verdict == "reported" and report.outcome == "passed":
+        return "reported", "r", "REPORTED"
+    return None
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Collect records where the terminal is (under xdist: in the controller)."""
+    if (record := getattr(report, "claim_record", None)) is not None and report.when == "call":
+        _COLLECTED.append(json.loads(record))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Print the table of claims, and write the JSON record where one is asked for."""
+    if not _COLLECTED:
+        return
+    from harness.report import terminal
+
+    write = terminalreporter.write_line
+    terminalreporter.section("claims")
+    width = max(80, terminalreporter._tw.fullwidth)
+    for line in terminal.summary(_COLLECTED, width).splitlines():
+        write(line)
+    write(terminal.totals(_COLLECTED))
+    if config.pluginmanager.hasplugin("dsession"):
+        write("timings under xdist: taken from the records; claims ran one by one, and workers shared the processor")
+    for note in _notes(config):
+        write(note)
+    if (path := config.stash[OPTIONS_KEY].json) is not None:
+        path.write_text(json.dumps({"records": _COLLECTED}, indent=1) + "\n", encoding="utf-8")
+        write(f"records written to {path}")
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Close what the run opened."""
+    _COLLECTED.clear()
+    if SESSION_KEY in config.stash:
+        config.stash[SESSION_KEY].close()
+
+
+_COLLECTED: list[dict[str, Any]] = []
+ASKED_KEY = pytest.StashKey["Asked"]()
+
+
+def _session(config: pytest.Config) -> "Session":
+    """Open the session at the first need: torch and the model libraries are imported here."""
+    if SESSION_KEY not in config.stash:
+        from harness.session import Session
+
+        try:
+            config.stash[SESSION_KEY] = Session(config.stash[OPTIONS_KEY], advance=_progress(config))
+        except ClaimsError as error:
+            raise pytest.UsageError(str(error)) from error
+    return config.stash[SESSION_KEY]
+
+
+def _measure(item: pytest.Function, asked: "Asked") -> dict[str, Any]:
+    """Get the outcome of a claim as a record; alone and uncached when it is benchmarked."""
+    from harness.report.context import context_of
+    from harness.report.record import record_of, record_of_refusal
+    from harness.session import Refusal
+
+    session, model = _session(item.config), _model(item)
+    beside = [other.stash[ASKED_KEY] for other in item.session.items if ASKED_KEY in other.stash and _model(other) == model]
+    outcome = session.outcome(model, asked, beside, merge=not hasattr(item.config, "workerinput"))
+    if _benchmarked(item.config) and not isinstance(outcome, Refusal):
+        benchmark = item._request.getfixturevalue("benchmark")
+        outcome = benchmark.pedantic(session.fresh(model, asked, beside), rounds=1, iterations=1)
+        cost = outcome.cost
+        benchmark.extra_info.update(images=outcome.images, block_evaluations=cost.block_evaluations)
+    context = context_of(session.entries[model], session.bench(model, beside), session.options)
+    if isinstance(outcome, Refusal):
+        return record_of_refusal(asked.spec, model, outcome.reason, context)
+    record = record_of(outcome, model, context)
+    session.store.record(asked.spec.id, model, record)
+    return record
+
+
+def _benchmarked(config: pytest.Config) -> bool:
+    """Tell whether pytest-benchmark was asked to keep timings of this run."""
+    names = ("benchmark_json", "benchmark_save", "benchmark_autosave", "benchmark_compare")
+    return config.pluginmanager.hasplugin("benchmark") and any(config.getoption(name, None) for name in names)
+
+
+def _identifier(item: pytest.Item) -> str | None:
+    return getattr(getattr(item, "obj", None), MARK, None)
+
+
+def _model(item: pytest.Item) -> str:
+    return item.callspec.params["card"].name  # type: ignore[attr-defined]
+
+
+def _spec(item: pytest.Item):
+    """Find the ledger entry of a claim in the folder of its file."""
+    from harness.subject import CAPABILITIES
+
+    ledger = item.path.parent / LEDGER_NAME
+    if not ledger.exists():
+        raise pytest.UsageError(f"{item.nodeid} is a claim, but {ledger} does not exist; every claim needs an entry there")
+    try:
+        specs = read_ledger(ledger, frozenset(CAPABILITIES))
+    except ClaimsError as error:
+        raise pytest.UsageError(str(error)) from error
+    identifier = str(_identifier(item))
+    if identifier not in specs:
+        raise pytest.UsageError(str(unknown("claim", identifier, specs, f"{item.nodeid}; {ledger} must hold its entry")))
+    return specs[identifier]
+
+
+def _baseline(item: pytest.Item) -> "Baseline":
+    """Read the expected verdicts: the named file, or the one beside the source folders."""
+    from harness.baseline import FILE_NAME, NO_BASELINE, read_baseline
+
+    named = item.config.stash[OPTIONS_KEY].baseline
+    if named == "none":
+        return NO_BASELINE
+    path = Path(named) if named else item.path.parent.parent / "baselines" / FILE_NAME
+    if named is None and not path.exists():
+        return NO_BASELINE
+    return read_baseline(path, explicit=named is not None)
+
+
+def _notes(config: pytest.Config) -> list[str]:
+    """List what a reader of the table must know: resolved names, left-out pictures."""
+    if SESSION_KEY not in config.stash:
+        return []
+    session = config.stash[SESSION_KEY]
+    notes = [f"{entry.name}: {entry.note}" for entry in session.entries.values() if entry.note]
+    for model, images in session.opened.items():
+        if images.left_out:
+            notes.append(f"{model}: {len(images.left_out)} picture(s) left out: " + "; ".join(images.left_out[:5]))
+    return list(dict.fromkeys(notes))
+
+
+def _progress(config: pytest.Config):
+    from harness.report.progress import Progress
+
+    return Progress(config.pluginmanager.getplugin("terminalreporter"), config.pluginmanager.getplugin("capturemanager"))

@@ -1,0 +1,46 @@
+"""A progress line on long runs that leaves pytest's own output alone."""
+
+import sys
+import time
+from typing import Any
+
+PATIENCE = 2.0  # seconds before a line appears: short runs stay quiet
+EVERY = 0.2
+
+
+class Progress:
+    """Writes one line below pytest's on a terminal, rewrites it in place, and takes it away at the end.
+
+    Without a terminal (a file, CI, a worker process) it writes nothing.
+    """
+
+    def __init__(self, reporter: Any, capture: Any) -> None:
+        self._capture = capture
+        self._on = bool(reporter is not None and sys.__stderr__ is not None and sys.__stderr__.isatty())
+        self._began = self._written = 0.0
+        self._task = ""
+
+    def __call__(self, what: str, done: int, total: int) -> None:
+        """Show that `done` of `total` are through."""
+        if not self._on:
+            return
+        now = time.monotonic()
+        if what != self._task:
+            self._task, self._began = what, now
+        if now - self._began < PATIENCE or now - self._written < EVERY:
+            return
+        rest = (now - self._began) * (total - done) / max(done, 1)
+        bar = "#" * int(24 * done / max(total, 1))
+        self._write(f"\n\r\x1b[K  {what} {done}/{total} [{bar:<24}] {rest:.0f} s left at most\x1b[1A")
+        self._written = now
+
+    def _write(self, text: str) -> None:
+        """Write past pytest's capturing, and put the cursor back where pytest left it."""
+        stream = sys.__stderr__
+        assert stream is not None
+        if self._capture is None:
+            stream.write(f"\x1b7{text}\x1b8")
+        else:
+            with self._capture.global_and_fixture_disabled():
+                stream.write(f"\x1b7{text}\x1b8")
+        stream.flush()

@@ -1,0 +1,118 @@
+"""The record of one claim on one model: plain data for JSON, the store and the terminal."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from harness.measure import Outcome
+from harness.spec import ClaimSpec
+from harness.statements import Finding
+from harness.verdict import Verdict
+
+FORMAT = 1  # rises when a field changes its meaning or goes
+
+
+def record_of(outcome: Outcome, model: str, context: Mapping[str, Any]) -> dict[str, Any]:
+    """Turn an outcome into a record; `context` is what the whole model shares (weights, images, versions)."""
+    judgement, spec = outcome.judgement, outcome.spec
+    return {
+        **_head(spec, model),
+        "verdict": str(judgement.verdict),
+        "reason": judgement.reason,
+        "p": judgement.p,
+        "effect": _finding(judgement.main),
+        "findings": {
+            "effect": [_finding(finding) for finding in judgement.effect],
+            "control": [_finding(finding) for finding in judgement.control],
+            "gate": [_finding(finding) for finding in judgement.gate],
+        },
+        "delta": outcome.delta,
+        "images": outcome.images,
+        "budget": spec.budget,
+        "seconds": outcome.cost.seconds,
+        "block_evaluations": outcome.cost.block_evaluations,
+        "measured_images": outcome.cost.measured_images,
+        "curves": {name: [[*map(_plain, row)] for row in rows] for name, rows in outcome.curves.items()},
+        "trace": [list(step) for step in outcome.trace],
+        "arms": dict(outcome.arms),
+        "arm_means": {name: _plain(value) for name, value in outcome.arm_means.items()},
+        "context": dict(context),
+    }
+
+
+def record_of_refusal(spec: ClaimSpec, model: str, reason: str, context: Mapping[str, Any]) -> dict[str, Any]:
+    """Turn "not applicable" into a record."""
+    return {
+        **_head(spec, model),
+        "verdict": str(Verdict.NOT_APPLICABLE),
+        "reason": reason,
+        "effect": None,
+        "images": 0,
+        "seconds": 0.0,
+        "block_evaluations": 0.0,
+        "measured_images": 0,
+        "context": dict(context),
+    }
+
+
+def paragraph(record: Mapping[str, Any], spec: ClaimSpec) -> str:
+    """Tell a verdict that is no pass in one paragraph: effect, interval, bound, paper, control, images."""
+    effect = record["effect"]
+    sentences = [
+        f"{spec.id} is {record['verdict']} on {record['model']}: {record['reason']}.",
+        f"The claim: {spec.statement}",
+        f"Effect: {effect['label']} = {number(effect['estimate'])} {_interval(effect)}, bound {effect['direction']} "
+        f"{number(effect['bound'])}.",
+        f"Published: {spec.published.text}",
+        f"Control: {_control(record, spec)}",
+        f"Images used: {record['images']} of at most {spec.budget}; error of the verdict at most {record['delta']}.",
+    ]
+    return "\n".join(sentences)
+
+
+def number(value: float | None) -> str:
+    """Print a number with three significant digits, or a dash."""
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return "-"
+    return f"{value:.3f}" if 0.001 <= abs(value) < 100 or value == 0 else f"{value:.3g}"
+
+
+def _head(spec: ClaimSpec, model: str) -> dict[str, Any]:
+    return {
+        "format": FORMAT,
+        "claim": spec.id,
+        "version": spec.version,
+        "model": model,
+        "source": spec.source.key,
+        "tier": spec.tier,
+        "published": spec.published.value,
+    }
+
+
+def _finding(finding: Finding) -> dict[str, Any]:
+    return {
+        "label": finding.label,
+        "estimate": _plain(finding.estimate),
+        "interval": None if finding.interval is None else [_plain(end) for end in finding.interval],
+        "bound": finding.bound,
+        "direction": finding.direction,
+        "p_true": finding.p.true,
+        "p_false": finding.p.false,
+    }
+
+
+def _plain(value: float) -> float | None:
+    """Make JSON of a number: what is not finite has no value."""
+    return value if isinstance(value, int) or math.isfinite(value) else None
+
+
+def _interval(finding: Mapping[str, Any]) -> str:
+    if finding["interval"] is None:
+        return "(no interval)"
+    return "[" + ", ".join(number(end) for end in finding["interval"]) + "]"
+
+
+def _control(record: Mapping[str, Any], spec: ClaimSpec) -> str:
+    findings = record["findings"]["control"]
+    measured = "; ".join(f"{f['label']} = {number(f['estimate'])}" for f in findings[:3])
+    return f"{spec.control} Measured: {measured or 'none'}."

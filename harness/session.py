@@ -1,0 +1,216 @@
+"""A run over several models and claims: what is loaded when, and every outcome asked for once.
+
+Nothing is loaded before it is needed, one model is held at a time, and all claims of a model are measured together
+when the first of them is asked for.
+"""
+
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import torch
+
+from harness.errors import ClaimsError, NotApplicable
+from harness.images import ImageSet, open_images
+from harness.measure import Advance, Bench, Job, Outcome, Settings, run
+from harness.models import EMBEDDED, ModelEntry, resolve
+from harness.options import RunOptions
+from harness.plan import ClaimFunction, propose
+from harness.spec import ClaimSpec
+from harness.store import Store
+
+EMBEDDED_CLASSES = 10
+TRAIN_IMAGES_PER_CLASS = 200  # as in the source of the probe claims (lrast, lab note 2026-01-20)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """One claim asked of one model."""
+
+    spec: ClaimSpec
+    function: ClaimFunction
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why a claim cannot be asked of this model."""
+
+    reason: str
+
+
+@dataclass
+class _Loaded:
+    """The one model in memory, with what has been found out about it."""
+
+    entry: ModelEntry
+    bench: Bench
+    outcomes: dict[str, Outcome | Refusal] = field(default_factory=dict)
+    merged: bool = False
+
+
+class Session:
+    """Answers "what is the outcome of this claim on this model", measuring as little as possible."""
+
+    def __init__(self, options: RunOptions, advance: Advance = lambda what, done, total: None) -> None:
+        self.options, self.advance = options, advance
+        self.entries = {entry.name: entry for entry in map(self._resolve, options.models or EMBEDDED)}
+        self._check_device()
+        self._check_data()
+        self.store = Store(options.cache)
+        self._loaded: _Loaded | None = None
+        self.opened: dict[str, ImageSet] = {}
+
+    def outcome(self, model: str, asked: Asked, beside: Sequence[Asked], merge: bool = True) -> Outcome | Refusal:
+        """Give one outcome; the claims `beside` it are measured in the same passes.
+
+        Raises what measuring this claim raises.
+        """
+        loaded = self._load(model, beside)
+        if merge and not loaded.merged:
+            loaded.merged = True
+            self._merge(loaded, beside)
+        if asked.spec.id not in loaded.outcomes:
+            loaded.outcomes[asked.spec.id] = self._alone(loaded.bench, asked)
+        return loaded.outcomes[asked.spec.id]
+
+    def fresh(self, model: str, asked: Asked, beside: Sequence[Asked]) -> Callable[[], Outcome]:
+        """Prepare one claim to be measured alone and without the cache, for timing.
+
+        Raises NotApplicable where the claim cannot be asked.
+        """
+        bench = self._load(model, beside).bench
+        job = self._job(bench, asked)
+
+        def measure() -> Outcome:
+            alone = Bench(bench.subject, bench.images, Store(None), bench.settings, bench.train)
+            return run([job], alone)[asked.spec.id]
+
+        return measure
+
+    def bench(self, model: str, beside: Sequence[Asked]) -> Bench:
+        """Load a model beside its images."""
+        return self._load(model, beside).bench
+
+    def close(self) -> None:
+        """Close the store and forget the model."""
+        self._loaded = None
+        self.store.close()
+
+    def _merge(self, loaded: _Loaded, beside: Sequence[Asked]) -> None:
+        """Measure every claim that can be asked in shared passes.
+
+        If one of them raises, nothing is decided here: each claim is then measured alone in its own test, where the
+        guilty one raises again, and what was stored is used.
+        """
+        jobs = []
+        for asked in beside:
+            try:
+                jobs.append(self._job(loaded.bench, asked))
+            except NotApplicable as refusal:
+                loaded.outcomes[asked.spec.id] = Refusal(str(refusal))
+            except Exception:  # noqa: BLE001, S112 - not swallowed: raised again by _alone in the test of this claim
+                continue
+        try:
+            loaded.outcomes |= run(jobs, loaded.bench, self.advance)
+        except Exception:  # noqa: BLE001 - not swallowed: raised again by _alone in the test of the guilty claim
+            self.merge_failure = traceback.format_exc()
+
+    def _alone(self, bench: Bench, asked: Asked) -> Outcome | Refusal:
+        try:
+            return run([self._job(bench, asked)], bench, self.advance)[asked.spec.id]
+        except NotApplicable as refusal:
+            return Refusal(str(refusal))
+
+    def _job(self, bench: Bench, asked: Asked) -> Job:
+        """Ask for the plan of a claim on the loaded model; NotApplicable with the reason where it has none."""
+        card = bench.subject.card
+        reason = card.missing(asked.spec.needs) or _missing_data(asked.spec, bench)
+        if reason:
+            raise NotApplicable(reason)
+        plan = propose(asked.function, asked.spec, card)
+        if bench.train is None and any(arm.readout.probes() for arm in plan.arms.values()):
+            raise NotApplicable("it needs fitted probes, and no training images are given (--train-data)")
+        return Job(spec=asked.spec, plan=plan)
+
+    def _load(self, model: str, beside: Sequence[Asked]) -> _Loaded:
+        if self._loaded is None or self._loaded.entry.name != model:
+            self._loaded = None  # the old model leaves memory before the new one comes
+            entry = self.entries[model]
+            images = self._images(entry, beside)
+            subject = entry.load(self.options.device, getattr(torch, self.options.dtype))
+            train = self._train(entry) if self._wants_train(beside) else None
+            bench = Bench(subject, images, self.store, settings_of(self.options), train)
+            self._loaded = _Loaded(entry, bench)
+        return self._loaded
+
+    def _images(self, entry: ModelEntry, beside: Sequence[Asked]) -> ImageSet:
+        largest = max((asked.spec.budget for asked in beside), default=1)
+        limit = min(largest, self.options.max_images or largest)
+        batch = self.options.batch_size
+        images = open_images(
+            self.options.data, seed=self.options.seed, split="test", limit=-(-limit // batch) * batch, card=entry.card
+        )
+        self.opened[entry.name] = images
+        return images
+
+    def _train(self, entry: ModelEntry) -> ImageSet | None:
+        if self.options.data is not None and self.options.train_data is None:
+            return None
+        limit = self.options.train_images or TRAIN_IMAGES_PER_CLASS * (entry.card.classes or EMBEDDED_CLASSES)
+        return open_images(
+            self.options.train_data, seed=self.options.seed, split="train", limit=limit, card=entry.card
+        )
+
+    def _wants_train(self, beside: Sequence[Asked]) -> bool:
+        """Open training images always: head-less models fit probes for claims that do not name them."""
+        return bool(beside)
+
+    def _resolve(self, text: str) -> ModelEntry:
+        if self.options.pretrained:
+            return resolve(text)
+        own = self.options.data is None
+        return resolve(text, pretrained=False, classes=EMBEDDED_CLASSES if own else None)
+
+    def _check_device(self) -> None:
+        try:
+            torch.empty(1, device=self.options.device)
+        except (RuntimeError, AssertionError) as error:
+            raise ClaimsError(f"device {self.options.device!r} in --device cannot be used: {error}") from error
+
+    def _check_data(self) -> None:
+        """Refuse models whose labels the images cannot have, or whose weights are out of reach, all in one message."""
+        problems = []
+        for entry in self.entries.values():
+            missing = entry.missing()
+            if missing:
+                problems.append(missing)
+            if self.options.data is None and entry.card.classes not in (0, EMBEDDED_CLASSES):
+                problems.append(
+                    f"{entry.name} answers {entry.card.classes} classes; the embedded pictures have "
+                    f"{EMBEDDED_CLASSES}. Give pictures of its classes: --data FOLDER (one sub-folder per synset, or "
+                    "images/ with labels.csv)."
+                )
+        if problems:
+            raise ClaimsError("\n".join(problems))
+
+
+def settings_of(options: RunOptions) -> Settings:
+    """Pick what the measuring depends on."""
+    return Settings(
+        batch_size=options.batch_size,
+        delta=options.delta,
+        max_images=options.max_images,
+        seed=options.seed,
+        device=options.device,
+        dtype=options.dtype,
+        population=options.population,
+    )
+
+
+def _missing_data(spec: ClaimSpec, bench: Bench) -> str | None:
+    have: Mapping[str, bool] = {"labels": bench.images.labels is not None, "train": bench.train is not None}
+    reasons = {
+        "labels": f"{bench.images.name} has no labels",
+        "train": "no training images are given (--train-data)",
+    }
+    return next((reasons[need] for need in spec.needs if need in have and not have[need]), None)

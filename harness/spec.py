@@ -1,0 +1,157 @@
+"""The ledger: one validated entry per claim, and the only reader of ledger files.
+
+A ledger holds every number that a verdict depends on (bounds, budget, error level), each with its origin, so that
+a reader can check a verdict without reading code.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from harness.errors import ClaimsError, unknown
+
+DATA_NEEDS = {
+    "labels": "the image set has no labels",
+    "train": "no training images are given (--train-data)",
+}
+LEDGER_NAME = "ledger.yaml"
+
+Text = Annotated[str, Field(min_length=1)]
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True)
+
+
+class Source(_Record):
+    """Where a family of claims comes from; at least one of arXiv id and url."""
+
+    key: Text
+    title: Text
+    authors: Text
+    year: int = Field(ge=1950, le=2100)
+    arxiv: str | None = Field(default=None, pattern=r"^\d{4}\.\d{4,5}$")
+    url: str | None = None
+    code: str | None = None
+
+    @model_validator(mode="after")
+    def _findable(self) -> "Source":
+        if not (self.arxiv or self.url):
+            raise ValueError("a source needs an arXiv id or a url")
+        return self
+
+
+class Bound(_Record):
+    """One threshold: the larger of `value`, `chance_times`/classes and chance + `above_chance` x (1 - chance)."""
+
+    value: float
+    direction: Literal[">=", "<="]
+    origin: Text
+    chance_times: float = Field(default=0.0, ge=0.0)
+    above_chance: float = Field(default=0.0, ge=0.0, lt=1.0)
+
+    def at(self, classes: int) -> float:
+        """Give the threshold for a model with this many classes (0: no head, chance counts as 0)."""
+        if not classes or not (self.chance_times or self.above_chance):
+            return self.value
+        chance = 1.0 / classes
+        floor = chance + self.above_chance * (1.0 - chance) if self.above_chance else 0.0
+        return max(self.value, self.chance_times * chance, floor)
+
+
+class Curve(_Record):
+    """A published curve: one value per layer, of a named model."""
+
+    model: Text
+    layers: tuple[int, ...]
+    values: tuple[float, ...]
+    origin: Text
+
+    @model_validator(mode="after")
+    def _aligned(self) -> "Curve":
+        if len(self.layers) != len(self.values):
+            raise ValueError(f"{len(self.layers)} layers but {len(self.values)} values in the curve of {self.model!r}")
+        return self
+
+
+class Published(_Record):
+    """What the source reports: the number beside ours (None: only a figure or prose), and its curves by name."""
+
+    value: float | None
+    text: Text
+    curves: Mapping[str, tuple[Curve, ...]] = {}
+
+
+class ClaimSpec(_Record):
+    """One claim of the ledger."""
+
+    id: Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
+    code: Text
+    statement: Text
+    place: Text
+    protocol: Text
+    tier: Literal["core", "extended", "report-only"]
+    published: Published
+    bounds: Mapping[str, Bound]
+    control: Text
+    needs: tuple[str, ...]
+    budget: int = Field(ge=2, description="most images a verdict may use")
+    delta: float = Field(gt=0.0, lt=0.5, description="error of the whole verdict, control included")
+    version: int = Field(ge=1, description="rises exactly when numbers of this entry change")
+    note: str = ""
+    source: Source
+
+    @field_validator("bounds")
+    @classmethod
+    def _bounds_are_named(cls, bounds: Mapping[str, Bound]) -> Mapping[str, Bound]:
+        if not bounds:
+            raise ValueError("a claim needs at least one bound")
+        return bounds
+
+
+def read_ledger(path: Path, capabilities: frozenset[str] = frozenset()) -> dict[str, ClaimSpec]:
+    """Read one ledger file into specs by id; `capabilities` are the model needs that entries may name.
+
+    Raises ClaimsError naming file, entry and field for anything that is missing, unknown or out of range.
+    """
+    try:
+        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError) as error:
+        raise ClaimsError(f"cannot read the ledger {path}: {error}") from error
+    if not isinstance(document, dict) or set(document) != {"source", "claims"}:
+        raise ClaimsError(f"ledger {path}: allowed top-level keys are 'source' and 'claims', both needed")
+    specs: dict[str, ClaimSpec] = {}
+    for number, entry in enumerate(document["claims"]):
+        spec = _entry(path, number, entry, document["source"])
+        if spec.id in specs:
+            raise ClaimsError(f"ledger {path}: claim {spec.id!r} appears twice")
+        for need in spec.needs:
+            if capabilities and need not in capabilities | set(DATA_NEEDS):
+                raise unknown("need", need, capabilities | set(DATA_NEEDS), f"{path}, claim {spec.id!r}")
+        specs[spec.id] = spec
+    return specs
+
+
+def read_ledgers(root: Path, capabilities: frozenset[str] = frozenset()) -> dict[str, ClaimSpec]:
+    """Read every ledger below a claims folder into one mapping by id."""
+    specs: dict[str, ClaimSpec] = {}
+    for path in sorted(root.rglob(LEDGER_NAME)):
+        for identifier, spec in read_ledger(path, capabilities).items():
+            if identifier in specs:
+                raise ClaimsError(f"claim {identifier!r} stands in two ledgers, the second is {path}")
+            specs[identifier] = spec
+    return specs
+
+
+def _entry(path: Path, number: int, entry: object, source: object) -> ClaimSpec:
+    if not isinstance(entry, dict):
+        raise ClaimsError(f"ledger {path}: claim number {number + 1} is {entry!r}, not a mapping")
+    try:
+        return ClaimSpec.model_validate({**entry, "source": source})
+    except ValidationError as error:
+        lines = [f"  {'.'.join(map(str, e['loc']))}: {e['msg']} (got {e.get('input')!r:.80})" for e in error.errors()]
+        name = entry.get("id", f"number {number + 1}")
+        raise ClaimsError(f"ledger {path}, claim {name!r}:\n" + "\n".join(lines)) from error

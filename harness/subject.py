@@ -1,0 +1,150 @@
+"""The model under study: what is known of it without weights, and the interface every family implements.
+
+A subject is a chain: `start` embeds pictures into the residual stream, `step` runs one block, `logits` reads the
+model's own answer. Everything that the harness measures is written in terms of this chain, so a run can be
+resumed from the stored stream of any block, and arms that agree on their first blocks share them.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, Protocol, runtime_checkable
+
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+Native = Literal["class", "class+distillation", "patch mean", "class+patch mean", "token pool", "map pool", "none"]
+
+# What a model can do beyond answering; a claim's `needs` name these. The text is what its absence means.
+CAPABILITIES: Mapping[str, str] = {
+    "class_token": "the model has no class token in its residual stream from the first block on",
+    "distillation_token": "the model has no distillation token",
+    "patch_tokens": "the model's stream is no sequence of patch tokens",
+    "head": "the model has no classification head of its own",
+    "class_readout": "the model's own head does not read the class token alone",
+    "distillation_readout": "the model's own head does not average a class and a distillation head",
+    "patch_mean_readout": "the model's own head does not read the mean of the patch tokens",
+    "token_head": "the model's own head cannot be applied to a single token",
+    "attn_mask": "the blocks of the model take no attention mask",
+    "token_subset": "the blocks of the model cannot run on a part of the tokens",
+    "writes": "the blocks of the model are no sum of an attention and an MLP write",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preprocessing:
+    """How pictures become input: sizes in pixels, mean and std per channel on the [0, 1] scale."""
+
+    size: tuple[int, int]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    interpolation: str = "bicubic"
+    crop: float = 1.0
+    crop_mode: str = "center"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelCard:
+    """What is known of a model without its weights.
+
+    `depth` counts the steps of the chain (blocks), `width` the channels of the stream after the last one, `grid` the
+    patch grid (rows, columns) or None, `prefix` the kinds of the prefix tokens in order ("class", "distillation",
+    "register"), `classes` the outputs of the head (0: none), `lacks` a reason of the family's own for a capability
+    that is missing, where the general text would mislead.
+    """
+
+    name: str
+    family: str
+    arch: str
+    depth: int
+    width: int
+    grid: tuple[int, int] | None
+    prefix: tuple[str, ...]
+    native: Native
+    classes: int
+    capabilities: frozenset[str]
+    preprocessing: Preprocessing
+    lacks: Mapping[str, str] = field(default_factory=dict)
+    pretrained: bool = True
+    parameters: int = 0
+
+    def __post_init__(self) -> None:
+        if unlisted := (self.capabilities | set(self.lacks)) - set(CAPABILITIES):
+            raise ValueError(f"card of {self.name!r} names unknown capabilities {sorted(unlisted)}")
+        if self.depth < 1:
+            raise ValueError(f"card of {self.name!r} has depth {self.depth}; a model has at least one block")
+
+    @property
+    def patches(self) -> int:
+        """Count the patch tokens (0 where the stream is no token sequence)."""
+        return self.grid[0] * self.grid[1] if self.grid else 0
+
+    @property
+    def chance(self) -> float:
+        """Give the accuracy of guessing, 1/classes (nan without a head)."""
+        return 1.0 / self.classes if self.classes else float("nan")
+
+    def missing(self, needs: tuple[str, ...]) -> str | None:
+        """Say why the first unmet one of the needed capabilities is unmet, or None if all are there."""
+        for need in needs:
+            if need in CAPABILITIES and need not in self.capabilities:
+                return self.lacks.get(need, CAPABILITIES[need])
+        return None
+
+    def named(self, name: str) -> "ModelCard":
+        """Return the same card under another name."""
+        return replace(self, name=name)
+
+
+@dataclass(frozen=True)
+class Stream:
+    """The residual stream of one chunk after some block: `tokens` [image, token, width], prefix tokens first.
+
+    Staged models (Swin, ConvNeXt, ResNet) keep a feature map in the model's own layout instead. `extra` holds what
+    later blocks need beside it (rotary angles, a shared position bias).
+    """
+
+    tokens: Float[Tensor, "image *place"]
+    extra: Any = None
+
+    def with_tokens(self, tokens: Tensor) -> "Stream":
+        """Return the stream with other tokens; the original is untouched."""
+        return Stream(tokens, self.extra)
+
+
+@dataclass(frozen=True)
+class Writes:
+    """What a block adds to the stream, LayerScale and post-norms applied: [image, token, width] each."""
+
+    attention: Tensor
+    mlp: Tensor
+
+
+@runtime_checkable
+class Subject(Protocol):
+    """A model as a chain of blocks; sites are `resid_pre` of block 0 and `resid_post` of blocks 0..depth-1."""
+
+    card: ModelCard
+
+    def start(self, images: Float[Tensor, "image channel row column"]) -> Stream:
+        """Embed preprocessed pictures: the stream before block 0."""
+
+    def step(self, block: int, stream: Stream, mask: Bool[Tensor, "query key"] | None = None) -> Stream:
+        """Run one block; `mask` is True where a query may attend to a key. Fully masked rows are refused."""
+
+    def writes(self, block: int, stream: Stream) -> Writes:
+        """Give what this block's attention and MLP add: resid_post = resid_pre + attention + mlp."""
+
+    def logits(self, stream: Stream) -> Float[Tensor, "image class"]:
+        """Give the model's own answer from the stream after the last block, exactly as its forward does."""
+
+    def normed(self, stream: Stream) -> Float[Tensor, "image token width"]:
+        """Apply the norm that the head expects to every token of a stream (the first half of the lens)."""
+
+    def token_logits(self, features: Float[Tensor, "*place width"]) -> Float[Tensor, "*place class"]:
+        """Apply the class head to already normed features of single or averaged tokens (the second half)."""
+
+    def untrained(self, seed: int) -> "Subject":
+        """Return a twin of the same architecture with freshly initialized weights."""
+
+    def weights_hash(self) -> str:
+        """Identify the weights: sha256 over names, shapes, dtypes and bytes of the state dict."""

@@ -1,0 +1,81 @@
+"""Tests of adjusted p-values, e-values and composite claims."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.integrate import quad
+from statsmodels.stats.multitest import multipletests
+
+from harness import multiplicity
+
+p_lists = st.lists(st.floats(0, 1), min_size=1, max_size=12)
+
+
+@given(p_lists)
+@settings(deadline=None)
+def test_holm_agrees_with_statsmodels(p):
+    assert multiplicity.holm(p) == pytest.approx(multipletests(p, method="holm")[1])
+
+
+@given(p_lists, st.floats(0.01, 0.5))
+def test_e_bh_rejects_the_largest_set_that_supports_itself(p, alpha):
+    e = multiplicity.p_to_e(p)
+    sizes = [k for k in range(len(p) + 1) if (e >= len(p) / (alpha * max(k, 1))).sum() >= k]
+    rejected = multiplicity.e_bh(e, alpha)
+    assert rejected.sum() == max(sizes)
+    assert not rejected.any() or e[rejected].min() > e[~rejected].max(initial=-1)
+
+
+def test_e_bh_counts_as_in_the_closed_form():
+    assert multiplicity.e_bh([50, 30, 1], 0.1).tolist() == [True, True, False]
+    assert multiplicity.e_bh([29, 14, 1], 0.1).tolist() == [False, False, False]
+    assert multiplicity.e_bh([], 0.1).tolist() == []
+
+
+def test_calibrated_p_values_are_e_values():
+    assert quad(multiplicity.p_to_e, 0, 1, limit=500)[0] <= 1.0
+    assert quad(lambda u: multiplicity.p_to_e(np.exp(-u)) * np.exp(-u), 0, 2000, limit=500)[0] == pytest.approx(1, abs=1e-3)
+
+
+@pytest.mark.parametrize("p", [1e-300, 1e-8, 0.01, 0.5, 0.9])
+def test_the_calibrator_is_the_published_formula(p):
+    assert multiplicity.p_to_e(p) == pytest.approx((1 - p + p * np.log(p)) / (p * np.log(p) ** 2), rel=1e-9)
+
+
+def test_the_calibrator_is_defined_at_both_ends_and_falls():
+    p = np.concatenate([[0.0], np.geomspace(1e-320, 1, 2000), 1 - np.geomspace(1e-12, 0.1, 500)[::-1]])
+    e = multiplicity.p_to_e(np.sort(p))
+    assert e[0] == np.inf and e[-1] == pytest.approx(0.5) and (np.diff(e[1:]) <= 1e-12 * e[2:]).all()
+
+
+def test_every_needs_all_parts_and_is_refuted_by_one():
+    assert multiplicity.every([0.01, 0.2, 0.03], [1.0, 0.004, 1.0]) == pytest.approx((0.2, 0.012))
+    assert multiplicity.every([0.01, 0.2], [0.9, 0.8]) == (0.2, 1.0)
+
+
+def test_one_part_is_its_own_composite():
+    assert multiplicity.every([0.3], [0.4]) == multiplicity.some([0.3], [0.4]) == (0.3, 0.4)
+
+
+@given(st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), min_size=1, max_size=6))
+def test_some_is_the_negation_of_every_negation(parts):
+    trues, falses = zip(*parts, strict=True)
+    assert multiplicity.some(trues, falses) == multiplicity.every(falses, trues)[::-1]
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: multiplicity.holm([0.1, 1.1]), r"numbers in \[0, 1\]"),
+        (lambda: multiplicity.holm([[0.1]]), "one axis"),
+        (lambda: multiplicity.e_bh([-1.0], 0.1), "numbers >= 0"),
+        (lambda: multiplicity.e_bh([1.0], 0.0), "alpha = 0.0"),
+        (lambda: multiplicity.p_to_e([np.nan]), r"numbers in \[0, 1\]"),
+        (lambda: multiplicity.every([], []), "one each per part"),
+        (lambda: multiplicity.some([0.1], [0.1, 0.2]), "one each per part"),
+    ],
+)
+def test_impossible_arguments_are_refused(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()

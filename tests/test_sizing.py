@@ -1,0 +1,85 @@
+"""Tests of the sample-size planner against simulation and closed forms."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness import sizing, stats
+
+
+@pytest.mark.parametrize(
+    ("values", "probabilities", "bound", "lo", "hi"),
+    [
+        ([1, 0], [0.95, 0.05], 0.5, 0, 1),
+        ([1, 0], [0.7, 0.3], 0.6, 0, 1),
+        ([1, 0], [0.5, 0.5], 0.6, 0, 1),  # decided against the claim
+        ([1, 0, -1], [0.15, 0.8, 0.05], 0.0, -1, 1),
+    ],
+)
+def test_the_plan_is_what_simulated_claims_need(values, probabilities, bound, lo, hi):
+    planned = sizing.images_needed(values, probabilities, bound, lo, hi, alpha=0.01)
+    images = math.ceil(4 * planned) + 20
+    x = np.random.default_rng(0).choice(values, p=probabilities, size=(400, images))
+    above = np.dot(values, probabilities) > bound
+    logs = stats.log_evidence(x, bound, lo, hi) if above else stats.log_evidence(-x, -bound, -hi, -lo)
+    decided = logs >= math.log(1 / 0.01)
+    assert decided.any(axis=1).mean() > 0.98
+    assert 0.6 < np.where(decided.any(axis=1), decided.argmax(axis=1) + 1, images).mean() / planned < 1.1
+
+
+def test_a_mean_at_the_bound_is_never_decided():
+    assert sizing.images_needed([1, 0], [0.5, 0.5], 0.5, 0, 1, 0.05) == math.inf
+
+
+def test_effects_too_small_for_any_bet_are_never_decided():
+    assert sizing.images_needed([1, 0], [0.5 + 1e-6, 0.5 - 1e-6], 0.5, 0, 1, 0.05) == math.inf
+
+
+@given(st.floats(0.01, 0.98), st.floats(0.02, 0.98), st.floats(0.001, 0.2))
+def test_the_plan_mirrors(share, bound, alpha):
+    up = sizing.images_needed([1, 0], [share, 1 - share], bound, 0, 1, alpha)
+    down = sizing.images_needed([0, 1], [share, 1 - share], 1 - bound, 0, 1, alpha)
+    assert up == pytest.approx(down, rel=1e-6) or abs(share - bound) < 1e-6
+
+
+def test_bounds_at_and_beyond_the_range_are_decided_by_the_first_telling_image():
+    assert sizing.images_needed([1, 0], [0.25, 0.75], 0.0, 0, 1, 0.05) == pytest.approx(4.0)
+    assert sizing.images_needed([1, 0], [0.25, 0.75], -1.0, 0, 1, 0.05) == 1.0
+    assert sizing.images_needed([1, 0], [0.25, 0.75], 1.0, 0, 1, 0.05) == pytest.approx(4 / 3)
+
+
+def test_hoeffding_matches_the_closed_form():
+    assert sizing.hoeffding_images(0.05, 0.05) == 738
+    assert sizing.hoeffding_images(0.01, 0.01) == 26492
+
+
+@pytest.mark.parametrize(("retention", "spare"), [(1.0, 0.0), (0.9, 0.05), (0.5, 0.0), (1.1, 0.02)])
+def test_paired_outcomes_have_the_given_accuracies(retention, spare):
+    values, probabilities = sizing.bernoulli_pair(0.8, retention, spare, ratio=0.5)
+    both, only_b, only_a, neither = probabilities
+    assert probabilities.sum() == pytest.approx(1.0)
+    assert (both + only_b, both + only_a) == pytest.approx((0.8, 0.8 * retention))
+    assert min(only_a, only_b) == pytest.approx(spare)
+    assert values.tolist() == [0.5, -0.5, 1.0, 0.0]
+    assert values @ probabilities == pytest.approx(0.8 * retention - 0.5 * 0.8)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: sizing.images_needed([1, 0], [0.5, 0.6], 0.5, 0, 1, 0.05), "add up to 1"),
+        (lambda: sizing.images_needed([2, 0], [0.5, 0.5], 0.5, 0, 1, 0.05), "not all in"),
+        (lambda: sizing.images_needed([1, 0], [1.0], 0.5, 0, 1, 0.05), "one axis"),
+        (lambda: sizing.images_needed([1, 0], [0.5, 0.5], 0.5, 1, 1, 0.05), "lo < hi"),
+        (lambda: sizing.images_needed([1, 0], [0.5, 0.5], 0.5, 0, 1, 1.5), "alpha = 1.5"),
+        (lambda: sizing.hoeffding_images(0.0, 0.1), "eps = 0.0"),
+        (lambda: sizing.bernoulli_pair(0.8, 0.9, 0.3), "no paired outcomes"),
+        (lambda: sizing.bernoulli_pair(0.8, 0.9, -0.1), "no paired outcomes"),
+    ],
+)
+def test_impossible_arguments_are_refused(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
