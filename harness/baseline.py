@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,17 @@ class Baseline:
 NO_BASELINE = Baseline(None, {})
 
 
+def find_baseline(named: str | None, claims_file: Path) -> Baseline:
+    """Read the expected verdicts: the named file, or the one beside the source folders; "none" for none."""
+    if named == "none":
+        return NO_BASELINE
+    path = Path(named) if named else claims_file.parent.parent / "baselines" / FILE_NAME
+    if named is None and not path.exists():
+        return NO_BASELINE
+    return read_baseline(path, explicit=named is not None)
+
+
+@cache
 def read_baseline(path: Path, explicit: bool) -> Baseline:
     """Read a baseline file; ClaimsError for one that is missing or names unknown verdicts."""
     if not path.exists():
@@ -56,7 +68,7 @@ def read_baseline(path: Path, explicit: bool) -> Baseline:
 
 def accept(records: Sequence[Mapping[str, Any]], path: Path) -> list[str]:
     """Write the verdicts of these records as the expected ones; return the differences in words."""
-    old = read_baseline(path, explicit=True).models if path.exists() else {}
+    old = read_baseline.__wrapped__(path, explicit=True).models if path.exists() else {}
     models: dict[str, Any] = {name: dict(entry) for name, entry in old.items()}
     for record in records:
         context = record["context"]

@@ -6,7 +6,6 @@ depends on its own claim only.
 
 from collections import Counter
 from collections.abc import Sequence
-from itertools import pairwise
 
 import numpy as np
 
@@ -33,18 +32,16 @@ def checked_positions(positions: Sequence[int], count: int) -> np.ndarray:
 
 
 def chunk_grid(count: int, batch_size: int) -> tuple[range, ...]:
-    """Cut positions 0..count-1 into consecutive chunks of at most `batch_size`, sizes differing by at most one.
+    """Cut positions 0..count-1 into consecutive chunks of `batch_size`; the last one holds the rest.
+
+    A chunk that is full is the same whatever `count` is, so a larger budget adds chunks and moves none.
 
     Raises:
         ClaimsError: batch_size is below 1 or count below 0.
     """
     if batch_size < 1 or count < 0:
         raise ClaimsError(f"{count!r} pictures in chunks of at most {batch_size!r}; allowed: count >= 0, size >= 1")
-    chunks = -(-count // batch_size)
-    edges = [0]
-    for number in range(chunks):
-        edges.append(edges[-1] + count // chunks + (number < count % chunks))
-    return tuple(range(start, stop) for start, stop in pairwise(edges))
+    return tuple(range(start, min(start + batch_size, count)) for start in range(0, count, batch_size))
 
 
 def donors(labels: np.ndarray | None, chunk: range, seed: int) -> np.ndarray:

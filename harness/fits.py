@@ -46,7 +46,7 @@ def fit_probes(
     *,
     chunks: Sequence[range],
     seed: int,
-    advance: Callable[[int], None] = lambda images: None,
+    advance: Callable[[int], None],
 ) -> dict[Probe, Fit]:
     """Fit every probe that is not in the cache, in one pass over the training images.
 
@@ -80,14 +80,14 @@ def _stream(probes, subject, images, place, *, chunks, seed, advance) -> dict[tu
     last_saved = time.monotonic()
     for number, chunk in enumerate(chunks):
         if number < done:
-            advance(len(chunk))
+            advance(chunk.stop)
             continue
         rows = slice(chunk.start, chunk.stop)
         for inputs, matrix in _features(by_input, subject, images, chunk).items():
             if inputs not in moments:
                 moments[inputs] = Moments.empty(matrix.shape[1], classes, kinds)
             moments[inputs].add(matrix, {kind: targets[kind][rows] for kind in kinds}, folds[rows])
-        advance(len(chunk))
+        advance(chunk.stop)
         if time.monotonic() - last_saved > CHECKPOINT_SECONDS:
             _checkpoint(place, probes, number + 1, moments)
             last_saved = time.monotonic()

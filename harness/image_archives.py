@@ -5,7 +5,7 @@ import re
 import tarfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO
 
 import numpy as np
 from timm.data.readers.reader_image_in_tar import ReaderImageInTar
@@ -113,7 +113,7 @@ def _members(tar: Path) -> list[tarfile.TarInfo]:
         return [member for member in archive if member.isfile()]
 
 
-def _member_bytes(tar: Path, member: tarfile.TarInfo, start: int = 0) -> BinaryIO:
+def _member_bytes(tar: Path, member: tarfile.TarInfo, start: int = 0) -> IO[bytes]:
     """Read a member by its place in the file: any thread, no handle kept; `start` is that of an inner tar."""
     with tar.open("rb") as file:
         file.seek(start + member.offset_data)
@@ -125,13 +125,13 @@ def _key(member: tarfile.TarInfo) -> str:
     return f"{folder}/{file.partition('.')[0]}"
 
 
-def _member_path(sample: Sequence) -> list[str]:
+def _member_path(sample: np.ndarray) -> list[str]:
     member, tar, child = sample
     return [part for part in (tar, child and child.name, member.name) if part]
 
 
-def _opener(samples: Sequence, path: Path) -> Callable[[int], BinaryIO]:
-    def opened(entry: int) -> BinaryIO:
+def _opener(samples: np.ndarray, path: Path) -> Callable[[int], IO[bytes]]:
+    def opened(entry: int) -> IO[bytes]:
         member, tar, child = samples[entry]
         return _member_bytes(path / tar if tar else path, member, child.offset_data if child else 0)
 

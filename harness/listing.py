@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import chain
 from os import cpu_count
-from typing import BinaryIO, TypeVar
+from typing import IO, TypeVar
 
 import numpy as np
 from PIL import Image
@@ -34,7 +34,7 @@ class Listing:
 
     name: str
     names: tuple[str, ...]
-    open: Callable[[int], BinaryIO]
+    open: Callable[[int], IO[bytes]]
     labels: np.ndarray | None = None
     classes: int = 0
     class_names: tuple[str, ...] | None = None
@@ -52,13 +52,13 @@ class Listing:
         return len(self.names)
 
 
-def decode(file: BinaryIO) -> Image.Image:
+def decode(file: IO[bytes]) -> Image.Image:
     """Decode a picture to RGB as timm's datasets do; raises one of UNREADABLE."""
     with file, Image.open(file) as picture:
         return picture.convert("RGB")
 
 
-def fault(open_entry: Callable[[int], BinaryIO], entry: int) -> str | None:
+def fault(open_entry: Callable[[int], IO[bytes]], entry: int) -> str | None:
     """Say why a picture cannot be decoded, or None; JPEGs at an eighth of their size, which still reads every byte."""
     try:
         with open_entry(entry) as file, Image.open(file) as picture:

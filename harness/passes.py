@@ -14,7 +14,8 @@ import torch
 from harness.errors import ClaimsError
 from harness.interventions import EMBEDDING, NONE, Chunk, Edit, Intervention, Mask
 from harness.probes import Fit, Probe
-from harness.readouts import Reading, Readout
+from harness.reading import Reading
+from harness.readouts import Readout
 from harness.store import Receipt, Row
 from harness.subject import Stream, Subject
 

@@ -6,9 +6,10 @@ from typing import Literal
 
 from harness.errors import ClaimsError, unknown
 from harness.interventions import NONE, Intervention
+from harness.quantities import Difference, Level, Quantity, Ratio
 from harness.readouts import Accuracy, Readout
 from harness.spec import ClaimSpec
-from harness.statements import Difference, Holds, Level, Quantity, Ratio, Statement
+from harness.statements import Holds, Statement
 from harness.subject import ModelCard
 from harness.verdict import Question
 

@@ -2,25 +2,23 @@
 
 import json
 from collections.abc import Generator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from harness.errors import ClaimsError, unknown
 from harness.options import OPTIONS, RunOptions, parse
-from harness.spec import LEDGER_NAME, read_ledger
+from harness.spec import ClaimSpec, spec_beside
 
 if TYPE_CHECKING:
-    from harness.baseline import Baseline
     from harness.session import Asked, Session
 
 OPTIONS_KEY = pytest.StashKey[RunOptions]()
 SESSION_KEY = pytest.StashKey["Session"]()
-BASELINE_KEY = pytest.StashKey["Baseline"]()
-RECORDS_KEY = pytest.StashKey[list[dict[str, Any]]]()
 RECORD_KEY = pytest.StashKey[dict[str, Any]]()
+ASKED_KEY = pytest.StashKey["Asked"]()
 MARK = "__claim__"
+_COLLECTED: list[dict[str, Any]] = []  # records of this process, where the terminal is
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -50,7 +48,6 @@ def pytest_configure(config: pytest.Config) -> None:
         config.stash[OPTIONS_KEY] = parse(values, where)
     except ClaimsError as error:
         raise pytest.UsageError(str(error)) from error
-    config.stash[RECORDS_KEY] = []
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
@@ -97,16 +94,19 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     """Run a claim: measure, judge, record, and raise what its verdict means to pytest."""
     if ASKED_KEY not in pyfuncitem.stash:
         return None
+    from harness.baseline import find_baseline
     from harness.report.record import paragraph
 
     asked = pyfuncitem.stash[ASKED_KEY]
     record = _measure(pyfuncitem, asked)
     pyfuncitem.stash[RECORD_KEY] = record
-    expected = _baseline(pyfuncitem).expected(record["model"], record["claim"], record["context"])
+    baseline = find_baseline(pyfuncitem.config.stash[OPTIONS_KEY].baseline, pyfuncitem.path)
+    expected = baseline.expected(record["model"], record["claim"], record["context"])
     record["expected"] = expected
     verdict = record["verdict"]
     if expected is not None and expected != verdict:
-        pytest.fail(f"{asked.spec.id} on {record['model']}: expected {expected}, found {verdict}. {record['reason']}", False)
+        text = paragraph(record, asked.spec)
+        pytest.fail(f"the verdict changed: expected {expected}, found {verdict}.\n{text}", pytrace=False)
     if verdict in ("refuted", "vacuous"):
         if expected == verdict:
             pytest.xfail(f"{verdict}, as expected: {record['reason']}")
@@ -162,7 +162,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 
     write = terminalreporter.write_line
     terminalreporter.section("claims")
-    width = max(80, terminalreporter._tw.fullwidth)
+    width = max(100, terminalreporter._tw.fullwidth)
     for line in terminal.summary(_COLLECTED, width).splitlines():
         write(line)
     write(terminal.totals(_COLLECTED))
@@ -182,10 +182,6 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         config.stash[SESSION_KEY].close()
 
 
-_COLLECTED: list[dict[str, Any]] = []
-ASKED_KEY = pytest.StashKey["Asked"]()
-
-
 def _session(config: pytest.Config) -> "Session":
     """Open the session at the first need: torch and the model libraries are imported here."""
     if SESSION_KEY not in config.stash:
@@ -199,24 +195,16 @@ def _session(config: pytest.Config) -> "Session":
 
 
 def _measure(item: pytest.Function, asked: "Asked") -> dict[str, Any]:
-    """Get the outcome of a claim as a record; alone and uncached when it is benchmarked."""
-    from harness.report.context import context_of
-    from harness.report.record import record_of, record_of_refusal
-    from harness.session import Refusal
-
+    """Get the record of a claim; it is measured once more, alone and without the cache, when it is benchmarked."""
     session, model = _session(item.config), _model(item)
-    beside = [other.stash[ASKED_KEY] for other in item.session.items if ASKED_KEY in other.stash and _model(other) == model]
-    outcome = session.outcome(model, asked, beside, merge=not hasattr(item.config, "workerinput"))
-    if _benchmarked(item.config) and not isinstance(outcome, Refusal):
+    items = [other for other in item.session.items if ASKED_KEY in other.stash and _model(other) == model]
+    beside = [other.stash[ASKED_KEY] for other in items]
+    record = session.record(model, asked, beside, merge=not hasattr(item.config, "workerinput"))
+    if _benchmarked(item.config) and record["verdict"] != "not applicable":
         benchmark = item._request.getfixturevalue("benchmark")
+        benchmark.extra_info.update({name: record[name] for name in ("claim", "model", "verdict", "images")})
         outcome = benchmark.pedantic(session.fresh(model, asked, beside), rounds=1, iterations=1)
-        cost = outcome.cost
-        benchmark.extra_info.update(images=outcome.images, block_evaluations=cost.block_evaluations)
-    context = context_of(session.entries[model], session.bench(model, beside), session.options)
-    if isinstance(outcome, Refusal):
-        return record_of_refusal(asked.spec, model, outcome.reason, context)
-    record = record_of(outcome, model, context)
-    session.store.record(asked.spec.id, model, record)
+        benchmark.extra_info["block_evaluations"] = outcome.cost.block_evaluations
     return record
 
 
@@ -234,34 +222,14 @@ def _model(item: pytest.Item) -> str:
     return item.callspec.params["card"].name  # type: ignore[attr-defined]
 
 
-def _spec(item: pytest.Item):
+def _spec(item: pytest.Item) -> ClaimSpec:
     """Find the ledger entry of a claim in the folder of its file."""
     from harness.subject import CAPABILITIES
 
-    ledger = item.path.parent / LEDGER_NAME
-    if not ledger.exists():
-        raise pytest.UsageError(f"{item.nodeid} is a claim, but {ledger} does not exist; every claim needs an entry there")
     try:
-        specs = read_ledger(ledger, frozenset(CAPABILITIES))
+        return spec_beside(item.path, str(_identifier(item)), frozenset(CAPABILITIES))
     except ClaimsError as error:
-        raise pytest.UsageError(str(error)) from error
-    identifier = str(_identifier(item))
-    if identifier not in specs:
-        raise pytest.UsageError(str(unknown("claim", identifier, specs, f"{item.nodeid}; {ledger} must hold its entry")))
-    return specs[identifier]
-
-
-def _baseline(item: pytest.Item) -> "Baseline":
-    """Read the expected verdicts: the named file, or the one beside the source folders."""
-    from harness.baseline import FILE_NAME, NO_BASELINE, read_baseline
-
-    named = item.config.stash[OPTIONS_KEY].baseline
-    if named == "none":
-        return NO_BASELINE
-    path = Path(named) if named else item.path.parent.parent / "baselines" / FILE_NAME
-    if named is None and not path.exists():
-        return NO_BASELINE
-    return read_baseline(path, explicit=named is not None)
+        raise pytest.UsageError(f"{item.nodeid}: {error}") from error
 
 
 def _notes(config: pytest.Config) -> list[str]:
@@ -279,4 +247,5 @@ def _notes(config: pytest.Config) -> list[str]:
 def _progress(config: pytest.Config):
     from harness.report.progress import Progress
 
-    return Progress(config.pluginmanager.getplugin("terminalreporter"), config.pluginmanager.getplugin("capturemanager"))
+    manager = config.pluginmanager
+    return Progress(manager.getplugin("terminalreporter"), manager.getplugin("capturemanager"))

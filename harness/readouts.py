@@ -1,81 +1,20 @@
 """What is read: frozen descriptions of readouts, each one bounded number per image.
 
-A readout names the block after which it reads; everything that several readouts of one stream share (norm, lens,
-ranks) is computed once by `Reading`.
+A readout names the block after which it reads; what several readouts of one stream share is computed by `Reading`.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Literal, Protocol
+from typing import Protocol
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from harness.errors import ClaimsError
-from harness.interventions import Chunk, code_revision
-from harness.probes import Fit, Probe, features
-from harness.subject import ModelCard, Stream, Subject
-
-Head = Literal["native", "class", "patch mean"]
-Labels = Literal["own", "donor"]
-
-
-class Reading:
-    """The stream of one chunk after one block under one arm, with what readouts share of it.
-
-    `clean` is the unedited reading after the last block (None unless a readout asked for it by `needs_clean`).
-    """
-
-    def __init__(
-        self, subject: Subject, stream: Stream, block: int, chunk: Chunk, fits: Mapping[Probe, Fit], clean: "Reading | None"
-    ) -> None:
-        self.subject, self.stream, self.block, self.chunk = subject, stream, block, chunk
-        self.fits, self.clean = fits, clean
-
-    @property
-    def card(self) -> ModelCard:
-        return self.subject.card
-
-    @cached_property
-    def normed(self) -> Tensor:
-        """Tokens after the norm that the head expects, fp32 [image, token, width]."""
-        return self.subject.normed(self.stream).float()
-
-    @cached_property
-    def _patch_correct(self) -> Tensor:
-        """Whether the head ranks the label first on each patch token: bool [image, patch]."""
-        logits = self.subject.token_logits(self.normed[:, len(self.card.prefix) :])
-        return _rank(logits, self.labels("own")[:, None].expand(logits.shape[:2])) == 0
-
-    @cached_property
-    def _logits(self) -> dict[Head, Tensor]:
-        return {}
-
-    def logits(self, head: Head) -> Tensor:
-        """Logits [image, class] of the native readout, the head on the class token, or on the mean patch token."""
-        if head not in self._logits:
-            self._logits[head] = self._compute(head)
-        return self._logits[head]
-
-    def labels(self, whose: Labels) -> Tensor:
-        """Labels [image], one's own or those of the donors (always of another class)."""
-        if self.chunk.labels is None:
-            raise ClaimsError("a readout needs labels, but the image set has none; name 'labels' in the claim's needs")
-        return self.chunk.labels if whose == "own" else self.chunk.labels[self.chunk.donors]
-
-    @property
-    def patch_correct(self) -> Tensor:
-        """Whether the head is right on each single patch token: bool [image, patch]."""
-        return self._patch_correct
-
-    def _compute(self, head: Head) -> Tensor:
-        if head == "native":
-            return self.subject.logits(self.stream)
-        if head == "class":
-            return self.subject.token_logits(self.normed[:, self.card.prefix.index("class")])
-        return self.subject.token_logits(self.normed[:, len(self.card.prefix) :].mean(dim=1))
+from harness.interventions import code_revision
+from harness.probes import Probe, features
+from harness.reading import Head, Labels, Reading, ranks
+from harness.subject import ModelCard
 
 
 class Readout(Protocol):
@@ -122,7 +61,7 @@ class Accuracy:
         return ()
 
     def read(self, reading: Reading) -> Float[Tensor, "image"]:
-        return (_rank(reading.logits(self.head), reading.labels(self.labels)) == 0).float()
+        return (ranks(reading.logits(self.head), reading.labels(self.labels)) == 0).float()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,7 +82,7 @@ class Identifiability:
 
     def read(self, reading: Reading) -> Float[Tensor, "image"]:
         logits = reading.logits("class")
-        return 1.0 - _rank(logits, reading.labels(self.labels)).float() / logits.shape[-1]
+        return 1.0 - ranks(logits, reading.labels(self.labels)).float() / logits.shape[-1]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -252,12 +191,12 @@ class ProbeAccuracy:
         if self.only_class:
             inputs = inputs.clone()
             inputs[:, reading.card.width :] = 0.0
-        return (_rank(fit.scores(inputs), reading.labels("own")) == 0).float()
+        return (ranks(fit.scores(inputs), reading.labels("own")) == 0).float()
 
 
 def revision(readout: Readout) -> str:
     """Identify the code behind a readout: sha256 over the source of its modules."""
-    return code_revision({type(readout), Probe} if readout.probes() else {type(readout)})
+    return code_revision({type(readout), Reading, Probe} if readout.probes() else {type(readout), Reading})
 
 
 def _block(layer: int | None, card: ModelCard) -> int:
@@ -271,11 +210,3 @@ def _clean(reading: Reading) -> Reading:
     if reading.clean is None:
         raise ClaimsError("this readout compares with the unedited arm, which was not read beside it")
     return reading.clean
-
-
-def _rank(logits: Float[Tensor, "*place classes"], labels: Tensor) -> Tensor:
-    """Count strictly greater logits; a constant row ranks last, so that a zero head is never right."""
-    chosen = logits.gather(-1, labels.unsqueeze(-1))
-    greater = (logits > chosen).sum(-1)
-    constant = logits.amax(-1) == logits.amin(-1)
-    return torch.where(constant, torch.full_like(greater, logits.shape[-1] - 1), greater)

@@ -7,17 +7,22 @@ when the first of them is asked for.
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 
+from harness.bench import Bench, Settings
 from harness.errors import ClaimsError, NotApplicable
 from harness.images import ImageSet, open_images
-from harness.measure import Advance, Bench, Job, Outcome, Settings, run
+from harness.measure import Advance, run, silent
 from harness.models import EMBEDDED, ModelEntry, resolve
 from harness.options import RunOptions
 from harness.plan import ClaimFunction, propose
+from harness.report.context import context_of
+from harness.report.record import record_of, record_of_refusal
 from harness.spec import ClaimSpec
 from harness.store import Store
+from harness.trial import Job, Outcome
 
 EMBEDDED_CLASSES = 10
 TRAIN_IMAGES_PER_CLASS = 200  # as in the source of the probe claims (lrast, lab note 2026-01-20)
@@ -51,7 +56,7 @@ class _Loaded:
 class Session:
     """Answers "what is the outcome of this claim on this model", measuring as little as possible."""
 
-    def __init__(self, options: RunOptions, advance: Advance = lambda what, done, total: None) -> None:
+    def __init__(self, options: RunOptions, advance: Advance = silent) -> None:
         self.options, self.advance = options, advance
         self.entries = {entry.name: entry for entry in map(self._resolve, options.models or EMBEDDED)}
         self._check_device()
@@ -59,6 +64,7 @@ class Session:
         self.store = Store(options.cache)
         self._loaded: _Loaded | None = None
         self.opened: dict[str, ImageSet] = {}
+        self.merge_failure = ""
 
     def outcome(self, model: str, asked: Asked, beside: Sequence[Asked], merge: bool = True) -> Outcome | Refusal:
         """Give one outcome; the claims `beside` it are measured in the same passes.
@@ -73,6 +79,16 @@ class Session:
             loaded.outcomes[asked.spec.id] = self._alone(loaded.bench, asked)
         return loaded.outcomes[asked.spec.id]
 
+    def record(self, model: str, asked: Asked, beside: Sequence[Asked], merge: bool = True) -> dict[str, Any]:
+        """Give one outcome as a record, and keep it in the store's history."""
+        outcome = self.outcome(model, asked, beside, merge)
+        context = context_of(self.entries[model], self._load(model, beside).bench, self.options)
+        if isinstance(outcome, Refusal):
+            return record_of_refusal(asked.spec, model, outcome.reason, context)
+        record = record_of(outcome, model, context)
+        self.store.record(asked.spec.id, model, record)
+        return record
+
     def fresh(self, model: str, asked: Asked, beside: Sequence[Asked]) -> Callable[[], Outcome]:
         """Prepare one claim to be measured alone and without the cache, for timing.
 
@@ -86,10 +102,6 @@ class Session:
             return run([job], alone)[asked.spec.id]
 
         return measure
-
-    def bench(self, model: str, beside: Sequence[Asked]) -> Bench:
-        """Load a model beside its images."""
-        return self._load(model, beside).bench
 
     def close(self) -> None:
         """Close the store and forget the model."""
@@ -108,7 +120,7 @@ class Session:
                 jobs.append(self._job(loaded.bench, asked))
             except NotApplicable as refusal:
                 loaded.outcomes[asked.spec.id] = Refusal(str(refusal))
-            except Exception:  # noqa: BLE001, S112 - not swallowed: raised again by _alone in the test of this claim
+            except Exception:  # noqa: BLE001 - not swallowed: raised again by _alone in the test of this claim
                 continue
         try:
             loaded.outcomes |= run(jobs, loaded.bench, self.advance)
@@ -138,7 +150,7 @@ class Session:
             entry = self.entries[model]
             images = self._images(entry, beside)
             subject = entry.load(self.options.device, getattr(torch, self.options.dtype))
-            train = self._train(entry) if self._wants_train(beside) else None
+            train = self._train(entry)
             bench = Bench(subject, images, self.store, settings_of(self.options), train)
             self._loaded = _Loaded(entry, bench)
         return self._loaded
@@ -160,10 +172,6 @@ class Session:
         return open_images(
             self.options.train_data, seed=self.options.seed, split="train", limit=limit, card=entry.card
         )
-
-    def _wants_train(self, beside: Sequence[Asked]) -> bool:
-        """Open training images always: head-less models fit probes for claims that do not name them."""
-        return bool(beside)
 
     def _resolve(self, text: str) -> ModelEntry:
         if self.options.pretrained:

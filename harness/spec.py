@@ -135,6 +135,17 @@ def read_ledger(path: Path, capabilities: frozenset[str] = frozenset()) -> dict[
     return specs
 
 
+def spec_beside(file: Path, identifier: str, capabilities: frozenset[str] = frozenset()) -> ClaimSpec:
+    """Find the entry of a claim in the ledger of the folder that holds its file."""
+    ledger = file.parent / LEDGER_NAME
+    if not ledger.exists():
+        raise ClaimsError(f"{ledger} does not exist; every claim needs an entry there")
+    specs = read_ledger(ledger, capabilities)
+    if identifier not in specs:
+        raise unknown("claim", identifier, specs, str(ledger))
+    return specs[identifier]
+
+
 def read_ledgers(root: Path, capabilities: frozenset[str] = frozenset()) -> dict[str, ClaimSpec]:
     """Read every ledger below a claims folder into one mapping by id."""
     specs: dict[str, ClaimSpec] = {}

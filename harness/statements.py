@@ -5,48 +5,17 @@ comparisons (every, some, rises, shape). Evaluating one gives two anytime-valid 
 statement is established, `p_false` when its negation is. Numbers only.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
 import numpy as np
 
-from harness import curves, multiplicity, stats
-from harness.spec import Bound
+from harness import curves, multiplicity
+from harness.quantities import Difference, Level, PValues, Quantity, Sheet
 
 # Error levels at which the confidence box of a shape is drawn; a shape's p-value is the smallest that decides.
 BOX_LEVELS = (1e-4, 1e-3, 2.5e-3, 5e-3, 1e-2, 2.5e-2, 5e-2)
-
-
-@dataclass(frozen=True)
-class Sample:
-    """Numbers per image [image] of one arm, all within [low, high]."""
-
-    values: np.ndarray
-    low: float
-    high: float
-
-
-@dataclass(frozen=True, kw_only=True)
-class Sheet:
-    """What a statement is evaluated on: samples by arm (paired by image), bounds by name, and the target.
-
-    `classes` scales bounds that are given in units of chance; `population` is the number of images in a finite image
-    set when the statement is about exactly that set, None when it is about the distribution behind it.
-    """
-
-    samples: Mapping[str, Sample]
-    bounds: Mapping[str, Bound]
-    classes: int = 0
-    population: int | None = None
-
-
-@dataclass(frozen=True)
-class PValues:
-    """Anytime-valid p-values of the negation (`true`) and of the statement (`false`)."""
-
-    true: float
-    false: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,100 +27,13 @@ class Finding:
     bound: float
     direction: Literal[">=", "<="]
     p: PValues
-    quantity: "Quantity | None" = None
+    quantity: Quantity | None = None
     interval: tuple[float, float] | None = None
 
     @property
     def margin(self) -> float:
         """Give by how much the estimate clears the bound (negative: it does not)."""
         return self.estimate - self.bound if self.direction == ">=" else self.bound - self.estimate
-
-
-class Quantity(Protocol):
-    """A number about arms whose comparison with a bound is a bounded mean."""
-
-    def arms(self) -> tuple[str, ...]: ...
-
-    def label(self) -> str: ...
-
-    def estimate(self, sheet: Sheet) -> float: ...
-
-    def interval(self, sheet: Sheet, alpha: float) -> tuple[float, float]: ...
-
-    def above(self, sheet: Sheet, bound: float) -> PValues:
-        """Give the p-values of "quantity >= bound"."""
-
-
-@dataclass(frozen=True)
-class Level:
-    """The mean of an arm."""
-
-    arm: str
-
-    def arms(self) -> tuple[str, ...]:
-        return (self.arm,)
-
-    def label(self) -> str:
-        return self.arm
-
-    def estimate(self, sheet: Sheet) -> float:
-        return float(np.mean(sheet.samples[self.arm].values))
-
-    def interval(self, sheet: Sheet, alpha: float) -> tuple[float, float]:
-        return stats.mean_interval(*_parts(sheet.samples[self.arm]), alpha, population=sheet.population)
-
-    def above(self, sheet: Sheet, bound: float) -> PValues:
-        return _above(*_parts(sheet.samples[self.arm]), bound, sheet.population)
-
-
-@dataclass(frozen=True)
-class Difference:
-    """The mean of one arm minus the mean of another, paired by image."""
-
-    first: str
-    second: str
-
-    def arms(self) -> tuple[str, ...]:
-        return (self.first, self.second)
-
-    def label(self) -> str:
-        return f"{self.first} - {self.second}"
-
-    def estimate(self, sheet: Sheet) -> float:
-        return float(np.mean(_contrast(sheet, self, 1.0)[0]))
-
-    def interval(self, sheet: Sheet, alpha: float) -> tuple[float, float]:
-        return stats.mean_interval(*_contrast(sheet, self, 1.0), alpha, population=sheet.population)
-
-    def above(self, sheet: Sheet, bound: float) -> PValues:
-        return _above(*_contrast(sheet, self, 1.0), bound, sheet.population)
-
-
-@dataclass(frozen=True)
-class Ratio:
-    """The mean of one arm over the mean of another, paired by image; judged as E[first - bound x second]."""
-
-    first: str
-    second: str
-
-    def arms(self) -> tuple[str, ...]:
-        return (self.first, self.second)
-
-    def label(self) -> str:
-        return f"{self.first} / {self.second}"
-
-    def estimate(self, sheet: Sheet) -> float:
-        below = float(np.mean(sheet.samples[self.second].values))
-        return float(np.mean(sheet.samples[self.first].values)) / below if below else float("nan")
-
-    def interval(self, sheet: Sheet, alpha: float) -> tuple[float, float]:
-        first, second = sheet.samples[self.first], sheet.samples[self.second]
-        return stats.ratio_interval(
-            first.values, second.values, alpha, a_max=first.high, b_max=second.high, population=sheet.population
-        )
-
-    def above(self, sheet: Sheet, bound: float) -> PValues:
-        return _above(*_contrast(sheet, self, bound), 0.0, sheet.population)
 
 
 class Statement(Protocol):
@@ -364,25 +246,5 @@ def _known(margin: float) -> float:
     return margin if margin == margin else -np.inf
 
 
-def _parts(sample: Sample) -> tuple[np.ndarray, float, float]:
-    return sample.values, sample.low, sample.high
-
-
-def _contrast(sheet: Sheet, pair: Difference | Ratio, factor: float) -> tuple[np.ndarray, float, float]:
-    first, second = sheet.samples[pair.first], sheet.samples[pair.second]
-    return (
-        first.values - factor * second.values,
-        first.low - factor * second.high,
-        first.high - factor * second.low,
-    )
-
-
-def _above(values: np.ndarray, low: float, high: float, bound: float, population: int | None) -> PValues:
-    return PValues(
-        float(stats.p_above(values, bound, low, high, population)),
-        float(stats.p_below(values, bound, low, high, population)),
-    )
-
-
-def _union(groups) -> tuple[str, ...]:
+def _union(groups: Iterable[Iterable[str]]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for group in groups for name in group))

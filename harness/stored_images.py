@@ -4,7 +4,7 @@ import hashlib
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import IO
 
 import numpy as np
 import torch
@@ -35,7 +35,7 @@ class StoredImages:
     note: str
     has_boxes: bool
     has_masks: bool
-    open: Callable[[int], BinaryIO]
+    open: Callable[[int], IO[bytes]]
     workers: int = WORKERS
 
     def __len__(self) -> int:

@@ -10,7 +10,8 @@ from enum import StrEnum
 
 import numpy as np
 
-from harness.statements import Finding, PValues, Sheet, Statement, headline
+from harness.quantities import PValues, Sheet
+from harness.statements import Finding, Statement, headline
 
 
 class Verdict(StrEnum):

@@ -75,6 +75,15 @@ MODELS: dict[str, Callable[[], nn.Module]] = {
 every_model = pytest.mark.parametrize("name", MODELS)
 
 
+@pytest.fixture(autouse=True, scope="module")
+def _one_thread():
+    """Run these tiny models on one thread: on a busy machine handing them out costs many times what they compute."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 def _unfused(model: nn.Module) -> nn.Module:
     for module in model.modules():
         if hasattr(module, "fused_attn"):
@@ -84,11 +93,11 @@ def _unfused(model: nn.Module) -> nn.Module:
 
 @cache
 def subject_of(name: str) -> Subject:
-    """Build the model with every weight moved off its start, so that no scale, bias or branch is without effect."""
-    torch.manual_seed(0)
-    model = MODELS[name]()
-    with torch.no_grad():
-        for parameter in model.parameters():
+    """Build the model; untrained weights move off their start, so that no scale, bias or branch is without effect."""
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        torch.manual_seed(0)
+        model = MODELS[name]()
+        for parameter in model.parameters() if "weights" not in name else ():
             parameter.add_(torch.randn_like(parameter), alpha=0.05)
     return adapt(model, name=name, arch=name, pretrained=False)
 
@@ -208,7 +217,7 @@ def test_a_block_diagonal_mask_isolates_the_first_token_in_every_block(name):
 @every_model
 def test_nothing_stays_hooked_after_a_run_or_an_error(name):
     subject, stream = subject_of(name), streams_of(name)[0]
-    with pytest.raises((ClaimsError, RuntimeError)):
+    with pytest.raises((ClaimsError, RuntimeError, ValueError)):
         subject.step(0, stream.with_tokens(stream.tokens.flatten(1)[:, :-1]))
     with pytest.raises(ClaimsError, match=f"block {subject.card.depth} of"):
         subject.step(subject.card.depth, stream)
@@ -242,13 +251,13 @@ def test_the_readout_named_by_the_card_is_what_the_answer_depends_on(name):
         return
     kinds = [*card.prefix, *["patch"] * card.patches]
     read = set()
-    for place, kind in enumerate(kinds):
-        edited = last.tokens.clone()
-        edited[:, place] += 1.0 * torch.randn(card.width, generator=torch.Generator().manual_seed(place))
-        if not torch.equal(subject.logits(last.with_tokens(edited)), subject.logits(last)):
+    for kind in set(kinds):
+        noise = torch.randn(last.tokens.shape, generator=torch.Generator().manual_seed(2))
+        noise *= torch.tensor([place == kind for place in kinds])[:, None]
+        if not torch.equal(subject.logits(last.with_tokens(last.tokens + noise)), subject.logits(last)):
             read.add(kind)
-    expected = {"class": {"class"}, "class+distillation": {"class", "distillation"}, "patch mean": {"patch"}}
-    assert read == expected.get(card.native, {"patch"} if card.native == "map pool" else set(kinds))
+    exact = {"class": {"class"}, "class+distillation": {"class", "distillation"}, "patch mean": {"patch"}}
+    assert read == exact[card.native] if card.native in exact else "patch" in read
     assert can(name, "class_readout") == (read == {"class"} and can(name, "class_token"))
 
 

@@ -15,12 +15,17 @@ seeds = st.integers(0, 2**32)
 
 
 @given(st.integers(0, 3000), st.integers(1, 300))
-def test_chunks_cover_all_positions_once_in_order_with_sizes_that_differ_by_at_most_one(count, batch_size):
+def test_chunks_cover_all_positions_once_in_order_and_all_but_the_last_are_full(count, batch_size):
     chunks = chunk_grid(count, batch_size)
     assert [position for chunk in chunks for position in chunk] == list(range(count))
-    sizes = {len(chunk) for chunk in chunks}
-    assert len(chunks) == -(-count // batch_size)
-    assert not sizes or (max(sizes) <= batch_size and max(sizes) - min(sizes) <= 1)
+    assert all(len(chunk) == batch_size for chunk in chunks[:-1])
+    assert all(0 < len(chunk) <= batch_size for chunk in chunks)
+
+
+@given(st.integers(0, 500), st.integers(0, 500), st.integers(1, 60))
+def test_a_larger_count_adds_chunks_and_moves_none_that_is_full(count, more, batch_size):
+    full = count // batch_size
+    assert chunk_grid(count, batch_size)[:full] == chunk_grid(count + more, batch_size)[:full]
 
 
 @pytest.mark.parametrize(("count", "batch_size"), [(10, 0), (-1, 8)])

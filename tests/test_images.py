@@ -99,6 +99,15 @@ def test_the_fingerprint_changes_with_a_label_a_file_a_name_or_the_seed(folder):
     assert len(seen) == 5
 
 
+def test_the_fingerprint_of_a_large_file_changes_with_its_size_though_both_ends_stay(tmp_path):
+    save(tmp_path / "a.png", 1)
+    padded = (tmp_path / "a.png").read_bytes() + bytes(10_000)
+    (tmp_path / "a.png").write_bytes(padded)
+    before = opened(tmp_path).fingerprint
+    (tmp_path / "a.png").write_bytes(padded + bytes(1))
+    assert opened(tmp_path).fingerprint != before
+
+
 def test_the_fingerprint_stays_when_the_folder_is_moved_and_touched(folder):
     before = opened(folder).fingerprint
     moved = folder.rename(folder.with_name("elsewhere"))

@@ -1,7 +1,7 @@
 """MLP-Mixer, ResMLP and gMLP: a sequence of patch tokens without prefix, mixed by MLPs instead of attention."""
 
 from timm.models.mlp_mixer import MlpMixer
-from torch import Tensor, nn
+from torch import nn
 
 from harness.adapters.cards import pooled_as, token_card
 from harness.adapters.chain import Family, Naming

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from harness.adapters.cards import head_of, preprocessing_of
 from harness.adapters.chain import Family, Naming
 from harness.errors import ClaimsError
-from harness.subject import ModelCard, Native, Stream, Writes
+from harness.subject import ModelCard, Native, Stream
 
 _MAP = "the stream is a feature map whose size and width change from stage to stage"
 

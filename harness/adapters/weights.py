@@ -49,7 +49,7 @@ def _complete(name: str, parameter: Tensor) -> None:
     last = name.rsplit(".", 1)[-1]
     unset = bool(parameter.isnan().any())
     silent = not unset and parameter.dim() and parameter.min() == parameter.max() and parameter.abs().max() < SILENT
-    if "bias" in last and "table" not in last or last == "beta":
+    if ("bias" in last and "table" not in last) or last == "beta":
         if unset:
             parameter.zero_()
     elif unset or silent:

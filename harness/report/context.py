@@ -5,7 +5,7 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from harness.measure import Bench
+from harness.bench import Bench
 from harness.models import ModelEntry
 from harness.options import RunOptions
 

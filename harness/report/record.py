@@ -4,9 +4,9 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from harness.measure import Outcome
 from harness.spec import ClaimSpec
 from harness.statements import Finding
+from harness.trial import Outcome
 from harness.verdict import Verdict
 
 FORMAT = 1  # rises when a field changes its meaning or goes

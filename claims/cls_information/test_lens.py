@@ -1,0 +1,108 @@
+"""The model's own head applied to inner class tokens: it reads less than a probe, and ranks before it decides."""
+
+import numpy as np
+
+from harness.families import refuse_shallow
+from harness.plan import Arm, Plan, claim, curve, difference, level
+from harness.probes import Probe
+from harness.readouts import Accuracy, Identifiability, ProbeAccuracy
+from harness.statements import Holds, Rises, Shape, every, some
+
+MANY_CLASSES = 1000
+
+
+@claim("final-head-underreads-intermediate-cls")
+def test_the_final_head_reads_less_than_a_probe_of_the_middle_blocks(card):
+    refuse_shallow(card, 2)
+    last = card.depth - 1
+    middle = range(-(-card.depth // 4), min(3 * card.depth // 4 + 1, last))
+    arms = {f"lens@{l}": _lens(l) for l in range(card.depth)}
+    arms |= {f"probe@{l}": Arm(readout=ProbeAccuracy(probe=Probe(layer=l))) for l in range(card.depth)}
+    gap = {l: difference(f"probe@{l}", f"lens@{l}") for l in range(card.depth)}
+    return Plan(
+        arms=arms,
+        effect=every(
+            *[Holds(gap[l], "gap", f"probe - lens@{l}") for l in middle],
+            Holds(gap[last], "end at least", f"probe - lens@{last}"),
+            Holds(gap[last], "end at most", f"probe - lens@{last}"),
+        ),
+        control=Holds(gap[last], "gap", f"probe - lens@{last}"),
+        gate=Holds(level(f"lens@{last}"), "gate"),
+        curves={"lens": _curve("lens", card), "probe": _curve("probe", card), "gap": curve(gap)},
+    )
+
+
+@claim("identifiability-rises-before-accuracy")
+def test_the_correct_class_ranks_high_before_it_ranks_first(card):
+    refuse_shallow(card, 2)
+    layers, high = range(card.depth), _high(card)
+    arms = {f"rank@{l}": _rank(l) for l in layers}
+    arms |= {f"lens@{l}": _lens(l) for l in layers}
+    arms |= {f"untrained@{l}": _rank(l, weights="untrained") for l in layers}
+    ahead = [
+        every(
+            Holds(level(f"rank@{l}"), high, f"identifiability@{l}"),
+            Holds(level(f"lens@{l}"), "low", f"lens accuracy@{l}"),
+        )
+        for l in layers
+    ]
+    return Plan(
+        arms=arms,
+        effect=every(
+            some(*ahead),
+            Rises(tuple(f"rank@{l}" for l in layers), "rises"),
+            Holds(level(f"rank@{card.depth - 1}"), "end", f"identifiability@{card.depth - 1}"),
+        ),
+        control=some(*[Holds(level(f"untrained@{l}"), high, f"untrained identifiability@{l}") for l in layers]),
+        gate=Holds(level(f"lens@{card.depth - 1}"), "gate"),
+        curves={
+            "identifiability": _curve("rank", card),
+            "lens": _curve("lens", card),
+            "untrained identifiability": _curve("untrained", card),
+        },
+    )
+
+
+@claim("lens-curves-agree-across-labs")
+def test_identifiability_curves_of_two_labs_agree_in_shape(card):
+    refuse_shallow(card, 2)
+    layers = range(card.depth)
+    arms = {f"rank@{l}": _rank(l) for l in layers}
+    arms |= {f"untrained@{l}": _rank(l, weights="untrained") for l in layers}
+    return Plan(
+        arms=arms,
+        effect=Shape(tuple(f"rank@{l}" for l in layers), _kendall, "tau", "Kendall tau with depth"),
+        control=Shape(tuple(f"untrained@{l}" for l in layers), _kendall, "tau", "Kendall tau, untrained"),
+        curves={"identifiability": _curve("rank", card), "untrained identifiability": _curve("untrained", card)},
+        report_only="the two sources agree in shape only, on different checkpoints and with different norms",
+    )
+
+
+def _lens(layer):
+    return Arm(readout=Accuracy(head="class", layer=layer))
+
+
+def _rank(layer, weights="given"):
+    return Arm(readout=Identifiability(layer=layer), weights=weights)
+
+
+def _curve(arm, card):
+    return curve({l: level(f"{arm}@{l}") for l in range(card.depth)})
+
+
+def _high(card):
+    """Choose the bound of the ledger: heads for few classes and augreg checkpoints rank later."""
+    if card.classes < MANY_CLASSES:
+        return "high, few classes"
+    return "high, augreg" if "augreg" in card.arch + card.name else "high"
+
+
+def _kendall(low, high):
+    """Bound Kendall's tau with the index over a box, pair by pair (valid, not tight).
+
+    Both published curves rise strictly, so this is also the tau with either of them.
+    """
+    first, second = np.triu_indices(len(low), k=1)
+    least = np.sign(low[second] - high[first])
+    most = np.sign(high[second] - low[first])
+    return float(least.mean()), float(most.mean())

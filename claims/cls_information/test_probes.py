@@ -1,0 +1,133 @@
+"""What linear probes read from the class token, and whether the model uses it."""
+
+import numpy as np
+
+from harness.errors import NotApplicable
+from harness.families import class_readout, final_readout, refuse_shallow
+from harness.interventions import shuffle_cls
+from harness.plan import Arm, Plan, claim, curve, difference, level, ratio
+from harness.probes import Probe
+from harness.readouts import Accuracy, ProbeAccuracy
+from harness.statements import Holds, Rises, Shape, every, some
+
+MANY_CLASSES = 1000  # from here on the source's own bounds hold
+LARGEST_RATIO = 1e6  # stands for a ratio whose denominator may be 0
+
+
+@claim("cls-probe-accuracy-rises-with-depth")
+def test_label_information_in_the_class_token_rises_with_depth(card):
+    refuse_shallow(card, 2)
+    last = card.depth - 1
+    arms = {f"probe@{l}": _probe(l) for l in range(card.depth)}
+    arms |= {f"permuted@{l}": _probe(l, labels="permuted") for l in (0, last)}
+    arms["clean"] = Arm(readout=final_readout(card))
+    # The number of classes of a trunk without a head is not on its card: there the stricter bounds hold.
+    few = 0 < card.classes < MANY_CLASSES
+    gain = "gain, few classes" if few else "gain"
+    steps = [difference(f"probe@{l + 1}", f"probe@{l}") for l in range(last)]
+    return Plan(
+        arms=arms,
+        effect=every(
+            Rises(tuple(f"probe@{l}" for l in range(card.depth)), "rises"),
+            Holds(difference(f"probe@{last}", "probe@0"), gain, "gain from first to last block"),
+            *[Holds(step, "step", f"step {l}->{l + 1}") for l, step in enumerate(steps) if not few],
+        ),
+        control=Holds(difference(f"permuted@{last}", "permuted@0"), gain, "gain with permuted training labels"),
+        gate=Holds(level("clean"), "gate"),
+        curves={"probe": _curve("probe", card)},
+    )
+
+
+@claim("cls-decodable-but-unused-gap")
+def test_some_decodable_class_token_information_is_unused(card):
+    refuse_shallow(card, 3)
+    last, alone = card.depth - 1, class_readout(card)
+    middle = range(-(-card.depth // 3), -(-2 * card.depth // 3))
+    arms = {f"probe@{l}": _probe(l) for l in range(card.depth)}
+    arms |= {f"shuffled@{l}": Arm(intervention=shuffle_cls(l), readout=alone) for l in range(card.depth)}
+    arms["clean"] = Arm(readout=alone)
+
+    def unused(l):
+        return every(
+            Holds(level(f"probe@{l}"), "decodable", f"probe@{l}"),
+            Holds(difference("clean", f"shuffled@{l}"), "unused", f"accuracy lost by shuffling@{l}"),
+        )
+
+    points = [f"probe@{l}" for l in middle] + [f"shuffled@{l}" for l in middle] + [f"probe@{last}", "clean"]
+    return Plan(
+        arms=arms,
+        effect=every(
+            some(*[unused(l) for l in middle]),
+            Shape(tuple(points), _largest_gap, "gap", "largest gap"),
+        ),
+        control=unused(last),
+        gate=Holds(level("clean"), "gate"),
+        curves={
+            "probe": _curve("probe", card),
+            "retention": curve({l: ratio(f"shuffled@{l}", "clean") for l in range(card.depth)}),
+        },
+    )
+
+
+@claim("clip-cls-probe-beats-mean-probe")
+def test_a_probe_on_the_class_token_beats_one_on_the_mean_patch(card):
+    if card.native != "none":
+        raise NotApplicable("the claim is about trunks without a classification head; this model has one")
+    named = "clip" in card.arch or "clip" in card.name
+    last = card.depth - 1
+    return Plan(
+        arms={"class": _probe(last), "patch mean": _probe(last, kind="patch mean")},
+        effect=Holds(difference("class", "patch mean"), "bound", "class probe - mean probe"),
+        control=Holds(difference("patch mean", "class"), "bound", "mean probe - class probe"),
+        gate=Holds(level("patch mean"), "gate"),
+        curves={"class probe": curve({last: level("class")}), "mean probe": curve({last: level("patch mean")})},
+        report_only="" if named else "published for CLIP alone; this trunk is another one",
+    )
+
+
+@claim("ridge-probe-recovers-head")
+def test_a_ridge_probe_matches_the_models_own_head(card):
+    if card.native not in ("class", "class+distillation"):
+        raise NotApplicable(f"the model has no head of its own on the class token (its readout: {card.native})")
+    last = card.depth - 1
+    return Plan(
+        arms={
+            "head": Arm(readout=Accuracy(head="class")),
+            "ridge": _probe(last),
+            "permuted": _probe(last, labels="permuted"),
+        },
+        effect=_matches("ridge"),
+        control=_matches("permuted"),
+        gate=Holds(level("head"), "gate"),
+        curves={"probe": curve({last: level("ridge")}), "accuracy": curve({last: level("head")})},
+    )
+
+
+def _matches(arm):
+    apart = difference(arm, "head")
+    return every(Holds(apart, "at least", f"{arm} - head"), Holds(apart, "at most", f"{arm} - head"))
+
+
+def _probe(layer, **recipe):
+    return Arm(readout=ProbeAccuracy(probe=Probe(layer=layer, **recipe)))
+
+
+def _curve(arm, card):
+    return curve({l: level(f"{arm}@{l}") for l in range(card.depth)})
+
+
+def _largest_gap(low, high):
+    """Bound max over l of probe(l)/probe(last) - (1 - shuffled(l)/clean) over a box; exact, since it is monotone.
+
+    Points in order: probe(l) of the middle blocks, shuffled(l) of the same, probe(last), clean.
+    """
+    ends = []
+    for numerators, denominators in ((low, high), (high, low)):
+        probes, shuffled = np.split(numerators[:-2], 2)
+        probe_last, clean = denominators[-2:]
+        ends.append(float(np.max(_over(probes, probe_last) + _over(shuffled, clean) - 1.0)))
+    return ends[0], ends[1]
+
+
+def _over(values, divisor):
+    return np.minimum(values / divisor, LARGEST_RATIO) if divisor > 0 else np.full_like(values, LARGEST_RATIO)

@@ -1,0 +1,154 @@
+"""Exchanging class tokens between images: harmless early, fatal late, and what one block can mend."""
+
+from harness.families import appends_patch_mean, class_readout, final_readout, refuse_pooled, refuse_shallow
+from harness.interventions import shuffle_cls
+from harness.plan import Arm, Plan, claim, curve, level, ratio
+from harness.probes import Probe
+from harness.readouts import Accuracy, Agreement, ProbeAccuracy, SameLogits
+from harness.statements import Holds, every, some
+
+
+@claim("cls-early-shuffle-harmless")
+def test_exchanging_early_class_tokens_keeps_accuracy(card):
+    refuse_pooled(card)
+    refuse_shallow(card, 2)
+    early, secondary, last = _early(card)
+    answer, alone = final_readout(card), class_readout(card)
+    arms = {f"shuffled@{l}": Arm(intervention=shuffle_cls(l), readout=answer) for l in range(card.depth)}
+    arms |= {
+        "clean": Arm(readout=answer),
+        "class clean": Arm(readout=alone),
+        "class shuffled": Arm(intervention=shuffle_cls(last), readout=alone),
+    }
+    retention = {l: ratio(f"shuffled@{l}", "clean") for l in range(card.depth)}
+    return Plan(
+        arms=arms,
+        effect=every(
+            *[Holds(retention[l], "early", f"retention@{l}") for l in early],
+            *[Holds(retention[l], "secondary", f"retention@{l}") for l in secondary],
+        ),
+        control=Holds(ratio("class shuffled", "class clean"), "early", f"class-only retention@{last}"),
+        gate=Holds(level("clean"), "gate"),
+        curves={"retention": curve(retention), "accuracy": curve({l: level(f"shuffled@{l}") for l in retention})},
+    )
+
+
+@claim("cls-early-shuffle-keeps-prediction")
+def test_exchanging_early_class_tokens_keeps_the_prediction(card):
+    refuse_pooled(card)
+    refuse_shallow(card, 2)
+    early, secondary, last = _early(card)
+    arms = {
+        f"shuffled@{l}": Arm(intervention=shuffle_cls(l), readout=Agreement()) for l in range(card.depth)
+    }
+    arms["untrained@0"] = Arm(intervention=shuffle_cls(0), readout=Agreement(), weights="untrained")
+    rivals = [Holds(level("untrained@0"), "agreement", "agreement@0 untrained")]
+    if card.native == "class":
+        rivals.append(Holds(level(f"shuffled@{last}"), "agreement", f"agreement@{last}"))
+    judged = [*early, *secondary]
+    return Plan(
+        arms=arms,
+        effect=every(*[Holds(level(f"shuffled@{l}"), "agreement", f"agreement@{l}") for l in judged]),
+        control=some(*rivals),
+        curves={"agreement": curve({l: level(f"shuffled@{l}") for l in range(card.depth)})},
+    )
+
+
+@claim("cls-last-shuffle-hits-floor")
+def test_exchanging_the_last_class_token_removes_the_label(card):
+    last, alone = card.depth - 1, class_readout(card)
+    auxiliary = card.native == "class+distillation" or appends_patch_mean(card)
+    rival = "whole shuffled" if auxiliary else "clean"
+    arms = {
+        "clean": Arm(readout=alone),
+        "shuffled": Arm(intervention=shuffle_cls(last), readout=alone),
+    }
+    if auxiliary:
+        arms[rival] = Arm(intervention=shuffle_cls(last), readout=final_readout(card))
+    return Plan(
+        arms=arms,
+        effect=Holds(level("shuffled"), "floor", f"class-only accuracy after a shuffle@{last}"),
+        control=Holds(level(rival), "floor", rival),
+        gate=Holds(level("clean"), "gate"),
+        curves={"accuracy": curve({last: level("shuffled")})},
+    )
+
+
+@claim("one-block-rebuilds-cls")
+def test_the_last_block_rebuilds_an_exchanged_class_token(card):
+    refuse_shallow(card, 2)
+    checkpoint, before, last = _checkpoint(card), card.depth - 2, card.depth - 1
+    # BEiT's own head averages patches; the source reads its class token through a fitted head.
+    probe = Probe(layer=last, normed=True)
+    alone = ProbeAccuracy(probe=probe) if checkpoint == "beit" else class_readout(card)
+    arms = {f"shuffled@{l}": Arm(intervention=shuffle_cls(l), readout=alone) for l in (before, last)}
+    arms["clean"] = Arm(readout=alone)
+    retention = {l: ratio(f"shuffled@{l}", "clean") for l in (before, last)}
+    if checkpoint == "deit distilled":
+        # Its retention lies below the bound, so the rival is the readout that the exchange does not hurt.
+        arms["averaged clean"] = Arm()
+        arms["averaged shuffled"] = Arm(intervention=shuffle_cls(before))
+        rival = ratio("averaged shuffled", "averaged clean")
+    else:
+        rival = retention[last]
+    bounds = {"dinov2": ("dinov2 least", "dinov2 most")}.get(checkpoint, (checkpoint or "vit orig",))
+    return Plan(
+        arms=arms,
+        effect=every(*[Holds(retention[before], bound, f"retention@{before}") for bound in bounds]),
+        control=every(*[Holds(rival, bound) for bound in bounds]),
+        gate=Holds(level("clean"), "gate"),
+        curves={"retention": curve(retention)},
+        report_only="" if checkpoint else "published as a property of named checkpoints; this is another one",
+    )
+
+
+@claim("gap-readout-ignores-cls")
+def test_a_patch_mean_head_ignores_the_class_token(card):
+    last, layers = card.depth - 1, range(card.depth)
+    arms = {f"shuffled@{l}": Arm(intervention=shuffle_cls(l)) for l in layers}
+    arms |= {
+        "clean": Arm(),
+        "same logits": _same("native", last),
+        "class clean": Arm(readout=Accuracy(head="class")),
+        "class shuffled": Arm(intervention=shuffle_cls(last), readout=Accuracy(head="class")),
+        "class same logits": _same("class", last),
+    }
+    retention = {l: ratio(f"shuffled@{l}", "clean") for l in layers}
+    return Plan(
+        arms=arms,
+        effect=every(
+            *[Holds(retention[l], "retention", f"retention@{l}") for l in layers],
+            Holds(level("same logits"), "identical", f"share of identical logits@{last}"),
+        ),
+        control=every(
+            Holds(ratio("class shuffled", "class clean"), "retention", f"class-only retention@{last}"),
+            Holds(level("class same logits"), "identical", f"share of identical class-only logits@{last}"),
+        ),
+        gate=Holds(level("clean"), "gate"),
+        curves={"retention": curve(retention), "accuracy": curve({l: level(f"shuffled@{l}") for l in layers})},
+    )
+
+
+def _early(card):
+    """List the layers of the first 60 %, the one that ends the first two thirds (if not among them), and the last."""
+    early = range(3 * card.depth // 5)
+    secondary = 2 * card.depth // 3 - 1
+    return early, [] if secondary in early else [secondary], card.depth - 1
+
+
+def _same(head, layer):
+    return Arm(intervention=shuffle_cls(layer), readout=SameLogits(head=head))
+
+
+def _checkpoint(card):
+    """Name the published checkpoint that a card is, or give ''."""
+    prefixes = {
+        "vit_base_patch16_224.orig": "vit orig",
+        "beit_base_patch16_224": "beit",
+        "deit_base_distilled_patch16_224": "deit distilled",
+        "vit_base_patch14_dinov2": "dinov2",
+    }
+    for prefix, name in prefixes.items():
+        if card.arch.startswith(prefix) or card.name.startswith(prefix):
+            return name
+    return ""

@@ -1,0 +1,81 @@
+"""The stream of one chunk after one block, and what the readouts of it share: norm, lens logits, ranks."""
+
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from harness.errors import ClaimsError
+from harness.interventions import Chunk
+from harness.probes import Fit, Probe
+from harness.subject import ModelCard, Stream, Subject
+
+Head = Literal["native", "class", "patch mean"]
+Labels = Literal["own", "donor"]
+
+
+class Reading:
+    """The stream of one chunk after one block under one arm, with what readouts share of it.
+
+    `clean` is the unedited reading after the last block (None unless a readout asked for it by `needs_clean`).
+    """
+
+    def __init__(
+        self, subject: Subject, stream: Stream, block: int, chunk: Chunk, fits: Mapping[Probe, Fit], clean: "Reading | None"
+    ) -> None:
+        self.subject, self.stream, self.block, self.chunk = subject, stream, block, chunk
+        self.fits, self.clean = fits, clean
+
+    @property
+    def card(self) -> ModelCard:
+        return self.subject.card
+
+    @cached_property
+    def normed(self) -> Tensor:
+        """Tokens after the norm that the head expects, fp32 [image, token, width]."""
+        return self.subject.normed(self.stream).float()
+
+    @cached_property
+    def _patch_correct(self) -> Tensor:
+        """Whether the head ranks the label first on each patch token: bool [image, patch]."""
+        logits = self.subject.token_logits(self.normed[:, len(self.card.prefix) :])
+        return ranks(logits, self.labels("own")[:, None].expand(logits.shape[:2])) == 0
+
+    @cached_property
+    def _logits(self) -> dict[Head, Tensor]:
+        return {}
+
+    def logits(self, head: Head) -> Tensor:
+        """Logits [image, class] of the native readout, the head on the class token, or on the mean patch token."""
+        if head not in self._logits:
+            self._logits[head] = self._compute(head)
+        return self._logits[head]
+
+    def labels(self, whose: Labels) -> Tensor:
+        """Labels [image], one's own or those of the donors (always of another class)."""
+        if self.chunk.labels is None:
+            raise ClaimsError("a readout needs labels, but the image set has none; name 'labels' in the claim's needs")
+        return self.chunk.labels if whose == "own" else self.chunk.labels[self.chunk.donors]
+
+    @property
+    def patch_correct(self) -> Tensor:
+        """Whether the head is right on each single patch token: bool [image, patch]."""
+        return self._patch_correct
+
+    def _compute(self, head: Head) -> Tensor:
+        if head == "native":
+            return self.subject.logits(self.stream)
+        if head == "class":
+            return self.subject.token_logits(self.normed[:, self.card.prefix.index("class")])
+        return self.subject.token_logits(self.normed[:, len(self.card.prefix) :].mean(dim=1))
+
+
+def ranks(logits: Float[Tensor, "*place classes"], labels: Tensor) -> Tensor:
+    """Count strictly greater logits; a constant row ranks last, so that a zero head is never right."""
+    chosen = logits.gather(-1, labels.unsqueeze(-1))
+    greater = (logits > chosen).sum(-1)
+    constant = logits.amax(-1) == logits.amin(-1)
+    return torch.where(constant, torch.full_like(greater, logits.shape[-1] - 1), greater)
