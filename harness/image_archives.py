@@ -5,7 +5,6 @@ import re
 import tarfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import IO
 
 import numpy as np
 from timm.data.readers.reader_image_in_tar import ReaderImageInTar
@@ -14,7 +13,7 @@ from harness.embedded_images import Split
 from harness.errors import ClaimsError, NotApplicable
 from harness.image_folders import PICTURES, SPLIT_FOLDERS
 from harness.labels import class_order
-from harness.listing import Listing
+from harness.listing import Encoded, Listing
 from harness.subject import ModelCard
 
 
@@ -113,7 +112,7 @@ def _members(tar: Path) -> list[tarfile.TarInfo]:
         return [member for member in archive if member.isfile()]
 
 
-def _member_bytes(tar: Path, member: tarfile.TarInfo, start: int = 0) -> IO[bytes]:
+def _member_bytes(tar: Path, member: tarfile.TarInfo, start: int = 0) -> Encoded:
     """Read a member by its place in the file: any thread, no handle kept; `start` is that of an inner tar."""
     with tar.open("rb") as file:
         file.seek(start + member.offset_data)
@@ -130,8 +129,8 @@ def _member_path(sample: np.ndarray) -> list[str]:
     return [part for part in (tar, child and child.name, member.name) if part]
 
 
-def _opener(samples: np.ndarray, path: Path) -> Callable[[int], IO[bytes]]:
-    def opened(entry: int) -> IO[bytes]:
+def _opener(samples: np.ndarray, path: Path) -> Callable[[int], Encoded]:
+    def opened(entry: int) -> Encoded:
         member, tar, child = samples[entry]
         return _member_bytes(path / tar if tar else path, member, child.offset_data if child else 0)
 

@@ -1,18 +1,19 @@
 """Datasets by name, through timm's readers: Hugging Face (`hfds/`, streamed `hfids/`) and TensorFlow (`tfds/`)."""
 
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from heapq import nsmallest
 from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
+from PIL import Image
 from timm.data import create_reader
 
 from harness.embedded_images import Split
 from harness.errors import ClaimsError, NotApplicable
 from harness.labels import dataset_order
-from harness.listing import UNREADABLE, Listing
+from harness.listing import UNREADABLE, Encoded, Listing
 from harness.subject import ModelCard
 
 PREFIXES = {"hfds": "datasets", "hfids": "datasets", "tfds": "tensorflow_datasets"}
@@ -80,7 +81,7 @@ def _drawn(reader: Any, seed: int, limit: int | None) -> tuple[list[int], dict[i
     return [target for *_, target in rows], {number: _png(picture) for _, number, picture, _ in rows}
 
 
-def _png(picture) -> bytes:
+def _png(picture: Image.Image) -> bytes:
     buffer = io.BytesIO()
     picture.save(buffer, "PNG", compress_level=1)
     return buffer.getvalue()
@@ -109,9 +110,9 @@ def _labels(
     }
 
 
-def _open_stored(reader: Any):
+def _open_stored(reader: Any) -> Callable[[int], Encoded]:
     return lambda entry: io.BytesIO(reader[entry][0].read())
 
 
-def _open_drawn(pictures: Sequence[bytes]):
+def _open_drawn(pictures: Sequence[bytes]) -> Callable[[int], Encoded]:
     return lambda entry: io.BytesIO(pictures[entry])

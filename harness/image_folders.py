@@ -2,7 +2,7 @@
 
 import csv
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from harness.errors import ClaimsError
 from harness.labels import class_order, imagenet_subset, synsets
-from harness.listing import Listing
+from harness.listing import Encoded, Listing
 from harness.subject import ModelCard
 
 PICTURES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm"})
@@ -153,6 +153,6 @@ def _pictures(folder: Path, *, deep: bool) -> list[str]:
     return sorted(found)
 
 
-def _opener(folder: Path, names: Sequence[str]):
+def _opener(folder: Path, names: Sequence[str]) -> Callable[[int], Encoded]:
     paths = [folder / name for name in names]
     return lambda entry: paths[entry].open("rb")

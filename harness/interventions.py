@@ -9,7 +9,7 @@ import inspect
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -38,6 +38,7 @@ class Chunk:
         return torch.Generator().manual_seed(int.from_bytes(hashlib.sha256(words.encode()).digest()[:7], "big"))
 
 
+@runtime_checkable
 class Edit(Protocol):
     """A change of the stream at one site; frozen and hashable."""
 
@@ -45,6 +46,7 @@ class Edit(Protocol):
         """Return the edited tokens [image, token, width]; the input is never changed in place."""
 
 
+@runtime_checkable
 class Mask(Protocol):
     """A restriction of attention in one block; frozen and hashable."""
 

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import chain
 from os import cpu_count
-from typing import IO, TypeVar
+from typing import TypeVar
 
 import numpy as np
 from PIL import Image
@@ -19,6 +19,7 @@ from harness.errors import ClaimsError
 EDGE = 4096  # bytes of a picture's file that count for its identity, at either end
 BLOCK = 256  # files hashed in one task
 WORKERS = min(4, cpu_count() or 1)
+Encoded = io.BytesIO | io.BufferedReader  # a picture as it is stored
 In = TypeVar("In")
 Out = TypeVar("Out")
 UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, struct.error, Image.DecompressionBombError)
@@ -34,7 +35,7 @@ class Listing:
 
     name: str
     names: tuple[str, ...]
-    open: Callable[[int], IO[bytes]]
+    open: Callable[[int], Encoded]
     labels: np.ndarray | None = None
     classes: int = 0
     class_names: tuple[str, ...] | None = None
@@ -52,13 +53,13 @@ class Listing:
         return len(self.names)
 
 
-def decode(file: IO[bytes]) -> Image.Image:
+def decode(file: Encoded) -> Image.Image:
     """Decode a picture to RGB as timm's datasets do; raises one of UNREADABLE."""
     with file, Image.open(file) as picture:
         return picture.convert("RGB")
 
 
-def fault(open_entry: Callable[[int], IO[bytes]], entry: int) -> str | None:
+def fault(open_entry: Callable[[int], Encoded], entry: int) -> str | None:
     """Say why a picture cannot be decoded, or None; JPEGs at an eighth of their size, which still reads every byte."""
     try:
         with open_entry(entry) as file, Image.open(file) as picture:

@@ -74,8 +74,10 @@ def resolve(text: str, *, pretrained: bool = True, classes: int | None = None) -
     with the nearest match for anything unknown.
     """
     if classes is not None and pretrained:
-        raise ClaimsError(f"classes={classes} for {text!r}: pretrained weights have labels of their own; only random "
-                          f"weights (pretrained=False) take another number")
+        raise ClaimsError(
+            f"classes={classes} for {text!r}: pretrained weights have labels of their own; only random "
+            f"weights (pretrained=False) take another number"
+        )
     if text in EMBEDDED:
         return _embedded(text, pretrained, classes)
     if text in aliases():

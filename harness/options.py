@@ -160,7 +160,7 @@ def _error_level(text: str, where: str) -> float:
 
 def _refuse_missing_folder(value: str | None, where: str) -> None:
     """Refuse a path that does not exist; names of data sets (hfds/NAME) are left to the reader."""
-    if value is None or Path(value).exists() or value.split("/")[0] in ("hfds", "hfids", "wds", "tfds", "torch"):
+    if value is None or Path(value).exists() or value.split("/")[0] in ("hfds", "hfids", "tfds"):
         return
     folder = Path(value).parent
     siblings = [str(entry) for entry in folder.iterdir()] if folder.is_dir() else []

@@ -17,7 +17,7 @@ from harness.probes import Fit, Probe
 from harness.reading import Reading
 from harness.readouts import Readout
 from harness.store import Receipt, Row
-from harness.subject import Stream, Subject
+from harness.subject import ModelCard, Stream, Subject
 
 PROBED = 1  # images per chunk on which a mask's effect is checked against the mask that allows everything
 
@@ -32,10 +32,10 @@ class Wanted:
 
 
 @dataclass
-class _Node:
+class Node:
     """A state of the stream: reached through a block (with a mask) and an edit."""
 
-    branches: dict[Mask | None, dict[Edit | None, "_Node"]] = field(default_factory=dict)
+    branches: dict[Mask | None, dict[Edit | None, "Node"]] = field(default_factory=dict)
     readers: list[int] = field(default_factory=list)
     claimants: set[Hashable] = field(default_factory=set)
 
@@ -65,6 +65,22 @@ def measure_chunk(
     return _Pass(subject, images, chunk, wanted, fits, bill).run()
 
 
+def program_tree(wanted: Sequence[Wanted], card: ModelCard) -> Node:
+    """Merge the programs of all wanted measurements: a branch for each distinct prefix, readers where they read."""
+    root = Node()
+    entries = [(w.intervention, w.readout.block(card), i, w.claimants) for i, w in enumerate(wanted)]
+    if watchers := [w.claimants for w in wanted if w.readout.needs_clean]:
+        entries.append((NONE, card.depth - 1, None, frozenset().union(*watchers)))
+    for intervention, last, index, claimants in entries:
+        node = root
+        for mask, edit in intervention.program(card)[: last + 2]:
+            node = node.branches.setdefault(mask, {}).setdefault(edit, Node())
+            node.claimants |= claimants
+        if index is not None:
+            node.readers.append(index)
+    return root
+
+
 class _Pass:
     def __init__(self, subject, images, chunk, wanted, fits, bill) -> None:
         self.subject, self.images, self.chunk = subject, images, chunk
@@ -74,7 +90,7 @@ class _Pass:
         self.full_tokens = 0
 
     def run(self) -> list[Row]:
-        root = self._tree()
+        root = program_tree(self.wanted, self.subject.card)
         with torch.inference_mode():
             stream = self.subject.start(self.images)
             self.full_tokens = stream.tokens.shape[1]
@@ -83,21 +99,7 @@ class _Pass:
         assert all(row is not None for row in self.rows), "the walk visits every node of the tree"
         return [row for row in self.rows if row is not None]
 
-    def _tree(self) -> _Node:
-        root, card = _Node(), self.subject.card
-        entries = [(w.intervention, w.readout.block(card), i, w.claimants) for i, w in enumerate(self.wanted)]
-        if watchers := [w.claimants for w in self.wanted if w.readout.needs_clean]:
-            entries.append((NONE, card.depth - 1, None, frozenset().union(*watchers)))
-        for intervention, last, index, claimants in entries:
-            node = root
-            for mask, edit in intervention.program(card)[: last + 2]:
-                node = node.branches.setdefault(mask, {}).setdefault(edit, _Node())
-                node.claimants |= claimants
-            if index is not None:
-                node.readers.append(index)
-        return root
-
-    def _walk(self, node: _Node, stream: Stream, block: int, receipts: tuple[Receipt, ...], clean: bool) -> None:
+    def _walk(self, node: Node, stream: Stream, block: int, receipts: tuple[Receipt, ...], clean: bool) -> None:
         """Read what is to be read after `block`, then run the next block for each mask."""
         self._read(node, stream, block, receipts, clean)
         for mask in sorted(node.branches, key=_unedited_first):
@@ -116,7 +118,7 @@ class _Pass:
             self._edits(children, after, following, mine, clean and mask is None)
 
     def _edits(
-        self, children: dict[Edit | None, _Node], stream: Stream, block: int, receipts: tuple[Receipt, ...], clean: bool = True
+        self, children: dict[Edit | None, Node], stream: Stream, block: int, receipts: tuple[Receipt, ...], clean: bool = True
     ) -> None:
         """Apply each edit that follows `block` and walk on; the unedited branch comes first."""
         for edit in sorted(children, key=_unedited_first):
@@ -128,7 +130,7 @@ class _Pass:
             _refuse_idle(receipt, self.chunk)
             self._walk(children[edit], stream.with_tokens(tokens), block, (*receipts, receipt), False)
 
-    def _read(self, node: _Node, stream: Stream, block: int, receipts: tuple[Receipt, ...], clean: bool) -> None:
+    def _read(self, node: Node, stream: Stream, block: int, receipts: tuple[Receipt, ...], clean: bool) -> None:
         last = block == self.subject.card.depth - 1
         if not node.readers and not (clean and last):
             return

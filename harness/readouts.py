@@ -4,7 +4,7 @@ A readout names the block after which it reads; what several readouts of one str
 """
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -17,6 +17,7 @@ from harness.reading import Head, Labels, Reading, ranks
 from harness.subject import ModelCard
 
 
+@runtime_checkable
 class Readout(Protocol):
     """One number per image, between `low` and `high`."""
 

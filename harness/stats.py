@@ -68,9 +68,9 @@ def mean_interval(
 ) -> tuple[float, float]:
     """Return the confidence sequence of the mean at level 1 - alpha, alpha / 2 on each side.
 
-    x: [n]. Holds at all n at once, so it may be looked at after every image; to within ROOT_TOLERANCE,
-    longer prefixes give intervals inside those of shorter ones. Exact once all of a finite population is seen. Raises ValueError as
-    `log_evidence`, and for alpha outside of (0, 1).
+    x: [n]. Holds at all n at once, so it may be looked at after every image; longer prefixes give intervals
+    inside those of shorter ones (to within ROOT_TOLERANCE). Exact once all of a finite population is seen.
+    Raises ValueError as `log_evidence`, and for alpha outside of (0, 1).
     """
     threshold = _threshold(alpha)
     unit, _ = _rescale(_one_axis(x, "x"), lo, lo, hi, population)

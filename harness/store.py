@@ -143,6 +143,13 @@ class Store:
             raise ClaimsError(f"measurement {identifier[:12]} holds {reached} images, {images} are needed; run it again")
         return np.concatenate(parts)[:images]
 
+    def key(self, identifier: str) -> MeasurementKey:
+        """Give the key of a stored measurement; ClaimsError where there is none."""
+        row = self._database.execute("SELECT key FROM measurement WHERE id = ?", (identifier,)).fetchone()
+        if row is None:
+            raise ClaimsError(f"measurement {identifier[:12]} is not in {self.path}; run the claim again")
+        return MeasurementKey(**json.loads(row[0]))
+
     def record(self, claim: str, model: str, record: Mapping) -> None:
         """Append one judged result."""
         now = datetime.now(UTC).isoformat(timespec="seconds")

@@ -4,7 +4,6 @@ import hashlib
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import IO
 
 import numpy as np
 import torch
@@ -14,7 +13,7 @@ from torch import Tensor
 
 from harness.chunks import checked_positions, measuring_order
 from harness.errors import ClaimsError
-from harness.listing import UNREADABLE, WORKERS, Listing, decode, digest, fault, threaded
+from harness.listing import UNREADABLE, WORKERS, Encoded, Listing, decode, digest, fault, threaded
 from harness.pixels import geometry, normalized
 from harness.subject import Preprocessing
 
@@ -35,7 +34,7 @@ class StoredImages:
     note: str
     has_boxes: bool
     has_masks: bool
-    open: Callable[[int], IO[bytes]]
+    open: Callable[[int], Encoded]
     workers: int = WORKERS
 
     def __len__(self) -> int:

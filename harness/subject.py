@@ -123,7 +123,9 @@ class Writes:
 class Subject(Protocol):
     """A model as a chain of blocks; sites are `resid_pre` of block 0 and `resid_post` of blocks 0..depth-1."""
 
-    card: ModelCard
+    @property
+    def card(self) -> ModelCard:
+        """Describe the model, without its weights."""
 
     def start(self, images: Float[Tensor, "image channel row column"]) -> Stream:
         """Embed preprocessed pictures: the stream before block 0."""

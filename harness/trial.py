@@ -3,16 +3,19 @@
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from harness.bench import Bench
 from harness.plan import Plan, Weights
 from harness.probes import Probe
 from harness.quantities import Sample, Sheet
 from harness.spec import ClaimSpec
 from harness.store import Row
 from harness.verdict import Judgement, Verdict, decide, judge
+
+if TYPE_CHECKING:  # judging stored numbers needs no bench, and the bench imports the model libraries
+    from harness.bench import Bench
 
 CurveRow = tuple[int, float, float, float]
 
@@ -56,7 +59,7 @@ class Outcome:
 class Trial:
     """A job while it runs."""
 
-    def __init__(self, job: Job, bench: Bench) -> None:
+    def __init__(self, job: Job, bench: "Bench") -> None:
         self.job, self.bench = job, bench
         self.keys = {name: bench.key(arm) for name, arm in job.plan.arms.items()}
         settings = bench.settings

@@ -1,74 +1,20 @@
-"""Every model family keeps the contract of `harness.subject.Subject`; new zoo entries and families are checked as they are."""
+"""Every model family and every entry of the zoo keeps the contract of `harness.subject.Subject`."""
 
-from collections.abc import Callable
 from functools import cache, partial
 
 import pytest
-import timm
 import torch
-from timm.layers import GatedMlp
-from timm.models.beit import Beit
-from timm.models.cait import Cait
-from timm.models.convnext import ConvNeXt
-from timm.models.deit import VisionTransformerDistilled
-from timm.models.eva import Eva
-from timm.models.mlp_mixer import MlpMixer, ResBlock, SpatialGatingBlock
-from timm.models.resnet import BasicBlock, ResNet
-from timm.models.swin_transformer import SwinTransformer
-from timm.models.vision_transformer import ParallelScalingBlock, ParallelThingsBlock, ResPostBlock, VisionTransformer
-from timm.models.vision_transformer_relpos import ResPostRelPosBlock, VisionTransformerRelPos
 from torch import Tensor, nn
 
+from fixtures.families import SMALL_MODELS
 from fixtures.recipes import RECIPES, construct
 from harness.adapters import FAMILIES, adapt, card_of
 from harness.errors import ClaimsError
 from harness.models import EMBEDDED, aliases, missing_weights, resolve
 from harness.subject import CAPABILITIES, Stream, Subject
 
-COMMON = {"img_size": 32, "patch_size": 8, "embed_dim": 48, "num_classes": 7}
-TOKENS = COMMON | {"depth": 3, "num_heads": 2}
-vit = partial(VisionTransformer, **TOKENS)
-eva = partial(Eva, **TOKENS)
-relpos = partial(VisionTransformerRelPos, **TOKENS)
-mixer = partial(MlpMixer, **COMMON, num_blocks=3)
-named = partial(timm.create_model, img_size=64, depth=2, embed_dim=48, num_heads=2)
-
-MODELS: dict[str, Callable[[], nn.Module]] = {
-    "vit": vit,
-    "vit with explicit attention": lambda: _unfused(vit()),
-    "deit distilled": partial(VisionTransformerDistilled, **TOKENS),
-    "deit3": partial(vit, init_values=1e-5, no_embed_class=True),
-    "dinov2 with registers": partial(vit, init_values=1e-5, reg_tokens=4, no_embed_class=True, num_classes=0),
-    "clip tower": partial(named, "vit_base_patch32_clip_224.openai"),
-    "clip tower with classes": partial(named, "vit_base_patch32_clip_224.openai_ft_in1k"),
-    "average pool": partial(vit, class_token=False, global_pool="avg"),
-    "average pool beside a class token": partial(vit, global_pool="avg", fc_norm=False),
-    "average pool over the prefix too": partial(vit, global_pool="avg", pool_include_prefix=True),
-    "register without class token": partial(vit, class_token=False, reg_tokens=1, global_pool="avg"),
-    "max pool": partial(vit, class_token=False, global_pool="max"),
-    "map pool": partial(vit, global_pool="map"),
-    "res-post-norm": partial(vit, block_fn=ResPostBlock, init_values=1e-5, class_token=False, global_pool="avg"),
-    "parallel branches": partial(vit, block_fn=ParallelThingsBlock, init_values=1e-4),
-    "parallel scaling": partial(vit, block_fn=ParallelScalingBlock),
-    "beit": partial(Beit, **TOKENS, use_rel_pos_bias=True, init_values=0.1),
-    "beit with a shared bias": partial(Beit, **TOKENS, use_shared_rel_pos_bias=True, global_pool="token"),
-    "eva": partial(eva, use_rot_pos_emb=False),
-    "eva02": partial(eva, use_rot_pos_emb=True, swiglu_mlp=True, scale_mlp=True),
-    "eva mixed rotary": partial(eva, use_rot_pos_emb=True, rope_type="mixed", init_values=1e-5, global_pool="token"),
-    "eva post-norm": partial(eva, use_post_norm=True, use_rot_pos_emb=True),
-    "dinov3": partial(named, "vit_small_patch16_dinov3"),
-    "relative positions": partial(relpos, class_token=True),
-    "relative positions shared": partial(relpos, shared_rel_pos=True, block_fn=ResPostRelPosBlock, fc_norm=True),
-    "cait": partial(Cait, **TOKENS),
-    "mixer": mixer,
-    "resmlp": partial(mixer, block_layer=ResBlock, mlp_ratio=4),
-    "gmlp": partial(mixer, block_layer=SpatialGatingBlock, mlp_layer=GatedMlp, mlp_ratio=4),
-    "swin": partial(SwinTransformer, img_size=32, patch_size=2, embed_dim=16, depths=(1, 2, 1), num_heads=(1, 2, 2),
-                    window_size=4, num_classes=7),
-    "convnext": partial(ConvNeXt, depths=(1, 2, 1, 1), dims=(8, 16, 16, 24), num_classes=7),
-    "resnet": partial(ResNet, BasicBlock, [1, 2, 1, 1], channels=(8, 16, 16, 24), num_classes=7),
-    **{name: partial(timm.create_model, name) for name in ("test_vit", "test_vit2", "test_vit3", "test_vit4")},
-    **{name: partial(timm.create_model, name) for name in ("test_resnet", "test_convnext")},
+MODELS = {
+    **SMALL_MODELS,
     **{f"{name} with its weights": resolve(name).build for name in EMBEDDED if not missing_weights(resolve(name))},
     **{f"{name} untrained": partial(construct, RECIPES[name]) for name in EMBEDDED},
 }
@@ -82,13 +28,6 @@ def _one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
-
-
-def _unfused(model: nn.Module) -> nn.Module:
-    for module in model.modules():
-        if hasattr(module, "fused_attn"):
-            module.fused_attn = False
-    return model
 
 
 @cache
@@ -174,7 +113,8 @@ def test_writes_add_up_to_what_the_block_did(name):
         writes = subject.writes(block, streams[block])
         rebuilt = streams[block].tokens + writes.attention + writes.mlp
         torch.testing.assert_close(rebuilt, streams[block + 1].tokens, atol=1e-5, rtol=1e-5)
-        assert writes.attention.any() and writes.mlp.any()
+        assert writes.attention.any()
+        assert writes.mlp.any()
 
 
 @every_model
@@ -194,7 +134,7 @@ def test_masks_are_refused_or_do_what_they_say(name):
     with pytest.raises(ClaimsError, match=r"rows \[2\] of the attention mask"):
         subject.step(0, stream, empty_row)
     for wrong in (allowed[1:], allowed[None], allowed.float()):
-        with pytest.raises(ClaimsError, match="an attention mask .* is bool"):
+        with pytest.raises(ClaimsError, match=r"an attention mask .* is bool"):
             subject.step(0, stream, wrong)
 
 
@@ -210,8 +150,11 @@ def test_a_block_diagonal_mask_isolates_the_first_token_in_every_block(name):
         edited[:, 0] = 3 * torch.randn(subject.card.width, generator=torch.Generator().manual_seed(2))
         changed = subject.step(block, stream.with_tokens(edited), apart).tokens
         torch.testing.assert_close(changed[:, 1:], subject.step(block, stream, apart).tokens[:, 1:])
-        assert not torch.allclose(subject.step(block, stream.with_tokens(edited)).tokens[:, 1:],
-                                  subject.step(block, stream).tokens[:, 1:], atol=1e-4), "without mask it must leak"
+        assert not torch.allclose(
+            subject.step(block, stream.with_tokens(edited)).tokens[:, 1:],
+            subject.step(block, stream).tokens[:, 1:],
+            atol=1e-4,
+        ), "without mask it must leak"
 
 
 @every_model
@@ -292,13 +235,17 @@ def test_a_capability_is_there_or_its_absence_is_refused_with_its_reason(name):
     for capability, use in uses.items():
         if can(name, capability):
             use()
-        elif not (capability == "token_subset" and subject.card.grid is None):  # a feature map has no tokens to leave out
+        elif not (
+            capability == "token_subset" and subject.card.grid is None
+        ):  # a feature map has no tokens to leave out
             with pytest.raises(ClaimsError) as refusal:
                 use()
             assert subject.card.missing((capability,)) in str(refusal.value)
     assert set(subject.card.lacks).isdisjoint(subject.card.capabilities)
     assert can(name, "distillation_token") == ("distillation" in subject.card.prefix)
-    assert set(uses) | {c for c in CAPABILITIES if c.endswith(("_readout", "class_token", "n_token"))} == set(CAPABILITIES)
+    assert set(uses) | {c for c in CAPABILITIES if c.endswith(("_readout", "class_token", "n_token"))} == set(
+        CAPABILITIES
+    )
 
 
 @every_model
@@ -307,7 +254,8 @@ def test_the_untrained_twin_is_another_model_with_answers_of_its_own(name):
     twin, again, other = subject.untrained(3), subject.untrained(3), subject.untrained(4)
     assert twin.weights_hash() == again.weights_hash()
     assert len({twin.weights_hash(), other.weights_hash(), subject.weights_hash()}) == 3
-    assert not twin.card.pretrained and twin.card.name == f"{name}@untrained-3"
+    assert not twin.card.pretrained
+    assert twin.card.name == f"{name}@untrained-3"
     stream = twin.start(images)
     for block in range(twin.card.depth):
         before, stream = stream, twin.step(block, stream)
@@ -334,8 +282,10 @@ def test_the_weights_hash_sees_one_weight_move_by_one_ulp(name):
 def test_every_entry_of_the_zoo_has_exact_weights_and_a_card(alias):
     entry = resolve(alias)
     assert entry.resolved.partition(".")[2], "an alias names a tag"
-    assert entry.card.name == alias and entry.card.pretrained
-    assert entry.card.classes in (0, 1000) and (entry.data == "imagenet-1k") == (entry.card.classes == 1000)
+    assert entry.card.name == alias
+    assert entry.card.pretrained
+    assert entry.card.classes in (0, 1000)
+    assert (entry.data == "imagenet-1k") == (entry.card.classes == 1000)
     assert entry.card.grid is None or entry.card.patches > 0
 
 

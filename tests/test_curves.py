@@ -37,9 +37,8 @@ def test_spearman_equals_scipy_without_ties(values):
 @settings(deadline=None)
 def test_spearman_with_ties_is_the_average_over_the_orders_that_break_them(values):
     n = len(values)
-    ranks = [p for p in itertools.permutations(range(n)) if all(
-        p[i] < p[j] for i in range(n) for j in range(n) if values[i] < values[j]
-    )]
+    strict = [(i, j) for i in range(n) for j in range(n) if values[i] < values[j]]
+    ranks = [p for p in itertools.permutations(range(n)) if all(p[i] < p[j] for i, j in strict)]
     assert curves.spearman(values) == pytest.approx(np.mean([curves.spearman(p) for p in ranks]))
 
 
@@ -60,7 +59,7 @@ def test_spearman_bounds_beyond_the_cap_contain_the_exact_ones(n, share, seed):
 
 
 def test_spearman_bounds_without_comparisons_are_trivial_even_for_many_points():
-    assert curves.spearman_bounds(np.zeros((40, 40), dtype=bool)) == (-1.0, 1.0)
+    assert curves.spearman_bounds(np.zeros((40, 40), dtype=bool), most_ideals=1000) == (-1.0, 1.0)
     ordered = np.triu(np.ones((40, 40), dtype=bool), 1)
     assert curves.spearman_bounds(ordered) == (1.0, 1.0) and curves.spearman_bounds(ordered.T) == (-1.0, -1.0)
 

@@ -16,13 +16,13 @@ def test_the_final_head_reads_less_than_a_probe_of_the_middle_blocks(card):
     refuse_shallow(card, 2)
     last = card.depth - 1
     middle = range(-(-card.depth // 4), min(3 * card.depth // 4 + 1, last))
-    arms = {f"lens@{l}": _lens(l) for l in range(card.depth)}
-    arms |= {f"probe@{l}": Arm(readout=ProbeAccuracy(probe=Probe(layer=l))) for l in range(card.depth)}
-    gap = {l: difference(f"probe@{l}", f"lens@{l}") for l in range(card.depth)}
+    arms = {f"lens@{b}": _lens(b) for b in range(card.depth)}
+    arms |= {f"probe@{b}": Arm(readout=ProbeAccuracy(probe=Probe(layer=b))) for b in range(card.depth)}
+    gap = {b: difference(f"probe@{b}", f"lens@{b}") for b in range(card.depth)}
     return Plan(
         arms=arms,
         effect=every(
-            *[Holds(gap[l], "gap", f"probe - lens@{l}") for l in middle],
+            *[Holds(gap[b], "gap", f"probe - lens@{b}") for b in middle],
             Holds(gap[last], "end at least", f"probe - lens@{last}"),
             Holds(gap[last], "end at most", f"probe - lens@{last}"),
         ),
@@ -36,24 +36,24 @@ def test_the_final_head_reads_less_than_a_probe_of_the_middle_blocks(card):
 def test_the_correct_class_ranks_high_before_it_ranks_first(card):
     refuse_shallow(card, 2)
     layers, high = range(card.depth), _high(card)
-    arms = {f"rank@{l}": _rank(l) for l in layers}
-    arms |= {f"lens@{l}": _lens(l) for l in layers}
-    arms |= {f"untrained@{l}": _rank(l, weights="untrained") for l in layers}
+    arms = {f"rank@{b}": _rank(b) for b in layers}
+    arms |= {f"lens@{b}": _lens(b) for b in layers}
+    arms |= {f"untrained@{b}": _rank(b, weights="untrained") for b in layers}
     ahead = [
         every(
-            Holds(level(f"rank@{l}"), high, f"identifiability@{l}"),
-            Holds(level(f"lens@{l}"), "low", f"lens accuracy@{l}"),
+            Holds(level(f"rank@{b}"), high, f"identifiability@{b}"),
+            Holds(level(f"lens@{b}"), "low", f"lens accuracy@{b}"),
         )
-        for l in layers
+        for b in layers
     ]
     return Plan(
         arms=arms,
         effect=every(
             some(*ahead),
-            Rises(tuple(f"rank@{l}" for l in layers), "rises"),
+            Rises(tuple(f"rank@{b}" for b in layers), "rises"),
             Holds(level(f"rank@{card.depth - 1}"), "end", f"identifiability@{card.depth - 1}"),
         ),
-        control=some(*[Holds(level(f"untrained@{l}"), high, f"untrained identifiability@{l}") for l in layers]),
+        control=some(*[Holds(level(f"untrained@{b}"), high, f"untrained identifiability@{b}") for b in layers]),
         gate=Holds(level(f"lens@{card.depth - 1}"), "gate"),
         curves={
             "identifiability": _curve("rank", card),
@@ -67,12 +67,12 @@ def test_the_correct_class_ranks_high_before_it_ranks_first(card):
 def test_identifiability_curves_of_two_labs_agree_in_shape(card):
     refuse_shallow(card, 2)
     layers = range(card.depth)
-    arms = {f"rank@{l}": _rank(l) for l in layers}
-    arms |= {f"untrained@{l}": _rank(l, weights="untrained") for l in layers}
+    arms = {f"rank@{b}": _rank(b) for b in layers}
+    arms |= {f"untrained@{b}": _rank(b, weights="untrained") for b in layers}
     return Plan(
         arms=arms,
-        effect=Shape(tuple(f"rank@{l}" for l in layers), _kendall, "tau", "Kendall tau with depth"),
-        control=Shape(tuple(f"untrained@{l}" for l in layers), _kendall, "tau", "Kendall tau, untrained"),
+        effect=Shape(tuple(f"rank@{b}" for b in layers), _kendall, "tau", "Kendall tau with depth"),
+        control=Shape(tuple(f"untrained@{b}" for b in layers), _kendall, "tau", "Kendall tau, untrained"),
         curves={"identifiability": _curve("rank", card), "untrained identifiability": _curve("untrained", card)},
         report_only="the two sources agree in shape only, on different checkpoints and with different norms",
     )
@@ -87,7 +87,7 @@ def _rank(layer, weights="given"):
 
 
 def _curve(arm, card):
-    return curve({l: level(f"{arm}@{l}") for l in range(card.depth)})
+    return curve({b: level(f"{arm}@{b}") for b in range(card.depth)})
 
 
 def _high(card):

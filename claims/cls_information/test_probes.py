@@ -18,19 +18,19 @@ LARGEST_RATIO = 1e6  # stands for a ratio whose denominator may be 0
 def test_label_information_in_the_class_token_rises_with_depth(card):
     refuse_shallow(card, 2)
     last = card.depth - 1
-    arms = {f"probe@{l}": _probe(l) for l in range(card.depth)}
-    arms |= {f"permuted@{l}": _probe(l, labels="permuted") for l in (0, last)}
+    arms = {f"probe@{b}": _probe(b) for b in range(card.depth)}
+    arms |= {f"permuted@{b}": _probe(b, labels="permuted") for b in (0, last)}
     arms["clean"] = Arm(readout=final_readout(card))
     # The number of classes of a trunk without a head is not on its card: there the stricter bounds hold.
     few = 0 < card.classes < MANY_CLASSES
     gain = "gain, few classes" if few else "gain"
-    steps = [difference(f"probe@{l + 1}", f"probe@{l}") for l in range(last)]
+    steps = [difference(f"probe@{b + 1}", f"probe@{b}") for b in range(last)]
     return Plan(
         arms=arms,
         effect=every(
-            Rises(tuple(f"probe@{l}" for l in range(card.depth)), "rises"),
+            Rises(tuple(f"probe@{b}" for b in range(card.depth)), "rises"),
             Holds(difference(f"probe@{last}", "probe@0"), gain, "gain from first to last block"),
-            *[Holds(step, "step", f"step {l}->{l + 1}") for l, step in enumerate(steps) if not few],
+            *[Holds(step, "step", f"step {b}->{b + 1}") for b, step in enumerate(steps) if not few],
         ),
         control=Holds(difference(f"permuted@{last}", "permuted@0"), gain, "gain with permuted training labels"),
         gate=Holds(level("clean"), "gate"),
@@ -43,28 +43,28 @@ def test_some_decodable_class_token_information_is_unused(card):
     refuse_shallow(card, 3)
     last, alone = card.depth - 1, class_readout(card)
     middle = range(-(-card.depth // 3), -(-2 * card.depth // 3))
-    arms = {f"probe@{l}": _probe(l) for l in range(card.depth)}
-    arms |= {f"shuffled@{l}": Arm(intervention=shuffle_cls(l), readout=alone) for l in range(card.depth)}
+    arms = {f"probe@{b}": _probe(b) for b in range(card.depth)}
+    arms |= {f"shuffled@{b}": Arm(intervention=shuffle_cls(b), readout=alone) for b in range(card.depth)}
     arms["clean"] = Arm(readout=alone)
 
-    def unused(l):
+    def unused(b):
         return every(
-            Holds(level(f"probe@{l}"), "decodable", f"probe@{l}"),
-            Holds(difference("clean", f"shuffled@{l}"), "unused", f"accuracy lost by shuffling@{l}"),
+            Holds(level(f"probe@{b}"), "decodable", f"probe@{b}"),
+            Holds(difference("clean", f"shuffled@{b}"), "unused", f"accuracy lost by shuffling@{b}"),
         )
 
-    points = [f"probe@{l}" for l in middle] + [f"shuffled@{l}" for l in middle] + [f"probe@{last}", "clean"]
+    points = [f"probe@{b}" for b in middle] + [f"shuffled@{b}" for b in middle] + [f"probe@{last}", "clean"]
     return Plan(
         arms=arms,
         effect=every(
-            some(*[unused(l) for l in middle]),
+            some(*[unused(b) for b in middle]),
             Shape(tuple(points), _largest_gap, "gap", "largest gap"),
         ),
         control=unused(last),
         gate=Holds(level("clean"), "gate"),
         curves={
             "probe": _curve("probe", card),
-            "retention": curve({l: ratio(f"shuffled@{l}", "clean") for l in range(card.depth)}),
+            "retention": curve({b: ratio(f"shuffled@{b}", "clean") for b in range(card.depth)}),
         },
     )
 
@@ -113,13 +113,13 @@ def _probe(layer, **recipe):
 
 
 def _curve(arm, card):
-    return curve({l: level(f"{arm}@{l}") for l in range(card.depth)})
+    return curve({b: level(f"{arm}@{b}") for b in range(card.depth)})
 
 
 def _largest_gap(low, high):
-    """Bound max over l of probe(l)/probe(last) - (1 - shuffled(l)/clean) over a box; exact, since it is monotone.
+    """Bound max over b of probe(b)/probe(last) - (1 - shuffled(b)/clean) over a box; exact, since it is monotone.
 
-    Points in order: probe(l) of the middle blocks, shuffled(l) of the same, probe(last), clean.
+    Points in order: probe(b) of the middle blocks, shuffled(b) of the same, probe(last), clean.
     """
     ends = []
     for numerators, denominators in ((low, high), (high, low)):

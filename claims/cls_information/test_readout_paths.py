@@ -57,13 +57,13 @@ def test_an_averaged_auxiliary_readout_shows_only_late(card):
         raise NotApplicable("the model has no auxiliary readout beside the class token: the difference is 0")
     layers, early = range(card.depth), range(min(card.depth // 2, before))
     whole, alone = final_readout(card), class_readout(card)
-    arms = {f"whole@{l}": Arm(intervention=shuffle_cls(l), readout=whole) for l in layers}
-    arms |= {f"class@{l}": Arm(intervention=shuffle_cls(l), readout=alone) for l in layers}
-    gap = {l: difference(f"whole@{l}", f"class@{l}") for l in layers}
+    arms = {f"whole@{b}": Arm(intervention=shuffle_cls(b), readout=whole) for b in layers}
+    arms |= {f"class@{b}": Arm(intervention=shuffle_cls(b), readout=alone) for b in layers}
+    gap = {b: difference(f"whole@{b}", f"class@{b}") for b in layers}
     curves = {
         "difference": curve(gap),
-        "accuracy": curve({l: level(f"whole@{l}") for l in layers}),
-        "class-only accuracy": curve({l: level(f"class@{l}") for l in layers}),
+        "accuracy": curve({b: level(f"whole@{b}") for b in layers}),
+        "class-only accuracy": curve({b: level(f"class@{b}") for b in layers}),
     }
     if not averaged:
         why = "bounds are published for averaged heads; an appended readout differs from the first block on"
@@ -74,7 +74,7 @@ def test_an_averaged_auxiliary_readout_shows_only_late(card):
     return Plan(
         arms=arms,
         effect=every(
-            *[Holds(gap[l], "early", f"whole - class-only@{l}") for l in early],
+            *[Holds(gap[b], "early", f"whole - class-only@{b}") for b in early],
             Holds(gap[before], "late", f"whole - class-only@{before}"),
         ),
         control=Holds(difference("untrained whole", "untrained class"), "late", "whole - class-only, untrained"),

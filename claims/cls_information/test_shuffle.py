@@ -14,22 +14,22 @@ def test_exchanging_early_class_tokens_keeps_accuracy(card):
     refuse_shallow(card, 2)
     early, secondary, last = _early(card)
     answer, alone = final_readout(card), class_readout(card)
-    arms = {f"shuffled@{l}": Arm(intervention=shuffle_cls(l), readout=answer) for l in range(card.depth)}
+    arms = {f"shuffled@{b}": Arm(intervention=shuffle_cls(b), readout=answer) for b in range(card.depth)}
     arms |= {
         "clean": Arm(readout=answer),
         "class clean": Arm(readout=alone),
         "class shuffled": Arm(intervention=shuffle_cls(last), readout=alone),
     }
-    retention = {l: ratio(f"shuffled@{l}", "clean") for l in range(card.depth)}
+    retention = {b: ratio(f"shuffled@{b}", "clean") for b in range(card.depth)}
     return Plan(
         arms=arms,
         effect=every(
-            *[Holds(retention[l], "early", f"retention@{l}") for l in early],
-            *[Holds(retention[l], "secondary", f"retention@{l}") for l in secondary],
+            *[Holds(retention[b], "early", f"retention@{b}") for b in early],
+            *[Holds(retention[b], "secondary", f"retention@{b}") for b in secondary],
         ),
         control=Holds(ratio("class shuffled", "class clean"), "early", f"class-only retention@{last}"),
         gate=Holds(level("clean"), "gate"),
-        curves={"retention": curve(retention), "accuracy": curve({l: level(f"shuffled@{l}") for l in retention})},
+        curves={"retention": curve(retention), "accuracy": curve({b: level(f"shuffled@{b}") for b in retention})},
     )
 
 
@@ -39,7 +39,7 @@ def test_exchanging_early_class_tokens_keeps_the_prediction(card):
     refuse_shallow(card, 2)
     early, secondary, last = _early(card)
     arms = {
-        f"shuffled@{l}": Arm(intervention=shuffle_cls(l), readout=Agreement()) for l in range(card.depth)
+        f"shuffled@{b}": Arm(intervention=shuffle_cls(b), readout=Agreement()) for b in range(card.depth)
     }
     arms["untrained@0"] = Arm(intervention=shuffle_cls(0), readout=Agreement(), weights="untrained")
     rivals = [Holds(level("untrained@0"), "agreement", "agreement@0 untrained")]
@@ -48,9 +48,9 @@ def test_exchanging_early_class_tokens_keeps_the_prediction(card):
     judged = [*early, *secondary]
     return Plan(
         arms=arms,
-        effect=every(*[Holds(level(f"shuffled@{l}"), "agreement", f"agreement@{l}") for l in judged]),
+        effect=every(*[Holds(level(f"shuffled@{b}"), "agreement", f"agreement@{b}") for b in judged]),
         control=some(*rivals),
-        curves={"agreement": curve({l: level(f"shuffled@{l}") for l in range(card.depth)})},
+        curves={"agreement": curve({b: level(f"shuffled@{b}") for b in range(card.depth)})},
     )
 
 
@@ -81,9 +81,9 @@ def test_the_last_block_rebuilds_an_exchanged_class_token(card):
     # BEiT's own head averages patches; the source reads its class token through a fitted head.
     probe = Probe(layer=last, normed=True)
     alone = ProbeAccuracy(probe=probe) if checkpoint == "beit" else class_readout(card)
-    arms = {f"shuffled@{l}": Arm(intervention=shuffle_cls(l), readout=alone) for l in (before, last)}
+    arms = {f"shuffled@{b}": Arm(intervention=shuffle_cls(b), readout=alone) for b in (before, last)}
     arms["clean"] = Arm(readout=alone)
-    retention = {l: ratio(f"shuffled@{l}", "clean") for l in (before, last)}
+    retention = {b: ratio(f"shuffled@{b}", "clean") for b in (before, last)}
     if checkpoint == "deit distilled":
         # Its retention lies below the bound, so the rival is the readout that the exchange does not hurt.
         arms["averaged clean"] = Arm()
@@ -105,7 +105,7 @@ def test_the_last_block_rebuilds_an_exchanged_class_token(card):
 @claim("gap-readout-ignores-cls")
 def test_a_patch_mean_head_ignores_the_class_token(card):
     last, layers = card.depth - 1, range(card.depth)
-    arms = {f"shuffled@{l}": Arm(intervention=shuffle_cls(l)) for l in layers}
+    arms = {f"shuffled@{b}": Arm(intervention=shuffle_cls(b)) for b in layers}
     arms |= {
         "clean": Arm(),
         "same logits": _same("native", last),
@@ -113,11 +113,11 @@ def test_a_patch_mean_head_ignores_the_class_token(card):
         "class shuffled": Arm(intervention=shuffle_cls(last), readout=Accuracy(head="class")),
         "class same logits": _same("class", last),
     }
-    retention = {l: ratio(f"shuffled@{l}", "clean") for l in layers}
+    retention = {b: ratio(f"shuffled@{b}", "clean") for b in layers}
     return Plan(
         arms=arms,
         effect=every(
-            *[Holds(retention[l], "retention", f"retention@{l}") for l in layers],
+            *[Holds(retention[b], "retention", f"retention@{b}") for b in layers],
             Holds(level("same logits"), "identical", f"share of identical logits@{last}"),
         ),
         control=every(
@@ -125,7 +125,7 @@ def test_a_patch_mean_head_ignores_the_class_token(card):
             Holds(level("class same logits"), "identical", f"share of identical class-only logits@{last}"),
         ),
         gate=Holds(level("clean"), "gate"),
-        curves={"retention": curve(retention), "accuracy": curve({l: level(f"shuffled@{l}") for l in layers})},
+        curves={"retention": curve(retention), "accuracy": curve({b: level(f"shuffled@{b}") for b in layers})},
     )
 
 

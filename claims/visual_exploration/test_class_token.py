@@ -44,9 +44,9 @@ def test_the_head_works_on_every_patch_of_the_last_block(card):
     last = card.depth - 1
     positions = range(0, card.patches, -(-card.patches // MOST_POSITIONS))
     arms = {f"patch {p}": Arm(readout=PatchAccuracy(layer=last, position=p)) for p in positions}
-    arms |= {f"patches@{l}": Arm(readout=PatchAccuracy(layer=l)) for l in range(card.depth)}
+    arms |= {f"patches@{b}": Arm(readout=PatchAccuracy(layer=b)) for b in range(card.depth)}
     arms["clean"] = Arm()
-    average = {l: ratio(f"patches@{l}", "clean") for l in range(card.depth)}
+    average = {b: ratio(f"patches@{b}", "clean") for b in range(card.depth)}
     return Plan(
         arms=arms,
         effect=every(
@@ -63,13 +63,13 @@ def test_the_head_works_on_every_patch_of_the_last_block(card):
 def test_the_mean_patch_replaces_the_class_token(card):
     refuse_shallow(card, 2)
     last = card.depth - 1
-    arms = {f"mean@{l}": Arm(readout=Accuracy(head="patch mean", layer=l)) for l in range(card.depth)}
+    arms = {f"mean@{b}": Arm(readout=Accuracy(head="patch mean", layer=b)) for b in range(card.depth)}
     arms |= {
         "clean": Arm(),
         "entropy mean": Arm(readout=CrossEntropy(head="patch mean")),
         "entropy class": Arm(readout=CrossEntropy()),
     }
-    kept = {l: ratio(f"mean@{l}", "clean") for l in range(card.depth)}
+    kept = {b: ratio(f"mean@{b}", "clean") for b in range(card.depth)}
     return Plan(
         arms=arms,
         effect=every(
@@ -78,7 +78,7 @@ def test_the_mean_patch_replaces_the_class_token(card):
         ),
         control=Holds(kept[last - 1], "mean", "mean patch of the block before / class token"),
         gate=Holds(level("clean"), "gate"),
-        curves={"retention": curve(kept), "accuracy": curve({l: level(f"mean@{l}") for l in range(card.depth)})},
+        curves={"retention": curve(kept), "accuracy": curve({b: level(f"mean@{b}") for b in range(card.depth)})},
     )
 
 

@@ -1,15 +1,17 @@
 """BEiT and BEiT v2: patches and a class token with a relative position bias in every block, or one shared by all."""
 
+from typing import Any
+
 import torch
 from timm.models.beit import Beit
-from torch import Tensor, nn
+from torch import Tensor
 
 from harness.adapters.cards import pooled_as, token_card
-from harness.adapters.chain import Family, Naming, carried
+from harness.adapters.chain import Family, Model, Naming, carried
 from harness.subject import ModelCard, Stream, Writes
 
 
-def _card(model: nn.Module, naming: Naming) -> ModelCard:
+def _card(model: Model, naming: Naming) -> ModelCard:
     biased = model.rel_pos_bias is not None or model.blocks[0].attn.relative_position_bias_table is not None
     reason = "the blocks add a position bias for exactly the full grid of tokens"
     return token_card(
@@ -25,22 +27,22 @@ def _card(model: nn.Module, naming: Naming) -> ModelCard:
     )
 
 
-def _embed(model: nn.Module, images: Tensor) -> Stream:
+def _embed(model: Model, images: Tensor) -> Stream:
     tokens = torch.cat((model.cls_token.expand(len(images), -1, -1), model.patch_embed(images)), dim=1)
     if model.pos_embed is not None:
         tokens = tokens + model.pos_embed
     return Stream(model.pos_drop(tokens), model.rel_pos_bias() if model.rel_pos_bias is not None else None)
 
 
-def _bias(model: nn.Module, stream: Stream) -> object:
+def _bias(model: Model, stream: Stream) -> Any:
     return carried(stream, model.rel_pos_bias is not None, "shared position bias")
 
 
-def _step(model: nn.Module, block: int, stream: Stream, mask: Tensor | None) -> Tensor:
+def _step(model: Model, block: int, stream: Stream, mask: Tensor | None) -> Tensor:
     return model.blocks[block](stream.tokens, shared_rel_pos_bias=_bias(model, stream))
 
 
-def _writes(model: nn.Module, block: int, stream: Stream) -> Writes:
+def _writes(model: Model, block: int, stream: Stream) -> Writes:
     layer = model.blocks[block]
     attention = layer.attn(layer.norm1(stream.tokens), shared_rel_pos_bias=_bias(model, stream))
     attention = attention if layer.gamma_1 is None else layer.gamma_1 * attention

@@ -6,14 +6,14 @@ block; before it enters, the class token is a constant that no block reads.
 
 import torch
 from timm.models.cait import Cait
-from torch import Tensor, nn
+from torch import Tensor
 
 from harness.adapters.cards import pooled_as, token_card
-from harness.adapters.chain import Family, Naming
+from harness.adapters.chain import Family, Model, Naming
 from harness.subject import ModelCard, Stream, Writes
 
 
-def _card(model: nn.Module, naming: Naming) -> ModelCard:
+def _card(model: Model, naming: Naming) -> ModelCard:
     entry, native = len(model.blocks), pooled_as(model.global_pool, model)
     late = f"the class token enters the stream only at block {entry}, where claims about earlier blocks are tautologies"
     return token_card(
@@ -33,12 +33,12 @@ def _card(model: nn.Module, naming: Naming) -> ModelCard:
     )
 
 
-def _embed(model: nn.Module, images: Tensor) -> Stream:
+def _embed(model: Model, images: Tensor) -> Stream:
     patches = model.pos_drop(model.patch_embed(images) + model.pos_embed)
     return Stream(torch.cat((model.cls_token.expand(len(images), -1, -1), patches), dim=1))
 
 
-def _step(model: nn.Module, block: int, stream: Stream, mask: Tensor | None) -> Tensor:
+def _step(model: Model, block: int, stream: Stream, mask: Tensor | None) -> Tensor:
     class_token, patches = stream.tokens[:, :1], stream.tokens[:, 1:]
     entry = len(model.blocks)
     if block < entry:
@@ -48,7 +48,7 @@ def _step(model: nn.Module, block: int, stream: Stream, mask: Tensor | None) -> 
     return torch.cat((class_token, patches), dim=1)
 
 
-def _writes(model: nn.Module, block: int, stream: Stream) -> Writes:
+def _writes(model: Model, block: int, stream: Stream) -> Writes:
     entry = len(model.blocks)
     attention, mlp = torch.zeros_like(stream.tokens), torch.zeros_like(stream.tokens)
     if block < entry:

@@ -4,9 +4,8 @@ import re
 from collections.abc import Mapping
 
 from timm.data import resolve_model_data_config
-from torch import nn
 
-from harness.adapters.chain import Naming
+from harness.adapters.chain import Model, Naming
 from harness.errors import ClaimsError
 from harness.subject import ModelCard, Native, Preprocessing
 
@@ -18,7 +17,7 @@ _READOUTS: Mapping[str, str] = {
 
 
 def token_card(
-    model: nn.Module,
+    model: Model,
     naming: Naming,
     *,
     family: str,
@@ -65,7 +64,7 @@ def token_card(
     )
 
 
-def head_of(model: nn.Module) -> tuple[int, str | None]:
+def head_of(model: Model) -> tuple[int, str | None]:
     """Count the classes of the model's own head; where it has none, give 0 and the reason.
 
     The output of an image tower trained against text is a projection into the shared embedding, which timm stores
@@ -84,10 +83,16 @@ def head_of(model: nn.Module) -> tuple[int, str | None]:
     return model.num_classes, None
 
 
-def pooled_as(pool: str, model: nn.Module) -> Native:
+def pooled_as(pool: str, model: Model) -> Native:
     """Name how a token model's head reads the tokens, from timm's name of its pooling."""
-    names: Mapping[str, Native] = {"token": "class", "avg": "patch mean", "max": "token pool", "avgmax": "token pool",
-                                   "map": "map pool", "prr": "map pool"}
+    names: Mapping[str, Native] = {
+        "token": "class",
+        "avg": "patch mean",
+        "max": "token pool",
+        "avgmax": "token pool",
+        "map": "map pool",
+        "prr": "map pool",
+    }
     if pool in names:
         return "token pool" if pool == "avg" and getattr(model, "pool_include_prefix", False) else names[pool]
     if model.num_classes:
@@ -95,7 +100,7 @@ def pooled_as(pool: str, model: nn.Module) -> Native:
     return "none"
 
 
-def preprocessing_of(model: nn.Module) -> Preprocessing:
+def preprocessing_of(model: Model) -> Preprocessing:
     """Read how pictures become input from the model's timm configuration, its size from the patch embedding."""
     config = resolve_model_data_config(model)
     embed = getattr(model, "patch_embed", None) or getattr(model, "stem", None)

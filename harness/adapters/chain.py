@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float
@@ -10,6 +11,8 @@ from torch import Tensor, nn
 from harness.adapters.weights import fresh_copy, hash_weights
 from harness.errors import ClaimsError
 from harness.subject import ModelCard, Preprocessing, Stream, Subject, Writes
+
+Model = Any  # an nn.Module; its own type says of every attribute that it may be a tensor
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,13 +36,13 @@ class Family:
 
     name: str
     models: tuple[type[nn.Module], ...]
-    card: Callable[[nn.Module, Naming], ModelCard]
-    embed: Callable[[nn.Module, Tensor], Stream]
-    step: Callable[[nn.Module, int, Stream, Tensor | None], Tensor]
-    writes: Callable[[nn.Module, int, Stream], Writes]
-    answer: Callable[[nn.Module, Tensor], Tensor]
-    norm: Callable[[nn.Module, Tensor], Tensor]
-    head: Callable[[nn.Module, Tensor], Tensor]
+    card: Callable[[Model, Naming], ModelCard]
+    embed: Callable[[Model, Tensor], Stream]
+    step: Callable[[Model, int, Stream, Tensor | None], Tensor]
+    writes: Callable[[Model, int, Stream], Writes]
+    answer: Callable[[Model, Tensor], Tensor]
+    norm: Callable[[Model, Tensor], Tensor]
+    head: Callable[[Model, Tensor], Tensor]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -138,7 +141,7 @@ class ChainSubject:
             )
 
 
-def carried(stream: Stream, needed: bool, what: str) -> object:
+def carried(stream: Stream, needed: bool, what: str) -> Any:
     """Return what `start` put beside the tokens, or refuse a stream that has lost it."""
     if needed and stream.extra is None:
         raise ClaimsError(f"this stream has lost its {what} (`Stream.extra`); make edited streams by `with_tokens`")

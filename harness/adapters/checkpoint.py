@@ -8,6 +8,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import nn
 
+from harness.adapters.chain import Model
 from harness.errors import ClaimsError, unknown
 
 OPTIONS = ("arch", "num_classes", "name")
@@ -87,12 +88,12 @@ def _check_file(path: Path) -> None:
 def _header(path: Path) -> Shapes:
     try:
         with safe_open(path, framework="pt") as file:
-            return {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}
+            return {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118, a file is no mapping
     except SafetensorError as error:
         raise ClaimsError(f"{path} is no whole safetensors file: {error}") from error
 
 
-def _classes(model: nn.Module, shapes: Shapes) -> int:
+def _classes(model: Model, shapes: Shapes) -> int:
     heads = model.get_classifier()
     heads = heads if isinstance(heads, tuple) else (heads,)
     names = [name for name, module in model.named_modules() if any(module is head for head in heads)]

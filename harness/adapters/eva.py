@@ -1,14 +1,16 @@
 """EVA, EVA-02, DINOv3 and their kin: rotary angles (one set for all blocks or one per block), pre- and post-norm."""
 
+from typing import Any
+
 from timm.models.eva import Eva, EvaBlockPostNorm
-from torch import Tensor, nn
+from torch import Tensor
 
 from harness.adapters.cards import pooled_as, token_card
-from harness.adapters.chain import Family, Naming, carried
+from harness.adapters.chain import Family, Model, Naming, carried
 from harness.subject import ModelCard, Stream, Writes
 
 
-def _card(model: nn.Module, naming: Naming) -> ModelCard:
+def _card(model: Model, naming: Naming) -> ModelCard:
     registers = 0 if model.reg_token is None else model.reg_token.shape[1]
     return token_card(
         model,
@@ -23,21 +25,21 @@ def _card(model: nn.Module, naming: Naming) -> ModelCard:
     )
 
 
-def _embed(model: nn.Module, images: Tensor) -> Stream:
+def _embed(model: Model, images: Tensor) -> Stream:
     tokens, angles = model._pos_embed(model.patch_embed(images))
     return Stream(model.norm_pre(tokens), angles)
 
 
-def _angles(model: nn.Module, block: int, stream: Stream) -> object:
+def _angles(model: Model, block: int, stream: Stream) -> Any:
     angles = carried(stream, model.rope is not None, "rotary angles")
     return angles[block] if model.rope_mixed and angles is not None else angles
 
 
-def _step(model: nn.Module, block: int, stream: Stream, mask: Tensor | None) -> Tensor:
+def _step(model: Model, block: int, stream: Stream, mask: Tensor | None) -> Tensor:
     return model.blocks[block](stream.tokens, rope=_angles(model, block, stream), attn_mask=mask)
 
 
-def _writes(model: nn.Module, block: int, stream: Stream) -> Writes:
+def _writes(model: Model, block: int, stream: Stream) -> Writes:
     layer, tokens, angles = model.blocks[block], stream.tokens, _angles(model, block, stream)
     if isinstance(layer, EvaBlockPostNorm):
         attention = layer.norm1(layer.attn(tokens, rope=angles))

@@ -1,15 +1,16 @@
 """MLP-Mixer, ResMLP and gMLP: a sequence of patch tokens without prefix, mixed by MLPs instead of attention."""
 
+from typing import NoReturn
+
 from timm.models.mlp_mixer import MlpMixer
-from torch import nn
 
 from harness.adapters.cards import pooled_as, token_card
-from harness.adapters.chain import Family, Naming
+from harness.adapters.chain import Family, Model, Naming
 from harness.errors import ClaimsError
-from harness.subject import ModelCard, Stream, Writes
+from harness.subject import ModelCard, Stream
 
 
-def _card(model: nn.Module, naming: Naming) -> ModelCard:
+def _card(model: Model, naming: Naming) -> ModelCard:
     return token_card(
         model,
         naming,
@@ -27,7 +28,7 @@ def _card(model: nn.Module, naming: Naming) -> ModelCard:
     )
 
 
-def _writes(model: nn.Module, block: int, stream: Stream) -> Writes:
+def _writes(model: Model, block: int, stream: Stream) -> NoReturn:
     raise ClaimsError("a mixer block has no attention write")
 
 

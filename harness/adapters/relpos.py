@@ -1,15 +1,17 @@
 """Vision transformers with relative instead of absolute positions, with and without a class token."""
 
+from typing import Any
+
 import torch
 from timm.models.vision_transformer_relpos import ResPostRelPosBlock, VisionTransformerRelPos
-from torch import Tensor, nn
+from torch import Tensor
 
 from harness.adapters.cards import pooled_as, token_card
-from harness.adapters.chain import Family, Naming, carried
+from harness.adapters.chain import Family, Model, Naming, carried
 from harness.subject import ModelCard, Stream, Writes
 
 
-def _card(model: nn.Module, naming: Naming) -> ModelCard:
+def _card(model: Model, naming: Naming) -> ModelCard:
     reason = "the blocks add a position bias for exactly the full grid of tokens"
     return token_card(
         model,
@@ -24,22 +26,22 @@ def _card(model: nn.Module, naming: Naming) -> ModelCard:
     )
 
 
-def _embed(model: nn.Module, images: Tensor) -> Stream:
+def _embed(model: Model, images: Tensor) -> Stream:
     tokens = model.patch_embed(images)
     if model.cls_token is not None:
         tokens = torch.cat((model.cls_token.expand(len(images), -1, -1), tokens), dim=1)
     return Stream(tokens, model.shared_rel_pos.get_bias() if model.shared_rel_pos is not None else None)
 
 
-def _bias(model: nn.Module, stream: Stream) -> object:
+def _bias(model: Model, stream: Stream) -> Any:
     return carried(stream, model.shared_rel_pos is not None, "shared position bias")
 
 
-def _step(model: nn.Module, block: int, stream: Stream, mask: Tensor | None) -> Tensor:
+def _step(model: Model, block: int, stream: Stream, mask: Tensor | None) -> Tensor:
     return model.blocks[block](stream.tokens, shared_rel_pos=_bias(model, stream))
 
 
-def _writes(model: nn.Module, block: int, stream: Stream) -> Writes:
+def _writes(model: Model, block: int, stream: Stream) -> Writes:
     layer, tokens, bias = model.blocks[block], stream.tokens, _bias(model, stream)
     if isinstance(layer, ResPostRelPosBlock):
         attention = layer.norm1(layer.attn(tokens, shared_rel_pos=bias))

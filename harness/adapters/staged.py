@@ -3,20 +3,22 @@
 Downsampling belongs to the first block of its stage. The stream is the feature map in the model's own layout.
 """
 
+from typing import NoReturn
+
 from timm.models.convnext import ConvNeXt
 from timm.models.resnet import ResNet
 from timm.models.swin_transformer import SwinTransformer
 from torch import Tensor, nn
 
 from harness.adapters.cards import head_of, preprocessing_of
-from harness.adapters.chain import Family, Naming
+from harness.adapters.chain import Family, Model, Naming
 from harness.errors import ClaimsError
 from harness.subject import ModelCard, Native, Stream
 
 _MAP = "the stream is a feature map whose size and width change from stage to stage"
 
 
-def _card(model: nn.Module, naming: Naming, *, family: str) -> ModelCard:
+def _card(model: Model, naming: Naming, *, family: str) -> ModelCard:
     classes, headless = head_of(model)
     native: Native = "token pool" if classes else "none"
     lacks = dict.fromkeys(("class_token", "patch_tokens", "token_head", "token_subset", "patch_mean_readout"), _MAP)
@@ -38,7 +40,7 @@ def _card(model: nn.Module, naming: Naming, *, family: str) -> ModelCard:
     )
 
 
-def _chain(model: nn.Module) -> list[tuple[nn.Module, ...]]:
+def _chain(model: Model) -> list[tuple[nn.Module, ...]]:
     """List what each step runs: a block, after its stage's downsampling if it is the first."""
     if isinstance(model, ResNet):
         return [(block,) for stage in (model.layer1, model.layer2, model.layer3, model.layer4) for block in stage]
@@ -50,18 +52,18 @@ def _chain(model: nn.Module) -> list[tuple[nn.Module, ...]]:
     ]
 
 
-def _step(model: nn.Module, block: int, stream: Stream, mask: Tensor | None) -> Tensor:
+def _step(model: Model, block: int, stream: Stream, mask: Tensor | None) -> Tensor:
     tokens = stream.tokens
     for module in _chain(model)[block]:
         tokens = module(tokens)
     return tokens
 
 
-def _refuse(model: nn.Module, *_: object) -> Tensor:
+def _refuse(model: Model, *_: object) -> NoReturn:
     raise ClaimsError(f"{type(model).__name__}: {_MAP}")
 
 
-def _resnet_stem(model: nn.Module, images: Tensor) -> Stream:
+def _resnet_stem(model: Model, images: Tensor) -> Stream:
     return Stream(model.maxpool(model.act1(model.bn1(model.conv1(images)))))
 
 

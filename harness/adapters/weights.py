@@ -2,11 +2,13 @@
 
 import copy
 import hashlib
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 SILENT = 0.05  # a weight that starts as a constant below this scales something away
+
 
 def fresh_copy(model: nn.Module, seed: int) -> nn.Module:
     """Return a deep copy with freshly initialized weights; the same seed gives the same bits on every device.
@@ -16,11 +18,12 @@ def fresh_copy(model: nn.Module, seed: int) -> nn.Module:
     one where their own start would silence a branch.
     """
     weight = next(model.parameters())
-    twin = copy.deepcopy(model).to("cpu", torch.float32)
+    twin: Any = copy.deepcopy(model).to("cpu", torch.float32)
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         torch.default_generator.manual_seed(seed)  # `torch.manual_seed` would also move the state of every device
         for parameter in twin.parameters():
             parameter.fill_(float("nan"))
+        module: Any
         for module in reversed(list(twin.modules())):
             if hasattr(module, "reset_parameters"):
                 module.reset_parameters()

@@ -1,22 +1,28 @@
 """Provenance: everything about a run that a number may depend on, as plain data."""
 
 import platform
+from collections.abc import Mapping
+from dataclasses import asdict
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from harness.bench import Bench
-from harness.models import ModelEntry
-from harness.options import RunOptions
+from harness.subject import ModelCard, Preprocessing
+
+if TYPE_CHECKING:  # reading a context back needs no model library
+    from harness.bench import Bench
+    from harness.models import ModelEntry
+    from harness.options import RunOptions
 
 PACKAGES = ("torch", "timm", "numpy", "scipy", "pytest")
 
 
-def context_of(entry: ModelEntry, bench: Bench, options: RunOptions) -> dict[str, Any]:
+def context_of(entry: "ModelEntry", bench: "Bench", options: "RunOptions") -> dict[str, Any]:
     """Describe weights, images, settings, versions and machine."""
     card = bench.subject.card
     return {
         "resolved": entry.resolved,
+        "card": card_data(card),
         "family": card.family,
         "depth": card.depth,
         "width": card.width,
@@ -27,6 +33,8 @@ def context_of(entry: ModelEntry, bench: Bench, options: RunOptions) -> dict[str
         "images": bench.images.name,
         "image_fingerprint": bench.images.fingerprint,
         "image_count": len(bench.images),
+        "image_classes": bench.images.classes,
+        "usable_images": bench.usable,
         "left_out": list(bench.images.left_out),
         "train_images": None if bench.train is None else [bench.train.name, len(bench.train)],
         "seed": options.seed,
@@ -39,6 +47,26 @@ def context_of(entry: ModelEntry, bench: Bench, options: RunOptions) -> dict[str
         "versions": _versions(),
         "machine": platform.platform(),
     }
+
+
+def card_data(card: ModelCard) -> dict[str, Any]:
+    """Turn a model card into plain data, so that a claim can be judged again without its model."""
+    return {**asdict(card), "capabilities": sorted(card.capabilities)}
+
+
+def card_from(data: Mapping[str, Any]) -> ModelCard:
+    """Read back what `card_data` wrote, also after JSON has made lists of its tuples."""
+    looks = data["preprocessing"]
+    tuples = {name: tuple(looks[name]) for name in ("size", "mean", "std")}
+    return ModelCard(
+        **{
+            **data,
+            "grid": None if data["grid"] is None else tuple(data["grid"]),
+            "prefix": tuple(data["prefix"]),
+            "capabilities": frozenset(data["capabilities"]),
+            "preprocessing": Preprocessing(**{**looks, **tuples}),
+        }
+    )
 
 
 @cache

@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from harness.report.curve_text import curve_text
 from harness.spec import ClaimSpec
 from harness.statements import Finding
 from harness.trial import Outcome
@@ -56,7 +57,7 @@ def record_of_refusal(spec: ClaimSpec, model: str, reason: str, context: Mapping
 
 
 def paragraph(record: Mapping[str, Any], spec: ClaimSpec) -> str:
-    """Tell a verdict that is no pass in one paragraph: effect, interval, bound, paper, control, images."""
+    """Tell a verdict that is no pass: effect, interval, bound, paper, control, images, and the curves."""
     effect = record["effect"]
     sentences = [
         f"{spec.id} is {record['verdict']} on {record['model']}: {record['reason']}.",
@@ -66,8 +67,9 @@ def paragraph(record: Mapping[str, Any], spec: ClaimSpec) -> str:
         f"Published: {spec.published.text}",
         f"Control: {_control(record, spec)}",
         f"Images used: {record['images']} of at most {spec.budget}; error of the verdict at most {record['delta']}.",
+        curve_text(record, spec),
     ]
-    return "\n".join(sentences)
+    return "\n".join(sentence for sentence in sentences if sentence)
 
 
 def number(value: float | None) -> str:

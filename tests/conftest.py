@@ -1,0 +1,35 @@
+"""Shared by all tests: shape checks on tensor code, one thread, planted models and pictures."""
+
+import sys
+from pathlib import Path
+
+import pytest
+from jaxtyping import install_import_hook
+
+# Shape annotations are checked wherever tensors cross a public function. The hook must come before these modules.
+CHECKED = (
+    "harness.subject",
+    "harness.interventions",
+    "harness.probes",
+    "harness.reading",
+    "harness.readouts",
+    "harness.passes",
+    "harness.embedded_images",
+    "harness.stored_images",
+    "harness.adapters.chain",
+)
+install_import_hook([*CHECKED], "beartype.beartype")
+sys.path.insert(0, str(Path(__file__).parent))  # `from support import ...`; test modules are imported by their path
+
+pytest_plugins = ["pytester"]
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _one_thread():
+    """Run tiny models on one thread: on a busy machine handing them out costs many times what they compute."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)

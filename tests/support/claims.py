@@ -1,0 +1,88 @@
+"""Ledger entries, plans and benches for the tests of the harness."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from harness.bench import Bench, Settings
+from harness.interventions import Chunk, isolate_cls, shuffle_cls
+from harness.plan import Arm, Plan, level, ratio
+from harness.spec import Bound, ClaimSpec, Published, Source
+from harness.store import Store
+from harness.trial import Job
+from support.planted import DEPTH, Planted, PlantedImages
+
+SOURCE = Source(key="planted", title="Planted findings", authors="Nobody", year=2026, url="https://example.org")
+
+
+def bound(value: float, direction: str = ">=", **scaled: float) -> Bound:
+    """Make a bound with an origin."""
+    return Bound(value=value, direction=direction, origin="planted", **scaled)
+
+
+def spec(identifier: str = "planted-claim", bounds: Mapping[str, Bound] | None = None, **changes: Any) -> ClaimSpec:
+    """Make a valid ledger entry; `changes` replace its fields."""
+    fields = {
+        "id": identifier,
+        "code": "X1",
+        "statement": "Something is so.",
+        "place": "section 1",
+        "protocol": "Look.",
+        "tier": "core",
+        "published": Published(value=0.99, text="so it is"),
+        "bounds": bounds or {"bound": bound(0.9)},
+        "control": "A rival that must fail.",
+        "needs": (),
+        "budget": 256,
+        "delta": 0.05,
+        "version": 1,
+        "source": SOURCE,
+    }
+    return ClaimSpec(**{**fields, **changes})
+
+
+def retention(last: int, control: int | None = None) -> Plan:
+    """Plan the ratio of accuracies after a shuffle, with the shuffle after `control` as the rival."""
+    arms = {"clean": Arm(), "shuffled": Arm(intervention=shuffle_cls(last))}
+    if control is not None:
+        arms["rival"] = Arm(intervention=shuffle_cls(control))
+    return Plan(
+        arms=arms,
+        effect=ratio("shuffled", "clean"),
+        control=None if control is None else ratio("rival", "clean"),
+    )
+
+
+def isolation(depth: int = DEPTH) -> Plan:
+    """Plan the claim "the class token is not needed before the last block"."""
+    arms = {
+        "clean": Arm(),
+        "isolated": Arm(intervention=isolate_cls(range(depth - 1))),
+        "never": Arm(intervention=isolate_cls(range(depth))),
+    }
+    return Plan(arms=arms, effect=ratio("isolated", "clean"), control=ratio("never", "clean"))
+
+
+def accuracy() -> Plan:
+    """Plan the plainest claim: accuracy beyond a bound."""
+    return Plan(arms={"clean": Arm()}, effect=level("clean"))
+
+
+def job(plan: Plan, identifier: str = "planted-claim", bounds: Mapping[str, Bound] | None = None, **changes: Any) -> Job:
+    """Pair a plan with a ledger entry."""
+    return Job(spec=spec(identifier, bounds, **changes), plan=plan)
+
+
+def bench(subject=None, images=None, store: Store | None = None, train=None, **settings: Any) -> Bench:
+    """Set up a bench in memory with chunks of 32."""
+    return Bench(
+        subject or Planted(),
+        images or PlantedImages(),
+        store or Store(None),
+        Settings(**{"batch_size": 32, **settings}),
+        train,
+    )
+
+
+def chunk(images: PlantedImages, positions: range, seed: int = 0) -> Chunk:
+    """Describe a chunk of planted pictures."""
+    return bench(images=images, batch_size=len(positions), seed=seed).chunk(positions)
