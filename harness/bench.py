@@ -2,7 +2,7 @@
 
 import hashlib
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 
 import torch
@@ -125,14 +125,19 @@ class Bench:
 
 def subject_revision(subject: Subject) -> str:
     """Identify the code that runs a model: adapters, passes, the model's own module and the library versions."""
+    model = getattr(subject, "model", subject)
+    words = (_revision_of_passes(), code_revision({type(subject), type(model)}), torch.__version__)
+    return hashlib.sha256("".join(words).encode()).hexdigest()[:16]
+
+
+@cache
+def _revision_of_passes() -> str:
+    """Hash what runs every model; once per process, since that is how often it is imported."""
     here = Path(__file__).parent
     digest = hashlib.sha256()
     for path in sorted([*here.glob("adapters/*.py"), here / "passes.py", here / "chunks.py", here / "subject.py"]):
         digest.update(path.read_bytes())
-    model = getattr(subject, "model", subject)
-    digest.update(code_revision({type(subject), type(model)}).encode())
-    digest.update(torch.__version__.encode())
-    return digest.hexdigest()[:16]
+    return digest.hexdigest()
 
 
 def _usable_grid(images: ImageSet, settings: Settings) -> tuple[range, ...]:

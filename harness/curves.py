@@ -43,7 +43,7 @@ def spearman_bounds(below, most_ideals: int = MOST_IDEALS) -> tuple[float, float
         indices = np.flatnonzero(closed.diagonal()).tolist()
         raise ValueError(f"indices {indices} are below themselves; allowed are comparisons without a cycle")
     extremes = _distance_extremes(closed, most_ideals) or _pairwise_extremes(closed)
-    return tuple(_from_distance(distance, len(closed)) for distance in reversed(extremes))
+    return _from_distance(extremes[1], len(closed)), _from_distance(extremes[0], len(closed))
 
 
 def spearman_p(p_below, bound: float, most_ideals: int = MOST_IDEALS_PER_LEVEL) -> tuple[float, float]:

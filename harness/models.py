@@ -132,7 +132,7 @@ def _timm(name: str, full: str, pretrained: bool, classes: int | None, note: str
         note=note,
         kind="timm",
         data="imagenet-1k",
-        arch=full.partition(".")[0],
+        arch=full,  # with its tag: some claims are about one checkpoint, whatever its alias
         blank=partial(_blank, full, classes),
         build=partial(timm_source.load, full),
         missing=partial(timm_source.missing, full),

@@ -68,6 +68,7 @@ def measure_chunk(
 def program_tree(wanted: Sequence[Wanted], card: ModelCard) -> Node:
     """Merge the programs of all wanted measurements: a branch for each distinct prefix, readers where they read."""
     root = Node()
+    entries: list[tuple[Intervention, int, int | None, frozenset[Hashable]]]
     entries = [(w.intervention, w.readout.block(card), i, w.claimants) for i, w in enumerate(wanted)]
     if watchers := [w.claimants for w in wanted if w.readout.needs_clean]:
         entries.append((NONE, card.depth - 1, None, frozenset().union(*watchers)))

@@ -45,9 +45,9 @@ class Plan:
     """
 
     arms: Mapping[str, Arm]
-    effect: Statement | Quantity
-    control: Statement | Quantity | None = None
-    gate: Statement | Quantity | None = None
+    effect: Statement | Level | Difference | Ratio
+    control: Statement | Level | Difference | Ratio | None = None
+    gate: Statement | Level | Difference | Ratio | None = None
     curves: Mapping[str, Curve] = field(default_factory=dict)
     report_only: str = ""
 
@@ -85,8 +85,8 @@ def propose(function: ClaimFunction, spec: ClaimSpec, card: ModelCard) -> Plan:
         raise ClaimsError(f"claim {spec.id!r} returned {type(plan).__name__}, not a Plan")
     where = f"claim {spec.id!r}"
     used = set(plan.question.arms()).union(*(curve.arms() for curve in plan.curves.values()))
-    for arm in used - set(plan.arms):
-        raise unknown("arm", arm, plan.arms, where)
+    for absent in used - set(plan.arms):
+        raise unknown("arm", absent, plan.arms, where)
     if unused := set(plan.arms) - used:
         raise ClaimsError(f"{where}: arms {sorted(unused)} are measured but nothing uses them")
     for bound in plan.question.bound_names():
@@ -121,5 +121,5 @@ def curve(points: Mapping[int, Quantity]) -> Curve:
     return Curve(tuple(points.items()))
 
 
-def _statement(part: Statement | Quantity, bound: str) -> Statement:
-    return part if hasattr(part, "bound_names") else Holds(part, bound)
+def _statement(part: Statement | Level | Difference | Ratio, bound: str) -> Statement:
+    return Holds(part, bound) if isinstance(part, (Level, Difference, Ratio)) else part

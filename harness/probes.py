@@ -111,7 +111,7 @@ def fit_ridge(moments: Moments, labels: str = "own", strengths: tuple[float, ...
     (ridge on +-1 targets, cross-validated by squared error), with a seeded grid instead of random draws.
     """
     errors = np.zeros(len(strengths))
-    for fold in np.flatnonzero(moments.count):
+    for fold in map(int, np.flatnonzero(moments.count)):
         rest = np.arange(FOLDS) != fold
         if moments.count[rest].sum() == 0:
             continue

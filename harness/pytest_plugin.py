@@ -61,7 +61,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Ask every claim of every model of the run."""
     if getattr(metafunc.function, MARK, None) is not None:
         entries = _session(metafunc.config).entries
-        metafunc.parametrize("card", [entry.card for entry in entries.values()], ids=list(entries))
+        cards = [entry.card.named(name) for name, entry in entries.items()]  # a factory may name its model anyhow
+        metafunc.parametrize("card", cards, ids=list(entries))
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -125,8 +126,10 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     """Attach the record to the report, so that it travels to the terminal, to JUnit and between workers."""
     report = yield
     record = item.stash.get(RECORD_KEY, None)
+    if report.when == "call" and report.failed and record is None and ASKED_KEY in item.stash:
+        report.claim_raised = True
     if report.when == "call" and record is not None:
-        report.claim_record = json.dumps(record)
+        report.claim_record = json.dumps(record)  # type: ignore[attr-defined]
         effect = record["effect"] or {}
         for name in ("claim", "model", "verdict", "images", "seconds", "published"):
             report.user_properties.append((f"claims.{name}", record[name]))
@@ -136,7 +139,9 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 
 
 def pytest_report_teststatus(report: pytest.TestReport) -> tuple[str, str, str] | None:
-    """Give inconclusive and reported claims categories of their own."""
+    """Give inconclusive and reported claims categories of their own; what raised while measuring is an error."""
+    if getattr(report, "claim_raised", False):
+        return "error", "E", "ERROR"
     record = getattr(report, "claim_record", None)
     if record is None or report.when != "call":
         return None
@@ -162,10 +167,12 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 
     write = terminalreporter.write_line
     terminalreporter.section("claims")
-    width = max(100, terminalreporter._tw.fullwidth)
+    width = terminalreporter._tw.fullwidth if terminalreporter.isatty else terminal.WIDE
     for line in terminal.summary(_COLLECTED, width).splitlines():
         write(line)
     write(terminal.totals(_COLLECTED))
+    if joint := terminal.jointly(_COLLECTED):
+        write(joint)
     if config.pluginmanager.hasplugin("dsession"):
         write("timings under xdist: taken from the records; claims ran one by one, and workers shared the processor")
     for note in _notes(config):

@@ -159,9 +159,9 @@ class Session:
         largest = max((asked.spec.budget for asked in beside), default=1)
         limit = min(largest, self.options.max_images or largest)
         batch = self.options.batch_size
-        images = open_images(
-            self.options.data, seed=self.options.seed, split="test", limit=-(-limit // batch) * batch, card=entry.card
-        )
+        # A statement about exactly the given set needs all of it, whatever the claims of this run may use.
+        opened = None if self.options.population else -(-limit // batch) * batch
+        images = open_images(self.options.data, seed=self.options.seed, split="test", limit=opened, card=entry.card)
         self.opened[entry.name] = images
         return images
 

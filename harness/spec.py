@@ -23,7 +23,7 @@ Text = Annotated[str, Field(min_length=1)]
 
 
 class _Record(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True, allow_inf_nan=False)
 
 
 class Source(_Record):
@@ -45,13 +45,17 @@ class Source(_Record):
 
 
 class Bound(_Record):
-    """One threshold: the larger of `value`, `chance_times`/classes and chance + `above_chance` x (1 - chance)."""
+    """One threshold: the larger of `value`, `chance_times`/classes and chance + `above_chance` x (1 - chance).
+
+    `published` is what the source reports for the quantity that meets this bound (None: no number is known).
+    """
 
     value: float
     direction: Literal[">=", "<="]
     origin: Text
     chance_times: float = Field(default=0.0, ge=0.0)
     above_chance: float = Field(default=0.0, ge=0.0, lt=1.0)
+    published: float | None = None
 
     def at(self, classes: int) -> float:
         """Give the threshold for a model with this many classes (0: no head, chance counts as 0)."""
@@ -119,10 +123,12 @@ def read_ledger(path: Path, capabilities: frozenset[str] = frozenset()) -> dict[
     """
     try:
         document = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError) as error:
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ClaimsError(f"cannot read the ledger {path}: {error}") from error
     if not isinstance(document, dict) or set(document) != {"source", "claims"}:
         raise ClaimsError(f"ledger {path}: allowed top-level keys are 'source' and 'claims', both needed")
+    if not isinstance(document["claims"], list):
+        raise ClaimsError(f"ledger {path}: 'claims' is {document['claims']!r:.80}, not a list of entries")
     specs: dict[str, ClaimSpec] = {}
     for number, entry in enumerate(document["claims"]):
         spec = _entry(path, number, entry, document["source"])

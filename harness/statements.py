@@ -27,6 +27,7 @@ class Finding:
     bound: float
     direction: Literal[">=", "<="]
     p: PValues
+    published: float | None = None
     quantity: Quantity | None = None
     interval: tuple[float, float] | None = None
 
@@ -80,6 +81,7 @@ class Holds:
                 bound=bound.at(sheet.classes),
                 direction=bound.direction,
                 p=self.p_values(sheet),
+                published=bound.published,
                 quantity=self.quantity,
             ),
         )
@@ -167,6 +169,7 @@ class Rises:
                 bound=bound.value,
                 direction=bound.direction,
                 p=self.p_values(sheet),
+                published=bound.published,
             ),
         )
 
@@ -176,19 +179,23 @@ Functional = Callable[[np.ndarray, np.ndarray], tuple[float, float]]
 
 @dataclass(frozen=True)
 class Shape:
-    """A functional of the means of arms lies on the declared side of a bound.
+    """A functional of several quantities (an arm stands for its mean) lies on the declared side of a bound.
 
     `functional` maps the lower and upper ends of a box [point] to the smallest and largest value over the box. Judged
     over the simultaneous confidence box: established if every curve in it satisfies the bound, refuted if none does.
     """
 
-    curve: tuple[str, ...]
+    curve: tuple[str | Quantity, ...]
     functional: Functional
     bound: str = "bound"
     name: str = "shape"
 
+    @property
+    def _points(self) -> list[Quantity]:
+        return [Level(point) if isinstance(point, str) else point for point in self.curve]
+
     def arms(self) -> tuple[str, ...]:
-        return _union([self.curve])
+        return _union(point.arms() for point in self._points)
 
     def bound_names(self) -> tuple[str, ...]:
         return (self.bound,)
@@ -208,21 +215,22 @@ class Shape:
 
     def findings(self, sheet: Sheet) -> tuple[Finding, ...]:
         bound = sheet.bounds[self.bound]
-        levels = np.array([np.mean(sheet.samples[arm].values) for arm in self.curve])
+        estimates = np.array([point.estimate(sheet) for point in self._points])
         return (
             Finding(
                 label=self.name,
-                estimate=float(self.functional(levels, levels)[0]),
+                estimate=float(self.functional(estimates, estimates)[0]),
                 bound=bound.value,
                 direction=bound.direction,
                 p=self.p_values(sheet),
+                published=bound.published,
                 interval=self._over_box(sheet, 0.05),
             ),
         )
 
     def _over_box(self, sheet: Sheet, level: float) -> tuple[float, float]:
         """Bound the functional over the box whose sides miss together with at most this probability."""
-        ends = [Level(arm).interval(sheet, level / len(self.curve)) for arm in self.curve]
+        ends = [point.interval(sheet, level / len(self.curve)) for point in self._points]
         low, high = (np.array(side) for side in zip(*ends, strict=True))
         return self.functional(low, high)
 
@@ -238,8 +246,11 @@ def some(*parts: Statement) -> Statement:
 
 
 def headline(findings: Sequence[Finding]) -> int:
-    """Pick the finding that decides (its index): the one that clears its bound by least."""
-    return int(np.argmin([_known(finding.margin) for finding in findings]))
+    """Pick the finding to show (its index): the worst of those that evidently fail, else the least established one."""
+    failing = [index for index, finding in enumerate(findings) if finding.p.false < finding.p.true]
+    if failing:
+        return min(failing, key=lambda index: _known(findings[index].margin))
+    return max(range(len(findings)), key=lambda index: (findings[index].p.true, -_known(findings[index].margin)))
 
 
 def _known(margin: float) -> float:

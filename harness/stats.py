@@ -105,11 +105,11 @@ def ratio_interval(
 
     def against_low(log_ratio: float) -> float:
         ratio = np.exp(log_ratio)
-        return _peak(log_evidence(a - ratio * b, 0.0, -ratio, 1.0, population)) - threshold
+        return float(_peak(log_evidence(a - ratio * b, 0.0, -ratio, 1.0, population))) - threshold
 
     def against_high(log_ratio: float) -> float:
         ratio = np.exp(-log_ratio)
-        return _peak(log_evidence(ratio * b - a, 0.0, -1.0, ratio, population)) - threshold
+        return float(_peak(log_evidence(ratio * b - a, 0.0, -1.0, ratio, population))) - threshold
 
     # Both functions fall; the second runs over -log r.
     low = _last_rejected(against_low, -LARGEST_LOG_RATIO, LARGEST_LOG_RATIO)
@@ -170,7 +170,7 @@ def _log_wealth(unit: np.ndarray, bound: float, population: int | None) -> np.nd
         payable = stake > UNIT_TOLERANCE
         above_zero = np.logical_or.accumulate(unit > UNIT_TOLERANCE, axis=-1)
         impossible = (bound < -UNIT_TOLERANCE) | (above_zero & (bound <= UNIT_TOLERANCE))
-        certain = np.bool_(bound >= 1.0)
+        certain = np.full(images, bound >= 1.0)
     else:
         slack = UNIT_TOLERANCE * population
         rest = population * bound - np.cumsum(unit, axis=-1)  # most that the unseen images may add up to
@@ -208,7 +208,11 @@ def _peak(logs: np.ndarray) -> np.ndarray:
 
 def _lowest_kept(unit: np.ndarray, threshold: float, population: int | None) -> float:
     """Return the smallest bound in [0, 1] for which "mean <= bound" is not rejected, rounded down."""
-    root = _last_rejected(lambda m: _peak(log_evidence(unit, m, 0.0, 1.0, population)) - threshold, 0.0, 1.0)
+
+    def against(bound: float) -> float:
+        return float(_peak(log_evidence(unit, bound, 0.0, 1.0, population))) - threshold
+
+    root = _last_rejected(against, 0.0, 1.0)
     return 0.0 if root is None else max(0.0, root)
 
 

@@ -222,6 +222,17 @@ def test_the_lens_on_the_token_that_the_head_reads_is_the_models_answer(name):
 
 
 @every_model
+def test_the_lens_is_offered_where_pooling_equal_tokens_gives_one_of_them_back(name):
+    subject, last = subject_of(name), streams_of(name)[-1]
+    if subject.card.grid is None or not can(name, "head") or can(name, "distillation_readout"):
+        assert can(name, "token_head") == can(name, "distillation_readout")
+        return
+    equal = last.with_tokens(last.tokens[:, -1:].expand_as(last.tokens).contiguous())
+    lens = subject.family.head(subject.model, subject.normed(equal)[:, 0])
+    assert can(name, "token_head") == torch.allclose(lens, subject.logits(equal), atol=1e-4)
+
+
+@every_model
 def test_a_capability_is_there_or_its_absence_is_refused_with_its_reason(name):
     subject, stream = subject_of(name), streams_of(name)[0]
     uses = {

@@ -41,7 +41,7 @@ def test_an_alias_means_one_full_tag():
     assert (entry.name, entry.resolved) == ("vit_b16", "vit_base_patch16_224.orig_in21k_ft_in1k")
     assert (entry.kind, entry.data, entry.note) == ("timm", "imagenet-1k", "")
     assert entry.card.preprocessing.crop == 0.9
-    assert entry.card.arch == "vit_base_patch16_224"
+    assert entry.card.arch == entry.resolved
 
 
 def test_a_bare_name_is_taken_at_its_default_tag_and_says_so():

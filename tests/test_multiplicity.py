@@ -12,7 +12,7 @@ from harness import multiplicity
 p_lists = st.lists(st.floats(0, 1), min_size=1, max_size=12)
 
 
-@pytest.mark.parametrize("p", [[0.3], [0.04, 0.01, 0.03], [0.01, 0.01, 1.0, 0.0], [0.9, 0.5, 0.001, 0.02, 0.02]])
+@pytest.mark.parametrize("p", [[0.3], [0.04, 0.01, 0.03], [0.01, 0.01, 1.0, 0.0], [0.9, 0.5, 0.001, 0.02]])
 def test_holm_agrees_with_statsmodels(p):
     assert multiplicity.holm(p) == pytest.approx(multipletests(p, method="holm")[1])
 
@@ -33,8 +33,8 @@ def test_e_bh_counts_as_in_the_closed_form():
 
 
 def test_calibrated_p_values_are_e_values():
-    below = quad(lambda surprise: multiplicity.p_to_e(np.exp(-surprise)) * np.exp(-surprise), 0, 600, limit=500)[0]
-    beyond = 1 / 600  # the integrand is 1 / surprise^2 but for a term in exp(-surprise)
+    below = quad(lambda s: multiplicity.p_to_e(np.exp(-s)) * np.exp(-s), 0, 600, limit=500)[0]  # p = exp(-s)
+    beyond = 1 / 600  # the integrand is 1 / s^2 but for a term in exp(-s)
     assert below + beyond == pytest.approx(1.0, abs=1e-6)
 
 
@@ -46,7 +46,9 @@ def test_the_calibrator_is_the_published_formula(p):
 def test_the_calibrator_is_defined_at_both_ends_and_falls():
     p = np.concatenate([[0.0], np.geomspace(1e-300, 1, 2000), 1 - np.geomspace(1e-12, 0.1, 500)[::-1]])
     e = multiplicity.p_to_e(np.sort(p))
-    assert e[0] == np.inf and e[-1] == pytest.approx(0.5) and (np.diff(e[1:]) <= 1e-12 * e[2:]).all()
+    assert e[0] == np.inf
+    assert e[-1] == pytest.approx(0.5)
+    assert (np.diff(e[1:]) <= 1e-12 * e[2:]).all()
 
 
 def test_every_needs_all_parts_and_is_refuted_by_one():

@@ -59,7 +59,7 @@ def test_hoeffding_matches_the_closed_form():
 @pytest.mark.parametrize(("retention", "spare"), [(1.0, 0.0), (0.9, 0.05), (0.5, 0.0), (1.1, 0.02)])
 def test_paired_outcomes_have_the_given_accuracies(retention, spare):
     values, probabilities = sizing.bernoulli_pair(0.8, retention, spare, ratio=0.5)
-    both, only_b, only_a, neither = probabilities
+    both, only_b, only_a, _neither = probabilities
     assert probabilities.sum() == pytest.approx(1.0)
     assert (both + only_b, both + only_a) == pytest.approx((0.8, 0.8 * retention))
     assert min(only_a, only_b) == pytest.approx(spare)

@@ -1,5 +1,6 @@
 """Tests of the betting tests and intervals: closed forms, invariances and independent twins."""
 
+import itertools
 import math
 from fractions import Fraction
 
@@ -26,7 +27,9 @@ def log_evidence_in_fractions(x, bound, lo, population=None) -> float:
     wealth = [Fraction(float(w)) for w in stats.WEIGHTS]
     seen = Fraction(0)
     for t, value in enumerate(map(Fraction, map(float, x))):
-        mean = Fraction(bound) if population is None else (population * Fraction(bound) - seen) / (population - t)
+        mean = Fraction(bound)
+        if population is not None:
+            mean = (population * mean - seen) / (population - t)
         wealth = [
             w * (1 + Fraction(float(g)) * (value - mean) / (mean - Fraction(lo)))
             for w, g in zip(wealth, stats.FRACTIONS, strict=True)
@@ -36,8 +39,10 @@ def log_evidence_in_fractions(x, bound, lo, population=None) -> float:
 
 
 def test_the_bets_are_fractions_and_the_weights_a_distribution():
-    assert ((stats.FRACTIONS > 0) & (stats.FRACTIONS < 1)).all() and (np.diff(stats.FRACTIONS) > 0).all()
-    assert math.isclose(stats.WEIGHTS.sum(), 1.0) and (stats.WEIGHTS > 0).all()
+    assert ((stats.FRACTIONS > 0) & (stats.FRACTIONS < 1)).all()
+    assert (np.diff(stats.FRACTIONS) > 0).all()
+    assert math.isclose(stats.WEIGHTS.sum(), 1.0)
+    assert (stats.WEIGHTS > 0).all()
 
 
 def test_one_success_multiplies_wealth_by_the_closed_form():
@@ -122,7 +127,8 @@ def test_leading_axes_and_pieces_do_not_change_the_numbers(monkeypatch):
 
 
 def test_no_images_are_no_evidence():
-    assert stats.p_above([], 0.5, 0, 1) == 1.0 and stats.p_above([], -1.0, 0, 1) == 1.0
+    assert stats.p_above([], 0.5, 0, 1) == 1.0
+    assert stats.p_above([], -1.0, 0, 1) == 1.0
     assert stats.p_below(np.zeros((3, 0)), 0.5, 0, 1).tolist() == [1.0, 1.0, 1.0]
     assert stats.mean_interval([], -1, 2, 0.05) == (-1.0, 2.0)
     assert stats.ratio_interval([], [], 0.05) == (0.0, math.inf)
@@ -152,7 +158,7 @@ def test_a_clear_effect_is_decided_within_fifty_images():
 def test_the_p_value_only_falls_as_images_arrive():
     x = coin_flips(0.6, 80)
     ps = [float(stats.p_above(x[:n], 0.5, 0, 1)) for n in range(81)]
-    assert all(later <= earlier for earlier, later in zip(ps, ps[1:], strict=False))
+    assert all(later <= earlier for earlier, later in itertools.pairwise(ps))
 
 
 def test_the_anytime_p_value_is_weaker_than_the_exact_binomial_one_and_of_the_same_order():
@@ -211,9 +217,11 @@ def test_intervals_are_nested_and_contain_the_sample_mean(population):
         ends = [stats.mean_interval(x[:n], -1, 1, 0.05, population) for n in range(0, 400, 50)]
         rounding = 2 * stats.ROOT_TOLERANCE
         lows, highs = np.transpose(ends)
-        assert (np.diff(lows) >= -rounding).all() and (np.diff(highs) <= rounding).all()
+        assert (np.diff(lows) >= -rounding).all()
+        assert (np.diff(highs) <= rounding).all()
         means = [x[:n].mean() for n in range(50, 400, 50)]
-        assert (lows[1:] <= means).all() and (means <= highs[1:]).all()
+        assert (lows[1:] <= means).all()
+        assert (means <= highs[1:]).all()
 
 
 def test_the_interval_contains_the_clopper_pearson_one_and_is_at_most_twice_as_wide():
@@ -221,7 +229,9 @@ def test_the_interval_contains_the_clopper_pearson_one_and_is_at_most_twice_as_w
         x = coin_flips(0.8, 300, seed)
         low, high = stats.mean_interval(x, 0, 1, 0.05)
         exact = stats.clopper_pearson(int(x.sum()), 300, 0.05)
-        assert low <= exact[0] and exact[1] <= high and high - low < 2 * (exact[1] - exact[0])
+        assert low <= exact[0]
+        assert exact[1] <= high
+        assert high - low < 2 * (exact[1] - exact[0])
 
 
 def paired_outcomes(n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -247,7 +257,8 @@ def test_the_ratio_evidence_is_monotone_in_the_ratio(seed, r, step, population):
         [stats.p_above(a - q * b, 0, -q, 1, population) for q in (r, r * step)],
         [stats.p_below(a - q * b, 0, -q, 1, population) for q in (r, r * step)],
     )
-    assert above[0] <= above[1] + 1e-12 and below[0] >= below[1] - 1e-12
+    assert above[0] <= above[1] + 1e-12
+    assert below[0] >= below[1] - 1e-12
 
 
 def test_the_ratio_interval_scales_with_its_units_and_is_exact_for_a_population():

@@ -15,6 +15,8 @@ from harness.models import missing_weights, resolve
 
 SMALL = "test_vit.r160_in1k"  # the smallest transformer in timm, 0.4 M parameters
 
+WITH_READER = "vit_tiny_patch16_224.augreg_in21k_ft_in1k"  # has a reader of its own, for files of another format
+
 
 @pytest.fixture
 def offline_hub(monkeypatch, tmp_path):
@@ -36,18 +38,25 @@ def test_without_weights_in_timm_only_random_ones_or_a_checkpoint_remain():
     assert "timm has no pretrained weights" in missing_weights(resolve(bare))
 
 
-def test_weights_in_the_local_cache_load_without_any_network(offline_hub, monkeypatch):
-    folder = offline_hub / f"models--timm--{SMALL}"
+@pytest.mark.parametrize("name", [SMALL, WITH_READER])
+def test_weights_in_the_local_cache_load_without_any_network(offline_hub, monkeypatch, name):
+    folder = offline_hub / f"models--timm--{name}"
     (folder / "snapshots" / "0").mkdir(parents=True)
     (folder / "refs").mkdir()
     (folder / "refs" / "main").write_text("0")
-    torch.manual_seed(3)
-    weights = timm.create_model("test_vit").state_dict()
+    weights = timm.create_model(name).state_dict()
     save_file(weights, folder / "snapshots" / "0" / "model.safetensors")
     monkeypatch.setattr(timm_source, "_answers", lambda url: pytest.fail("the cache was not enough"))
-    subject = resolve(SMALL).load()
-    assert all(torch.equal(subject.model.state_dict()[name], value) for name, value in weights.items())
-    assert subject.card == resolve(SMALL).card
+    monkeypatch.setattr("timm.models._hub.hf_hub_download", lambda *_, **__: pytest.fail("the hub client was asked"))
+    subject = resolve(name).load()
+    assert all(torch.equal(subject.model.state_dict()[key], value) for key, value in weights.items())
+    assert subject.card == resolve(name).card
+
+
+def test_full_names_mean_themselves():
+    for arch in timm.list_models():
+        full = timm_source.full_name(arch)
+        assert timm_source.full_name(full) == full
 
 
 def test_with_the_offline_switch_missing_weights_are_known_at_once(offline_hub, monkeypatch):

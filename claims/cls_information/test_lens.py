@@ -13,7 +13,7 @@ MANY_CLASSES = 1000
 
 @claim("final-head-underreads-intermediate-cls")
 def test_the_final_head_reads_less_than_a_probe_of_the_middle_blocks(card):
-    refuse_shallow(card, 2)
+    refuse_shallow(card, 3)
     last = card.depth - 1
     middle = range(-(-card.depth // 4), min(3 * card.depth // 4 + 1, last))
     arms = {f"lens@{b}": _lens(b) for b in range(card.depth)}

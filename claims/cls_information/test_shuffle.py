@@ -38,9 +38,7 @@ def test_exchanging_early_class_tokens_keeps_the_prediction(card):
     refuse_pooled(card)
     refuse_shallow(card, 2)
     early, secondary, last = _early(card)
-    arms = {
-        f"shuffled@{b}": Arm(intervention=shuffle_cls(b), readout=Agreement()) for b in range(card.depth)
-    }
+    arms = {f"shuffled@{b}": Arm(intervention=shuffle_cls(b), readout=Agreement()) for b in range(card.depth)}
     arms["untrained@0"] = Arm(intervention=shuffle_cls(0), readout=Agreement(), weights="untrained")
     rivals = [Holds(level("untrained@0"), "agreement", "agreement@0 untrained")]
     if card.native == "class":

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from harness.adapters.weights import fresh_copy, hash_weights
@@ -65,8 +65,8 @@ class ChainSubject:
         return self.family.embed(self.model, images.to(weight.device, weight.dtype))
 
     @torch.no_grad()
-    def step(self, block: int, stream: Stream, mask: Bool[Tensor, "query key"] | None = None) -> Stream:
-        """Run one block; keep masks on the CPU, so that checking them waits for no device."""
+    def step(self, block: int, stream: Stream, mask: Tensor | None = None) -> Stream:
+        """Run one block; `mask` [query, key] is bool, and best on the CPU, where checking it waits for no device."""
         self._check_block(block)
         self._check_tokens(stream)
         if mask is not None:

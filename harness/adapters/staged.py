@@ -42,9 +42,10 @@ def _card(model: Model, naming: Naming, *, family: str) -> ModelCard:
 
 def _chain(model: Model) -> list[tuple[nn.Module, ...]]:
     """List what each step runs: a block, after its stage's downsampling if it is the first."""
-    if isinstance(model, ResNet):
+    kind = type(model)
+    if kind is ResNet:
         return [(block,) for stage in (model.layer1, model.layer2, model.layer3, model.layer4) for block in stage]
-    stages = model.layers if isinstance(model, SwinTransformer) else model.stages
+    stages = model.layers if kind is SwinTransformer else model.stages
     return [
         (stage.downsample, block) if index == 0 else (block,)
         for stage in stages

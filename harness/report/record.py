@@ -2,18 +2,20 @@
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from harness.report.curve_text import curve_text
 from harness.spec import ClaimSpec
 from harness.statements import Finding
-from harness.trial import Outcome
 from harness.verdict import Verdict
+
+if TYPE_CHECKING:  # telling a stored record needs no torch
+    from harness.trial import Outcome
 
 FORMAT = 1  # rises when a field changes its meaning or goes
 
 
-def record_of(outcome: Outcome, model: str, context: Mapping[str, Any]) -> dict[str, Any]:
+def record_of(outcome: "Outcome", model: str, context: Mapping[str, Any]) -> dict[str, Any]:
     """Turn an outcome into a record; `context` is what the whole model shares (weights, images, versions)."""
     judgement, spec = outcome.judgement, outcome.spec
     return {
@@ -21,11 +23,12 @@ def record_of(outcome: Outcome, model: str, context: Mapping[str, Any]) -> dict[
         "verdict": str(judgement.verdict),
         "reason": judgement.reason,
         "p": judgement.p,
-        "effect": _finding(judgement.main),
+        "published": judgement.main.published,
+        "effect": finding_data(judgement.main),
         "findings": {
-            "effect": [_finding(finding) for finding in judgement.effect],
-            "control": [_finding(finding) for finding in judgement.control],
-            "gate": [_finding(finding) for finding in judgement.gate],
+            "effect": [finding_data(finding) for finding in judgement.effect],
+            "control": [finding_data(finding) for finding in judgement.control],
+            "gate": [finding_data(finding) for finding in judgement.gate],
         },
         "delta": outcome.delta,
         "images": outcome.images,
@@ -48,6 +51,7 @@ def record_of_refusal(spec: ClaimSpec, model: str, reason: str, context: Mapping
         "verdict": str(Verdict.NOT_APPLICABLE),
         "reason": reason,
         "effect": None,
+        "published": None,
         "images": 0,
         "seconds": 0.0,
         "block_evaluations": 0.0,
@@ -79,19 +83,8 @@ def number(value: float | None) -> str:
     return f"{value:.3f}" if 0.001 <= abs(value) < 100 or value == 0 else f"{value:.3g}"
 
 
-def _head(spec: ClaimSpec, model: str) -> dict[str, Any]:
-    return {
-        "format": FORMAT,
-        "claim": spec.id,
-        "version": spec.version,
-        "model": model,
-        "source": spec.source.key,
-        "tier": spec.tier,
-        "published": spec.published.value,
-    }
-
-
-def _finding(finding: Finding) -> dict[str, Any]:
+def finding_data(finding: Finding) -> dict[str, Any]:
+    """Turn a finding into plain data."""
     return {
         "label": finding.label,
         "estimate": _plain(finding.estimate),
@@ -100,6 +93,17 @@ def _finding(finding: Finding) -> dict[str, Any]:
         "direction": finding.direction,
         "p_true": finding.p.true,
         "p_false": finding.p.false,
+    }
+
+
+def _head(spec: ClaimSpec, model: str) -> dict[str, Any]:
+    return {
+        "format": FORMAT,
+        "claim": spec.id,
+        "version": spec.version,
+        "model": model,
+        "source": spec.source.key,
+        "tier": spec.tier,
     }
 
 

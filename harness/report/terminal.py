@@ -1,14 +1,20 @@
 """The summary table: one row per claim, one block per model, aligned and readable without colour."""
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from io import StringIO
 from typing import Any
 
+import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from harness import multiplicity
 from harness.report.record import number
 
+DECIDED = ("supported", "refuted", "vacuous")
+WIDE = 128  # columns from which claim ids stand on one line
+NARROW_CLAIM = 20  # columns of a claim id below that, broken at hyphens
 LETTERS = {
     "supported": ".",
     "refuted": "F",
@@ -35,15 +41,31 @@ def totals(records: Sequence[Mapping[str, Any]]) -> str:
     return f"{verdicts}; {blocks:,.0f} block evaluations x images in {sum(r['seconds'] for r in records):.1f} s"
 
 
+def jointly(records: Sequence[Mapping[str, Any]]) -> str:
+    """Say how many verdicts hold all at once: family-wise by Holm, and with a false discovery rate by e-BH."""
+    judged = [record for record in records if record["verdict"] in DECIDED]
+    if len(judged) < 2:
+        return ""
+    delta = max(record["delta"] for record in judged)
+    levels = np.array([record["p"] for record in judged])
+    together = int((multiplicity.holm(levels) <= delta).sum())
+    discoveries = int(multiplicity.e_bh(multiplicity.p_to_e(levels), delta).sum())
+    return (
+        f"each verdict errs with probability at most {delta:g}; of the {len(judged)} decided ones {together} hold all at "
+        f"once at that level (Holm), {discoveries} with a false discovery rate of {delta:g} (e-BH); a smaller --delta "
+        "decides later and lets more hold jointly"
+    )
+
+
 def _model(records: Sequence[Mapping[str, Any]], model: str, width: int) -> str:
     table = Table(title=_title(records, model), title_justify="left", box=None, pad_edge=False, expand=False)
     for column in ("claim", "verdict"):
-        table.add_column(column, overflow="fold")
-    for column in ("effect [interval]", "bound", "published", "images", "seconds", "img/s"):
+        table.add_column(column, no_wrap=True)
+    for column in ("effect [interval]", "bound", "published", "images", "seconds", "img/s")[: 6 if width >= WIDE else 5]:
         table.add_column(column, justify="right", no_wrap=True)
     asked = [record for record in records if record["verdict"] != "not applicable"]
     for record in asked:
-        table.add_row(*_row(record))
+        table.add_row(*_row(record, width)[: len(table.columns)])
     text = _render(table, width) if asked else _title(records, model) + "\n"
     return text + _not_applicable(records, width)
 
@@ -53,7 +75,7 @@ def _title(records: Sequence[Mapping[str, Any]], model: str) -> str:
     return f"{model}: {context.get('resolved', model)} on {context.get('images', '?')}"
 
 
-def _row(record: Mapping[str, Any]) -> tuple[str, ...]:
+def _row(record: Mapping[str, Any], width: int) -> tuple[str, ...]:
     effect = record["effect"]
     shown = number(effect["estimate"])
     if effect["interval"] is not None:
@@ -61,7 +83,7 @@ def _row(record: Mapping[str, Any]) -> tuple[str, ...]:
     seconds = record["seconds"]
     rate = f"{record['measured_images'] / seconds:.0f}" if record["measured_images"] and seconds else "stored"
     return (
-        record["claim"],
+        record["claim"] if width >= WIDE else "\n".join(textwrap.wrap(record["claim"], NARROW_CLAIM)),
         f"{LETTERS[record['verdict']]} {record['verdict']}",
         shown,
         f"{effect['direction']} {_short(effect['bound'])}",
@@ -75,6 +97,8 @@ def _row(record: Mapping[str, Any]) -> tuple[str, ...]:
 def _short(value: float | None) -> str:
     if value is None:
         return "-"
+    if abs(value) < 0.0005:
+        return "0"
     return number(value).rstrip("0").rstrip(".") if "e" not in number(value) and "." in number(value) else number(value)
 
 

@@ -1,0 +1,106 @@
+"""Judge stored measurements again, under the present ledger or other bounds: no model, no forward pass."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from harness import readouts
+from harness.catalogue import ListedClaim
+from harness.errors import ClaimsError, unknown
+from harness.plan import Arm, Plan, propose
+from harness.report.context import card_from
+from harness.spec import ClaimSpec
+from harness.store import MeasurementKey, Store
+from harness.trial import Job, lay_out
+from harness.verdict import Judgement, judge
+
+PLAIN = {"origin": "given on the command line", "chance_times": 0.0, "above_chance": 0.0}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rejudged:
+    """A verdict found anew from stored numbers; `outdated` says which code has changed since they were measured."""
+
+    judgement: Judgement
+    images: int
+    delta: float
+    outdated: str
+
+
+def with_bounds(spec: ClaimSpec, values: Mapping[str, float]) -> ClaimSpec:
+    """Replace bounds of a claim by plain values; ClaimsError for a name that the ledger does not hold."""
+    for name in values:
+        if name not in spec.bounds:
+            raise unknown("bound", name, spec.bounds, f"--bound {spec.id}.NAME=VALUE")
+    changed = {
+        name: bound.model_copy(update={**PLAIN, "value": values[name]}) if name in values else bound
+        for name, bound in spec.bounds.items()
+    }
+    return spec.model_copy(update={"bounds": changed})
+
+
+def rejudge(
+    claim: ListedClaim, spec: ClaimSpec, record: Mapping[str, Any], store: Store, delta: float | None
+) -> Rejudged:
+    """Judge the numbers behind a record again, on exactly the images that it used.
+
+    `spec` holds the bounds to judge by, `delta` None keeps the record's error level. Raises ClaimsError where the
+    claim has changed what it measures, or where numbers are gone; NotApplicable where it no longer asks this model.
+    """
+    context = record["context"]
+    if "card" not in context:
+        raise ClaimsError(f"the record of {spec.id!r} on {record['model']!r} holds no model card; run it again")
+    card = card_from(context["card"])
+    plan = propose(claim.function, spec, card)
+    keys = _keys(plan, record, store)
+    numbers = {name: store.numbers(record["arms"][name], record["images"]) for name in plan.arms}
+    sheet = lay_out(
+        Job(spec=spec, plan=plan),
+        numbers,
+        classes=card.classes or context["image_classes"],
+        population=context["usable_images"] if context["target"] == "images" else None,
+    )
+    level = delta or record["delta"]
+    return Rejudged(
+        judgement=judge(plan.question, sheet, level),
+        images=record["images"],
+        delta=level,
+        outdated=_outdated(plan, keys),
+    )
+
+
+def _keys(plan: Plan, record: Mapping[str, Any], store: Store) -> dict[str, MeasurementKey]:
+    """Look up what the numbers of each arm are, and refuse numbers of another experiment."""
+    if set(plan.arms) != set(record["arms"]):
+        differing = sorted(set(plan.arms) ^ set(record["arms"]))
+        raise ClaimsError(
+            f"claim {record['claim']!r} now has other arms than when it was measured on {record['model']!r} "
+            f"({', '.join(differing[:6])}); run it again"
+        )
+    keys = {name: store.key(identifier) for name, identifier in record["arms"].items()}
+    for name, arm in plan.arms.items():
+        now, then = _asked(arm), _measured(keys[name], record["context"])
+        if now != then:
+            raise ClaimsError(
+                f"claim {record['claim']!r}, arm {name!r}: the claim now asks for {now}, stored is {then}; run it again"
+            )
+    return keys
+
+
+def _asked(arm: Arm) -> str:
+    return f"{arm.readout!r} under {arm.intervention.key} on {arm.weights} weights"
+
+
+def _measured(key: MeasurementKey, context: Mapping[str, Any]) -> str:
+    weights = "given" if key.weights == context["weights"] else "untrained"
+    return f"{key.readout} under {key.intervention} on {weights} weights"
+
+
+def _outdated(plan: Plan, keys: Mapping[str, MeasurementKey]) -> str:
+    changed = set()
+    for name, arm in plan.arms.items():
+        if arm.intervention.revision != keys[name].intervention_code:
+            changed.add("interventions")
+        if readouts.revision(arm.readout) != keys[name].readout_code:
+            changed.add("readouts")
+    return " and ".join(sorted(changed))

@@ -1,0 +1,228 @@
+"""The claims that come with the package: each has one ledger entry, and proposes plans that can be run.
+
+What they would conclude is tested in test_claims_planted.py.
+"""
+
+import ast
+import inspect
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from support.cards import (
+    BEIT,
+    CARDS,
+    CLAIMS,
+    CLIP,
+    CLS,
+    DEIT,
+    DINOV2,
+    DINOV2_REG,
+    DIST,
+    ORIG,
+    ROOT,
+    SPECS,
+    make_card,
+    plan_for,
+)
+
+from harness.plan import Plan
+from harness.readouts import Accuracy, ProbeAccuracy
+from harness.spec import LEDGER_NAME, read_ledger
+from harness.subject import CAPABILITIES
+
+LONGEST_CLAIM = 60  # lines
+# Which cards each claim is asked of; of all others it says why not.
+PLAIN = {name for name in CARDS if name.startswith(("cls", "orig", "augreg"))}
+DISTILLED = {name for name in CARDS if name.startswith(("dist", "deit"))}
+APPENDED = {"dinov2", "dinov2, register"}
+TRUNKS = APPENDED | {"clip"}
+POOLING = {"gap with class token", "gap with class token, depth 4, 10 classes", "beit"}
+APPLIES: Mapping[str, set[str]] = {
+    "cls-probe-accuracy-rises-with-depth": PLAIN | DISTILLED | TRUNKS | POOLING | {"map pool"},
+    "cls-early-shuffle-harmless": PLAIN | DISTILLED | TRUNKS,
+    "cls-early-shuffle-keeps-prediction": PLAIN | DISTILLED,
+    "cls-last-shuffle-hits-floor": PLAIN | DISTILLED | TRUNKS,
+    "one-block-rebuilds-cls": PLAIN | DISTILLED | TRUNKS | {"beit"},
+    "cls-decodable-but-unused-gap": PLAIN | DISTILLED | TRUNKS,
+    "distill-token-bypasses-cls": DISTILLED,
+    "dinov2-mean-pool-is-partial-bypass": APPENDED,
+    "gap-readout-ignores-cls": POOLING,
+    "clip-cls-probe-beats-mean-probe": TRUNKS,
+    "auxiliary-readout-shape-append-vs-average": DISTILLED | APPENDED,
+    "final-head-underreads-intermediate-cls": PLAIN,
+    "identifiability-rises-before-accuracy": PLAIN,
+    "lens-curves-agree-across-labs": PLAIN,
+    "ridge-probe-recovers-head": PLAIN | DISTILLED,
+    "cls-isolated-until-last-block": PLAIN | DISTILLED,
+    "last-block-every-patch-carries-class": PLAIN,
+    "last-block-acts-like-average-pooling": PLAIN,
+    "cls-carries-information-before-last-block": PLAIN,
+}
+
+claims = pytest.mark.parametrize("identifier", sorted(CLAIMS))
+
+
+def test_every_ledger_entry_has_one_claim_and_every_claim_an_entry():
+    assert set(CLAIMS) == set(SPECS) == set(APPLIES)
+
+
+def test_every_need_is_a_capability_or_a_kind_of_data():
+    for ledger in ROOT.rglob(LEDGER_NAME):
+        assert read_ledger(ledger, frozenset(CAPABILITIES))
+
+
+@claims
+def test_claims_are_small_and_take_only_a_card(identifier):
+    function = CLAIMS[identifier].function
+    assert len(inspect.getsource(function).splitlines()) < LONGEST_CLAIM
+    assert list(inspect.signature(function).parameters) == ["card"]
+    assert function.__name__.startswith("test_")
+
+
+@claims
+def test_claims_hold_no_numbers_that_belong_into_the_ledger(identifier):
+    tree = ast.parse(inspect.getsource(CLAIMS[identifier].function).strip())
+    numbers = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)}
+    assert not {n for n in numbers if isinstance(n, float)}
+
+
+@claims
+def test_published_curves_have_one_value_per_layer_in_order(identifier):
+    for name, curves in SPECS[identifier].published.curves.items():
+        for curve in curves:
+            assert 1 <= len(curve.layers) <= 12, name
+            assert list(curve.layers) == sorted(set(curve.layers)), name
+            assert -1 <= curve.layers[0] <= curve.layers[-1] <= 11, name
+            assert all(-0.1 <= value <= 1.0 for value in curve.values), name
+
+
+@pytest.mark.parametrize("card", sorted(CARDS))
+@claims
+def test_a_claim_proposes_a_valid_plan_for_the_readouts_it_is_about_and_no_other(identifier, card):
+    plan = plan_for(identifier, CARDS[card])
+    assert isinstance(plan, Plan) == (card in APPLIES[identifier]), plan
+    if isinstance(plan, Plan):
+        assert plan.report_only or plan.control is not None
+
+
+@pytest.mark.parametrize("depth", range(1, 13))
+@claims
+def test_a_claim_fits_every_depth_or_says_that_the_model_is_too_shallow(identifier, depth):
+    for card in CARDS.values():
+        plan = plan_for(identifier, replace(card, depth=depth))
+        assert depth < 3 or isinstance(plan, Plan) == isinstance(plan_for(identifier, card), Plan), plan
+
+
+@claims
+def test_every_bound_of_the_ledger_is_used_for_some_model(identifier):
+    plans = [plan_for(identifier, card) for card in [*CARDS.values(), make_card(arch="vit_base_patch14_dinov2")]]
+    used = {name for plan in plans if isinstance(plan, Plan) for name in plan.question.bound_names()}
+    assert used == set(SPECS[identifier].bounds)
+
+
+@claims
+def test_claims_without_train_in_their_needs_fit_probes_for_no_plain_head(identifier):
+    plan = plan_for(identifier, ORIG)
+    if isinstance(plan, Plan) and "train" not in SPECS[identifier].needs:
+        assert not [arm for arm in plan.arms.values() if arm.readout.probes()]
+
+
+def test_the_layers_of_a_twelve_block_model_are_those_of_the_source():
+    def judged(identifier, card=ORIG):
+        return {finding.removeprefix("shuffled@") for finding in plan_for(identifier, card).question.effect.arms()}
+
+    assert judged("cls-early-shuffle-harmless") == {*map(str, range(8)), "clean"}
+    assert judged("cls-decodable-but-unused-gap") >= {"4", "7", "probe@4", "probe@7"}
+    assert not judged("cls-decodable-but-unused-gap") & {"3", "8"}
+    lens = {arm for arm in judged("final-head-underreads-intermediate-cls") if arm.startswith("lens")}
+    assert lens == {f"lens@{layer}" for layer in (*range(3, 10), 11)}
+    isolated = judged("cls-isolated-until-last-block")
+    assert isolated == {*(f"isolated@{k}" for k in (*range(1, 10), 11)), "clean"}
+    alone = judged("cls-carries-information-before-last-block")
+    assert alone == {*(f"alone@{k}" for k in (3, *range(6, 12))), "clean"}
+    early = judged("auxiliary-readout-shape-append-vs-average", DEIT)
+    assert {arm for arm in early if arm.startswith("whole")} == {f"whole@{layer}" for layer in (*range(6), 10)}
+
+
+def test_named_checkpoints_have_their_own_bounds_and_others_are_reported():
+    def bounds(card):
+        plan = plan_for("one-block-rebuilds-cls", card)
+        return set(plan.question.bound_names()) - {"gate"}, bool(plan.report_only)
+
+    assert bounds(ORIG) == ({"vit orig"}, False)
+    assert bounds(BEIT) == ({"beit"}, False)
+    assert bounds(DEIT) == ({"deit distilled"}, False)
+    assert bounds(DINOV2) == ({"dinov2 least", "dinov2 most"}, False)
+    assert bounds(CLS)[1]
+    assert bounds(DINOV2_REG)[1]
+
+
+def test_the_first_part_of_identifiability_depends_on_checkpoint_and_number_of_classes():
+    def bounds(card):
+        return set(plan_for("identifiability-rises-before-accuracy", card).question.bound_names())
+
+    assert "high" in bounds(ORIG)
+    assert "high, augreg" in bounds(CARDS["augreg"])
+    assert "high, few classes" in bounds(CARDS["cls, 100 classes"])
+
+
+def test_trunks_without_a_head_are_read_by_the_probe_that_their_family_is_published_with():
+    def readout(card, arm):
+        return plan_for("cls-early-shuffle-harmless", card).arms[arm].readout
+
+    assert readout(DINOV2, "clean").probe.kind == "class+patch mean"
+    assert readout(DINOV2, "class clean").only_class
+    assert readout(CLIP, "clean").probe.kind == "class"
+    assert isinstance(readout(CLIP, "clean"), ProbeAccuracy)
+    assert readout(DIST, "clean") == Accuracy()
+    assert readout(DIST, "class clean") == Accuracy(head="class")
+
+
+def test_a_gain_that_cannot_be_had_is_not_asked_for():
+    assert "5 classes" in plan_for("cls-probe-accuracy-rises-with-depth", make_card(classes=5))
+    assert isinstance(plan_for("cls-probe-accuracy-rises-with-depth", make_card(classes=6)), Plan)
+
+
+def test_a_fine_patch_grid_is_sampled_evenly():
+    plan = plan_for("last-block-every-patch-carries-class", replace(CLS, grid=(37, 37)))
+    positions = [arm.readout.position for name, arm in plan.arms.items() if name.startswith("patch ")]
+    assert len(positions) == 685
+    assert positions[:3] == [0, 2, 4]
+
+
+def test_bounds_in_units_of_chance_follow_the_number_of_classes():
+    floor = SPECS["cls-last-shuffle-hits-floor"].bounds["floor"]
+    assert (floor.at(1000), floor.at(100), floor.at(10)) == (0.01, 0.01, 0.1)
+    gain = SPECS["cls-probe-accuracy-rises-with-depth"].bounds
+    assert (gain["gain"].at(1000), gain["gain"].at(10)) == (0.4, 0.5)
+    assert gain["gain, few classes"].at(100) == pytest.approx(0.05)
+    early = SPECS["cls-carries-information-before-last-block"].bounds["early"]
+    assert early.at(1000) == pytest.approx(0.005)
+
+
+def test_the_largest_gap_is_bounded_exactly_over_a_box():
+    functional = plan_for("cls-decodable-but-unused-gap", ORIG).question.effect.parts[1].functional
+    random = np.random.Generator(np.random.PCG64(0))
+    low = random.uniform(0.1, 0.9, 8)
+    high = low + random.uniform(0.0, 0.3, 8)
+
+    def gap(point):
+        return max(point[:4] - (1 - point[4:]))
+
+    corners = [np.where([(corner >> bit) & 1 for bit in range(8)], high, low) for corner in range(256)]
+    assert functional(low, high) == pytest.approx((min(map(gap, corners)), max(map(gap, corners))))
+    published = np.array([0.272, 0.313, 0.352, 0.407]) / 0.793
+    retention = np.array([1.0, 0.998, 0.998, 0.996])
+    assert functional(np.r_[published, retention], np.r_[published, retention])[0] == pytest.approx(0.51, abs=0.005)
+
+
+def test_kendalls_tau_is_that_of_an_independent_implementation():
+    from scipy.stats import kendalltau
+
+    functional = plan_for("lens-curves-agree-across-labs", ORIG).question.effect.functional
+    values = np.random.Generator(np.random.PCG64(0)).random(12)
+    assert functional(values, values) == pytest.approx((kendalltau(range(12), values).statistic,) * 2)
+    low, high = functional(values - 0.1, values + 0.1)
+    assert -1.0 <= low < high <= 1.0

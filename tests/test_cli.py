@@ -1,0 +1,414 @@
+"""The claims command: finds claims without pytest, tells what they cost, and judges stored numbers again."""
+
+import json
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+from support.claims import accuracy, bench, bound, isolation, retention, spec
+from support.planted import Planted, PlantedImages
+from timm.models import create_model
+
+from harness.adapters import adapt
+from harness.catalogue import find_claims, find_specs
+from harness.cli import main
+from harness.costs import Share, block_evaluations, expected_bill, forecast, plan_evaluations
+from harness.errors import ClaimsError
+from harness.expectation import expected_images, rounded
+from harness.interventions import NONE, Chunk, cls_alone, isolate_cls, isolate_cls_with_noise, shuffle_cls
+from harness.measure import run
+from harness.options import parse
+from harness.passes import Bill, Wanted, measure_chunk
+from harness.plan import Arm, Plan, level, propose, ratio
+from harness.readouts import Accuracy, Agreement, CrossEntropy, PatchAccuracy
+from harness.report.context import card_data, card_from, context_of
+from harness.report.record import record_of
+from harness.sizing import images_needed
+from harness.statements import Holds, every, some
+from harness.store import Store
+from harness.trial import Job
+
+REAL = Path(__file__).parents[1] / "claims"
+LEDGER = """
+source: {key: planted, title: Planted findings, authors: Nobody, year: 2026, arxiv: "2601.00001"}
+claims:
+- {id: planted-isolation, code: X1, tier: core, statement: The class token waits., place: section 1, protocol: Cut it.,
+   published: {value: 0.98, text: as good as all, curves: {retention: [
+     {model: a model, layers: [0, 2], values: [1.0, 0.5], origin: figure 7},
+     {model: another, layers: [1, 2], values: [0.25, 0.75], origin: table 3}]}},
+   bounds: {bound: {value: 0.9, direction: ">=", origin: a guess}, gate: {value: 0.2, direction: ">=", origin: chance,
+     chance_times: 2}},
+   control: Cut it off for good., needs: [class_token, labels], budget: 256, delta: 0.05, version: 1}
+- {id: planted-accuracy, code: X2, statement: It is right., place: section 2, protocol: Count., tier: extended,
+   published: {value: null, text: most of them}, bounds: {bound: {value: 0.5, direction: ">=", origin: a guess}},
+   control: None., needs: [labels], budget: 128, delta: 0.05, version: 1}
+"""
+CLAIMS = """
+from harness.interventions import isolate_cls
+from harness.plan import Arm, Plan, claim, level, ratio
+from harness.statements import Holds
+
+
+@claim("planted-isolation")
+def test_isolation(card):
+    arms = {"clean": Arm(), "isolated": Arm(intervention=isolate_cls(range(card.depth - 1)))}
+    arms["never"] = Arm(intervention=isolate_cls(range(card.depth)))
+    gate = Holds(level("clean"), "gate")
+    return Plan(arms=arms, effect=ratio("isolated", "clean"), control=ratio("never", "clean"), gate=gate)
+
+
+@claim("planted-accuracy")
+def test_accuracy(card):
+    return Plan(arms={"clean": Arm()}, effect=level("clean"))
+"""
+BLOCK_MODELS = "import sys; sys.modules.update(dict.fromkeys(('timm', 'transformers', 'harness.models')))"
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """Make a claims folder in an empty working folder."""
+    monkeypatch.chdir(tmp_path)
+    source = tmp_path / "claims" / "planted"
+    source.mkdir(parents=True)
+    (source / "ledger.yaml").write_text(LEDGER)
+    (source / "test_planted.py").write_text(CLAIMS)
+    return source
+
+
+@pytest.fixture
+def records(folder):
+    """Measure the planted claims on a planted model, as a run does, and give what was recorded."""
+    with closing(Store(Path(".claims"))) as store:
+        here = bench(Planted(), PlantedImages(count=256, wrong=0.1), store)
+        jobs = [
+            Job(spec=one.spec, plan=propose(one.function, one.spec, here.subject.card))
+            for one in find_claims(Path("claims")).values()
+        ]
+        context = context_of(SimpleNamespace(resolved="planted:late_reader"), here, parse({}, {}))
+        found = [record_of(outcome, "nameless", context) for outcome in run(jobs, here).values()]
+        for record in found:
+            store.record(record["claim"], "nameless", record)
+    return {record["claim"]: record for record in found}
+
+
+def tokens_model(name: str = "test_vit", **changes):
+    """Make a small random timm model."""
+    return adapt(create_model(name, num_classes=10, **changes), name=name, arch=name, pretrained=False)
+
+
+def wanted(intervention=NONE, readout=None) -> Wanted:
+    return Wanted(intervention=intervention, readout=readout or Accuracy(), claimants=frozenset({"someone"}))
+
+
+def test_list_shows_every_claim_and_can_be_narrowed(folder, capsys):
+    assert main(["list"]) == 0
+    assert "planted-isolation  (X1, core, planted; needs class_token, labels)" in capsys.readouterr().out
+    assert main(["list", "--tier", "extended", "--source", "planted"]) == 0
+    told = capsys.readouterr().out
+    assert "planted-accuracy" in told
+    assert "planted-isolation" not in told
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["list", "--claims", "clams"], "name it: --claims DIR"),
+        (["list", "--source", "plantet"], "Did you mean 'planted'"),
+        (["explain", "planted-isolatoin"], "Did you mean 'planted-isolation'"),
+        (["judge", "--bound", "planted-isolation.bond=1"], "Did you mean 'bound'"),
+        (["judge", "--bound", "planted-isolatio.bound=1"], "Did you mean 'planted-isolation'"),
+        (["judge", "--bound", "planted-isolation=1"], "allowed: CLAIM.NAME=VALUE"),
+        (["judge", "--bound", "planted-isolation.bound=nan"], "allowed: CLAIM.NAME=VALUE"),
+        (["judge"], "run `pytest claims/` first"),
+        (["accept"], "run `pytest claims/` first"),
+        (["plan", "--model", "tiny_vitt"], "Did you mean"),
+        (["plan", "--model", "tiny_vit", "--max-images", "1"], "1 in --max-images"),
+    ],
+)
+def test_what_cannot_be_done_is_refused_in_one_message_with_exit_code_two(folder, capsys, arguments, told):
+    assert main(arguments) == 2
+    errors = capsys.readouterr().err
+    assert told in errors
+    assert "Traceback" not in errors
+    assert not Path(".claims").exists()
+
+
+@pytest.mark.parametrize(
+    "arguments", [["judge", "--delta", "0.7"], ["plan", "--model", "m", "--images-per-second", "0"]]
+)
+def test_values_out_of_range_are_refused_by_the_parser(folder, capsys, arguments):
+    with pytest.raises(SystemExit) as left:
+        main(arguments)
+    assert left.value.code == 2
+    assert "allowed: a number" in capsys.readouterr().err
+
+
+def test_explain_tells_source_bounds_curves_and_the_last_result_of_each_model(records, capsys):
+    assert main(["explain", "planted-isolation"]) == 0
+    told = capsys.readouterr().out
+    for part in ("Nobody (2026)", "arXiv 2601.00001", "Cut it off for good.", "at most 256 images", "0.05"):
+        assert part in told
+    assert "the larger of 0.2, 2 x chance" in told
+    rows = [line.split() for line in told.splitlines()]
+    assert ["0", "1", "-"] in rows
+    assert ["1", "-", "0.25"] in rows
+    assert ["2", "0.5", "0.75"] in rows
+    assert "another; table 3" in told
+    assert ["nameless", "supported"] in [row[:2] for row in rows]
+    assert str(records["planted-isolation"]["images"]) in told
+
+
+def test_listing_and_explaining_import_neither_torch_nor_models(folder):
+    told = subprocess.run(
+        [sys.executable, "-c", f"{BLOCK_MODELS}; sys.modules['torch'] = None\n"
+         "from harness.cli import main\nmain(['list'])\nmain(['explain', 'planted-accuracy'])"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert "It is right." in told.stdout
+
+
+def test_every_real_claim_can_be_listed_and_explained(tmp_path, capsys):
+    if not list(REAL.rglob("ledger.yaml")):
+        pytest.skip("this checkout has no claims")
+    assert main(["list", "--claims", str(REAL)]) == 0
+    listed = capsys.readouterr().out
+    specs = find_specs(REAL)
+    for identifier in specs:
+        assert identifier in listed
+        assert main(["explain", identifier, "--claims", str(REAL), "--cache", str(tmp_path)]) == 0
+        assert specs[identifier].statement.split()[0] in capsys.readouterr().out
+    assert set(find_claims(REAL)) == set(specs)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("import no_such_module", "test_planted.py cannot be imported"),
+        ("def (", "test_planted.py cannot be imported"),
+        (CLAIMS.replace('"planted-accuracy"', '"planted-acuracy"'), "Did you mean 'planted-accuracy'"),
+        (CLAIMS.replace('"planted-accuracy"', '"planted-isolation"'), "made by two functions"),
+    ],
+)
+def test_claim_files_that_do_not_fit_their_ledger_are_refused(folder, text, told):
+    (folder / "test_planted.py").write_text(text)
+    with pytest.raises(ClaimsError, match="test_planted") as refused:
+        find_claims(Path("claims"))
+    assert told in str(refused.value)
+
+
+def test_judging_again_with_the_same_bounds_reproduces_every_verdict_bit_for_bit(records):
+    from harness.rejudge import rejudge
+
+    claims = find_claims(Path("claims"))
+    with closing(Store(Path(".claims"))) as store:
+        for identifier, record in records.items():
+            found = rejudge(claims[identifier], claims[identifier].spec, json.loads(json.dumps(record)), store, None)
+            again = found.judgement
+            assert (str(again.verdict), again.p, again.reason) == (record["verdict"], record["p"], record["reason"])
+            assert again.main.estimate == record["effect"]["estimate"]
+            assert list(again.main.interval) == record["effect"]["interval"]
+            assert (found.images, found.delta, found.outdated) == (record["images"], record["delta"], "")
+
+
+def test_another_bound_changes_the_verdict_without_models_and_without_a_record(records, capsys):
+    assert main(["judge"]) == 0
+    assert "2 judged from stored measurements, 0 changed" in capsys.readouterr().out
+    told = subprocess.run(
+        [sys.executable, "-c", f"{BLOCK_MODELS}\nfrom harness.cli import main\n"
+         "sys.exit(main(['judge', '--claim', 'planted-accuracy', '--bound', 'planted-accuracy.bound=0.999']))"],
+        capture_output=True, text=True, check=True,
+    ).stdout  # fmt: skip
+    row = next(line.split() for line in told.splitlines() if line.startswith("planted-accuracy"))
+    assert row[1:4] == ["nameless", "supported", "refuted"]
+    assert "1 changed; nothing was recorded" in told
+    with closing(Store(Path(".claims"))) as store:
+        assert len(store.results()) == 2
+
+
+def test_a_smaller_error_level_can_leave_a_verdict_open(records, capsys):
+    assert main(["judge", "--claim", "planted-accuracy", "--delta", "1e-30"]) == 0
+    assert "inconclusive" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ("range(card.depth - 1)", "range(card.depth - 2)", "arm 'isolated': the claim now asks for"),
+        ('"never"', '"nevermore"', "other arms"),
+        ('ratio("isolated"', 'ratio("isolatet"', "Did you mean 'isolated'"),
+    ],
+)
+def test_numbers_of_another_experiment_are_not_judged(records, capsys, old, new, told):
+    elsewhere = Path("elsewhere")
+    elsewhere.mkdir()
+    (elsewhere / "ledger.yaml").write_text(LEDGER)
+    (elsewhere / "test_planted.py").write_text(CLAIMS.replace(old, new))
+    assert main(["judge", "--claims", "elsewhere"]) == 2
+    said = capsys.readouterr()
+    assert told in said.err
+    assert "1 judged from stored measurements" in said.out
+
+
+def test_a_measurement_that_is_gone_is_told(records, capsys):
+    with closing(sqlite3.connect(Path(".claims/measurements.sqlite"))) as database:
+        database.execute("DELETE FROM measurement")
+        database.commit()
+    assert main(["judge"]) == 2
+    assert "is not in .claims" in capsys.readouterr().err
+
+
+def test_recorded_claims_that_the_folder_does_not_hold_are_named(records, capsys):
+    Path("claims/planted/test_planted.py").unlink()
+    assert main(["judge"]) == 0
+    assert "recorded, but not in claims: planted-accuracy, planted-isolation" in capsys.readouterr().out
+
+
+def test_code_that_changed_since_the_measurement_is_said(records, capsys, monkeypatch):
+    monkeypatch.setattr("harness.readouts.revision", lambda readout: "another")
+    assert main(["judge", "--claim", "planted-accuracy"]) == 0
+    assert "the code of its readouts has changed" in capsys.readouterr().out
+
+
+def test_accept_writes_the_last_verdicts_and_tells_what_changed(records, capsys):
+    assert main(["accept", "--claim", "planted-accuracy"]) == 0
+    assert "nameless: planted-accuracy: new -> supported" in capsys.readouterr().out
+    written = json.loads(Path("claims/baselines/embedded.json").read_text())["models"]["nameless"]["verdicts"]
+    assert list(written) == ["planted-accuracy"]
+    assert main(["accept", "--claim", "planted-accuracy"]) == 0
+    assert "1 verdicts accepted, 0 of them changed" in capsys.readouterr().out
+    assert main(["accept", "--model", "nameles"]) == 2
+
+
+@pytest.mark.parametrize("name", ["test_vit", "test_resnet"])
+def test_a_card_survives_being_written_down(name):
+    card = tokens_model(name).card
+    assert card_from(json.loads(json.dumps(card_data(card)))) == card
+
+
+PROGRAMS = {
+    "one clean pass": [wanted()],
+    "readouts at several blocks": [wanted(readout=PatchAccuracy(layer=k)) for k in range(3)],
+    "a sweep of shuffles": [wanted(shuffle_cls(k)) for k in range(6)],
+    "compared with the clean pass": [wanted(shuffle_cls(4), Agreement())],
+    "masks, checked on a few images": [wanted(isolate_cls(range(k))) for k in range(1, 7)],
+    "masks and noise": [wanted(isolate_cls_with_noise(range(3))), wanted(isolate_cls(range(5)), CrossEntropy())],
+    "fewer tokens": [wanted(cls_alone(k)) for k in range(6)],
+}
+
+
+@pytest.mark.parametrize("name", [*PROGRAMS, "everything"])
+def test_counted_block_evaluations_are_those_that_a_pass_bills(name):
+    programs = PROGRAMS.get(name) or [one for part in PROGRAMS.values() for one in part]
+    subject, images = tokens_model(), torch.rand(5, 3, 160, 160)
+    chunk = Chunk(positions=range(5), donors=torch.arange(5).roll(1), labels=torch.arange(5), seed=0)
+    bill = Bill()
+    measure_chunk(subject, images, chunk, programs, {}, bill)
+    counted = expected_bill(programs, subject.card, 5)
+    assert counted.total == pytest.approx(bill.total, rel=1e-12)
+    assert counted.shares == pytest.approx(bill.shares)
+    assert block_evaluations(programs, subject.card, 5) == pytest.approx(bill.total / 5)
+
+
+def test_a_staged_model_costs_its_blocks():
+    card = tokens_model("test_resnet").card
+    assert block_evaluations([wanted()], card) == card.depth
+
+
+def test_the_untrained_twin_is_a_pass_of_its_own():
+    card = Planted().card
+    twin = Plan(arms={"clean": Arm(), "twin": Arm(weights="untrained")}, effect=ratio("twin", "clean"))
+    assert plan_evaluations({"one": accuracy()}, card) == card.depth
+    assert plan_evaluations({"one": twin, "other": accuracy()}, card) == 2 * card.depth
+
+
+def test_a_forecast_counts_what_a_run_of_several_claims_bills():
+    here = bench(Planted(), PlantedImages(count=256, wrong=0.1))
+    plans = {"isolation": isolation(), "shuffle": retention(2), "accuracy": accuracy()}
+    outcomes = run([Job(spec=spec(name), plan=plan) for name, plan in plans.items()], here)
+    shares = {name: Share(plan=plan, images=outcomes[name].images) for name, plan in plans.items()}
+    billed = sum(outcome.cost.block_evaluations for outcome in outcomes.values())
+    counted = forecast(shares, here.subject.card, here.settings.batch_size)
+    assert counted.total == pytest.approx(billed)
+    assert counted.per_image == pytest.approx(plan_evaluations(plans, here.subject.card, here.settings.batch_size))
+
+
+def published(value: float | None) -> dict:
+    return {"value": value, "text": "so it is"}
+
+
+def test_images_are_expected_from_the_published_value_and_the_bound():
+    alone = images_needed([0.0, 1.0], [0.1, 0.9], 0.5, 0.0, 1.0, 0.05)
+    plain = spec(published=published(0.9), bounds={"bound": bound(0.5)})
+    assert expected_images(plain, accuracy(), 4, 0.05) == pytest.approx(alone)
+    assert expected_images(spec(published=published(None)), accuracy(), 4, 0.05) is None
+    assert expected_images(plain, replace(accuracy(), report_only="why"), 4, 0.05) is None
+    assert expected_images(spec(published=published(0.9)), accuracy(), 4, 0.05) == float("inf")
+    kept = spec(published=published(1.0))
+    assert 10 < expected_images(kept, retention(2), 4, 0.05) < expected_images(kept, retention(2, 5), 4, 0.05) < 1000
+
+
+@pytest.mark.parametrize(
+    ("combine", "names", "told"),
+    [
+        (every, ("easy", "hard"), "hard"),
+        (some, ("easy", "hard"), "easy"),
+        (every, ("easy", "wrong", "hard"), "wrong"),
+        (some, ("wrong", "hard"), "hard"),
+        (every, ("easy", "unknown"), "easy"),
+        (every, ("unknown",), None),
+    ],
+)
+def test_combined_statements_take_as_long_as_the_parts_that_decide_them(combine, names, told):
+    bounds = {
+        "easy": bound(0.1, published=0.9),
+        "hard": bound(0.85, published=0.9),
+        "wrong": bound(0.95, published=0.5),
+        "unknown": bound(0.5),
+        "spare": bound(0.5),
+    }
+    parts = [Holds(level("clean"), name) for name in names]
+    extra = [Holds(level("clean"), "spare")]  # with one bound alone, the claim's published value would stand for it
+    plan = Plan(arms={"clean": Arm()}, effect=combine(*parts, *extra))
+    single = {name: replace(plan, effect=Holds(level("clean"), name)) for name in names}
+    entry = spec(bounds=bounds)
+    expected = expected_images(entry, plan, 4, 0.05)
+    assert expected == (None if told is None else expected_images(entry, single[told], 4, 0.05))
+
+
+def test_images_are_rounded_up_to_whole_chunks():
+    assert rounded(65, 64) == rounded(128, 64) == 128
+    assert rounded(float("inf"), 64) == float("inf")
+
+
+def test_plan_tells_cost_images_and_what_does_not_apply(folder, capsys):
+    assert main(["plan", "--model", "tiny_vit", "--images-per-second", "60", "--max-images", "64"]) == 0
+    told = capsys.readouterr().out
+    row = next(line.split() for line in told.splitlines() if line.startswith("planted-isolation"))
+    assert row[1] == "3"
+    assert row[4] == "64"
+    assert "beyond the budget" in told
+    assert main(["plan", "--model", "tiny_resnet", "--images-per-second", "60"]) == 0
+    told = capsys.readouterr().out
+    assert "not applicable (1)" in told
+    row = next(line.split() for line in told.splitlines() if line.startswith("planted-accuracy"))
+    assert row[1:5] == ["1", "1.00", "128", "0.04"]
+
+
+def test_plan_times_a_forward_pass_of_random_weights(folder, capsys):
+    assert main(["plan", "--model", "test_resnet.r160_in1k", "--claim", "planted-accuracy"]) == 0
+    told = capsys.readouterr().out
+    assert "timed here" in told
+    assert "images not given (--data)" in told
+
+
+def test_models_show_what_a_family_lacks(capsys):
+    assert main(["models", "--model", "tiny_resnet", "--model", "tiny_vit"]) == 0
+    told = capsys.readouterr().out
+    assert "lacks class_token" in told
+    assert told.index("tiny_resnet") < told.index("tiny_vit")

@@ -1,0 +1,322 @@
+"""A user's own claims, models and pictures, anywhere, reach every outcome that pytest can show."""
+
+import json
+import os
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+import pytest
+
+import harness.session  # noqa: F401 - an inner run forgets what it imports, and torch cannot be imported twice
+from harness.baseline import accept
+from support import folders, planted
+
+LATE = "support.zoo:late_reader"
+VERDICTS = {
+    "holds": "supported",
+    "fails": "refuted",
+    "empty": "vacuous",
+    "open": "inconclusive",
+    "told": "reported",
+    "needy": "not applicable",
+    "choosy": "not applicable",
+}
+
+
+@pytest.fixture(scope="session")
+def pictures(tmp_path_factory) -> Path:
+    return folders.pictures(tmp_path_factory.mktemp("user") / "pictures")
+
+
+@pytest.fixture
+def run(pytester, pictures):
+    """Run pytest on a user's folder; the first call makes the folder."""
+    pytester.makeini("[pytest]\naddopts = --import-mode=importlib\nfilterwarnings = error\n")
+
+    def call(*arguments: str, models=(LATE,), data: Path | None = pictures, broken=False, process=False, **made):
+        claims = pytester.path / "mine"
+        if not claims.exists():
+            folders.claims(claims, broken=broken, **made)
+        given = [part for model in models for part in ("--model", model)]
+        given += [] if data is None else ["--data", str(data)]
+        given += ["--batch-size", "32", *arguments, str(claims)]
+        return (pytester.runpytest_subprocess if process else pytester.runpytest_inprocess)(*given)
+
+    return call
+
+
+def records(path: Path) -> list[dict]:
+    return json.loads(path.read_text())["records"]
+
+
+def text_of(result) -> str:
+    return "\n".join([*result.outlines, *result.errlines])
+
+
+def test_every_verdict_has_its_pytest_outcome(run, pytester):
+    result = run("-v", "--claims-json", "out.json")
+    counts = result.parseoutcomes()
+    assert counts == {"passed": 2, "failed": 2, "skipped": 2, "inconclusive": 1, "reported": 1}
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    made = {record["claim"]: record for record in records(pytester.path / "out.json")}
+    assert {name: record["verdict"] for name, record in made.items()} == VERDICTS
+    assert {record["model"] for record in made.values()} == {LATE}
+    result.stdout.fnmatch_lines(
+        [
+            f"*test_early_shuffles_are_harmless?{LATE}? PASSED*",
+            f"*test_the_last_shuffle_is_harmless?{LATE}? FAILED*",
+            f"*test_accuracy_is_nearly_perfect?{LATE}? INCONCLUSIVE*",
+            f"*test_accuracy_is_reported?{LATE}? REPORTED*",
+        ]
+    )
+
+
+def test_a_refuted_claim_fails_with_one_paragraph_and_no_traceback(run):
+    text = text_of(run("--claim", "fails"))
+    for part in (
+        f"fails is refuted on {LATE}: shuffled / clean = 0 (bound >= 0.9).",
+        "The claim: Something is so.",
+        "Effect: shuffled / clean = 0.000 [0.000, ",
+        "bound >= 0.900",
+        "Published: The paper says 0.99.",
+        "Control: A rival. Measured: none.",
+        "Images used: 32 of at most 96; error of the verdict at most 0.05.",
+    ):
+        assert part in text
+    assert "Traceback" not in text
+    assert "pytest_plugin.py" not in text
+
+
+def test_a_vacuous_claim_fails_and_says_that_the_control_clears_the_bound_too(run):
+    result = run("--claim", "empty")
+    result.assert_outcomes(failed=1)
+    assert "the control clears the bound too: rival / clean = 1" in text_of(result)
+
+
+def test_an_inconclusive_claim_is_a_question_mark_and_skips_or_fails_as_asked(run):
+    result = run("--claim", "open")
+    assert result.ret == pytest.ExitCode.OK
+    assert result.parseoutcomes() == {"inconclusive": 1, "passed": 1, "deselected": 6}
+    assert any("?" in line for line in result.outlines if "test_planted.py" in line)
+    failing = run("--claim", "open", "--claims-inconclusive", "fail")
+    assert failing.ret == pytest.ExitCode.TESTS_FAILED
+    assert failing.parseoutcomes()["failed"] == 1
+    assert "open is inconclusive" in text_of(failing)
+
+
+def test_a_claim_that_does_not_apply_is_skipped_with_its_reason(run):
+    result = run("-rs", "--claim", "needy", "--claim", "choosy")
+    assert result.parseoutcomes()["skipped"] == 2
+    text = text_of(result)
+    assert "not applicable: the model has no distillation token" in text
+    assert "not applicable: it is asked of deep models only" in text
+
+
+def test_an_error_is_an_error_with_its_traceback_and_leaves_the_other_verdicts_alone(run, pytester):
+    result = run("--claims-json", "out.json", broken=True)
+    counts = result.parseoutcomes()
+    assert counts == {"passed": 2, "failed": 2, "skipped": 2, "inconclusive": 1, "reported": 1, "errors": 1}
+    result.stdout.fnmatch_lines(["*raise ZeroDivisionError(\"a bug in this readout\")*", "*ZeroDivisionError*"])
+    assert {record["claim"]: record["verdict"] for record in records(pytester.path / "out.json")} == VERDICTS
+
+
+def test_an_accepted_refutation_is_an_expected_failure(run, pytester):
+    run("--claims-json", "out.json")
+    accept(records(pytester.path / "out.json"), pytester.path / "accepted.json")
+    result = run("--claims-baseline", "accepted.json")
+    assert result.ret == pytest.ExitCode.OK
+    assert result.parseoutcomes() == {"passed": 2, "xfailed": 2, "skipped": 2, "inconclusive": 1, "reported": 1}
+    beside = pytester.path / "mine" / "baselines"
+    beside.mkdir()
+    (pytester.path / "accepted.json").rename(beside / "embedded.json")
+    assert run().parseoutcomes()["xfailed"] == 2, "the baseline beside the claims is found"
+    assert run("--claims-baseline", "none").parseoutcomes()["failed"] == 2
+    assert run("--claims-seed", "1").parseoutcomes()["failed"] == 2, "another seed is another condition"
+
+
+@pytest.mark.parametrize(("name", "was"), [("holds", "refuted"), ("fails", "supported"), ("open", "supported")])
+def test_a_verdict_that_differs_from_the_accepted_one_fails(run, pytester, name, was):
+    run("--claims-json", "out.json", "--claim", name)
+    (record,) = records(pytester.path / "out.json")
+    accept([{**record, "verdict": was}], pytester.path / "accepted.json")
+    result = run("--claims-baseline", "accepted.json", "--claim", name)
+    assert result.parseoutcomes()["failed"] == 1
+    assert f"expected {was}, found {VERDICTS[name]}" in text_of(result)
+
+
+def test_the_summary_is_a_table_of_claims_with_cost(run):
+    result = run("--claims-seed", "3", models=(LATE, "support.zoo:early_carrier"))
+    text = text_of(result)
+    head = next(line for line in result.outlines if line.startswith("claim ") and "verdict" in line)
+    columns = ["claim", "verdict", "effect [interval]", "bound", "published", "images", "seconds", "img/s"]
+    places = [head.find(column) for column in columns]
+    assert -1 not in places
+    assert places == sorted(places)
+    assert f"{LATE}: {LATE} on pictures" in text
+    assert "support.zoo:early_carrier" in text
+    rows = [line for line in result.outlines if line.startswith("holds ")]
+    assert [("supported" in row, "refuted" in row) for row in rows] == [(True, False), (False, True)]
+    assert "0.99" in rows[0]
+    assert "not applicable (1), the model has no distillation token: needy" in text
+    assert "block evaluations x images in" in text
+
+
+def test_a_second_run_reads_what_the_first_has_measured(run, pytester, monkeypatch):
+    run("--claims-json", "first.json")
+    monkeypatch.setattr(planted.Planted, "start", None)
+    run("--claims-json", "second.json")
+    first, second = records(pytester.path / "first.json"), records(pytester.path / "second.json")
+    varying = {"seconds", "block_evaluations", "measured_images"}
+    assert [{k: v for k, v in record.items() if k not in varying} for record in first] == [
+        {k: v for k, v in record.items() if k not in varying} for record in second
+    ]
+    assert all(record["measured_images"] == 0 for record in second)
+
+
+def test_without_the_cache_nothing_is_kept(run, pytester):
+    result = run("--claims-no-cache", "--claim", "holds")
+    result.assert_outcomes(passed=2, deselected=6)
+    assert not (pytester.path / ".claims").exists()
+
+
+def test_junit_holds_the_numbers_of_every_claim(run, pytester):
+    run("--junitxml", "out.xml")
+    cases = ElementTree.parse(pytester.path / "out.xml").getroot().iter("testcase")
+    found = {}
+    for case in cases:
+        properties = {p.get("name"): p.get("value") for p in case.iter("property")}
+        if properties:
+            found[properties["claims.claim"]] = (properties, {child.tag for child in case})
+    assert {name: properties["claims.verdict"] for name, (properties, _) in found.items()} == VERDICTS
+    assert found["holds"][0]["claims.model"] == LATE
+    assert float(found["holds"][0]["claims.effect"]) == 1.0
+    assert {"claims.interval", "claims.images", "claims.seconds", "claims.published"} <= set(found["holds"][0])
+    assert "skipped" in found["open"][1]
+    assert "failure" in found["fails"][1]
+
+
+def test_two_workers_reach_the_same_verdicts(run, pytester, monkeypatch):
+    tests = str(Path(planted.__file__).parents[1])
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([tests, os.environ.get("PYTHONPATH", "")]))
+    run("--claims-no-cache", "--claims-json", "serial.json")
+    result = run("-n", "2", "--claims-json", "parallel.json", process=True)
+    serial, parallel = (records(pytester.path / f"{name}.json") for name in ("serial", "parallel"))
+
+    def told(made):
+        names = ("verdict", "reason", "images", "effect", "curves", "trace", "arms")
+        return {record["claim"]: {name: record.get(name) for name in names} for record in made}
+
+    assert told(serial) == told(parallel)
+    assert "timings under xdist" in text_of(result)
+
+
+def test_every_claim_is_one_entry_of_the_benchmark(run, pytester):
+    run("--benchmark-json", "bench.json", models=(LATE, "support.zoo:patch_mean"))
+    entries = json.loads((pytester.path / "bench.json").read_text())["benchmarks"]
+    judged = [name for name, verdict in VERDICTS.items() if verdict != "not applicable"]
+    found = sorted((entry["extra_info"]["model"], entry["extra_info"]["claim"]) for entry in entries)
+    assert found == sorted((model, name) for model in (LATE, "support.zoo:patch_mean") for name in judged)
+    for entry in entries:
+        assert entry["stats"]["rounds"] == 1
+        assert entry["extra_info"]["block_evaluations"] > 0, "measured without the cache"
+        assert entry["extra_info"]["images"] > 0
+
+
+def test_ini_keys_stand_in_for_options(pytester, pictures):
+    folders.claims(pytester.path / "mine")
+    keys = f"claims_model =\n  {LATE}\nclaims_claim =\n  holds\n  fails\nclaims_data = {pictures}\nclaims_batch_size = 16\n"
+    pytester.makeini("[pytest]\naddopts = --import-mode=importlib\nclaims_json = out.json\nclaims_no_cache = yes\n" + keys)
+    pytester.runpytest_inprocess("mine").assert_outcomes(passed=2, failed=1, deselected=5)
+    made = records(pytester.path / "out.json")
+    assert [record["context"]["batch_size"] for record in made] == [16, 16]
+    assert not (pytester.path / ".claims").exists()
+    assert pytester.runpytest_inprocess("mine", "--batch-size", "32", "--claim", "holds").parseoutcomes()["passed"] == 2
+    assert [record["context"]["batch_size"] for record in records(pytester.path / "out.json")] == [32]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--model", "tiny_vti"), "unknown model 'tiny_vti' in --model"),
+        (("--model", "support.zoo:late_raeder"), "Did you mean 'late_reader'"),
+        (("--model", "support.zo:late_reader"), "no module 'support.zo'"),
+        (("--model", "support.zoo:broken"), "returned int, neither an nn.Module nor a Subject"),
+        (("--claim", "hold"), "Did you mean 'holds'"),
+        (("--data", "pictres"), "unknown picture folder 'pictres' in --data. Did you mean 'pictures'"),
+        (("--dtype", "float23"), "unknown value 'float23' in --dtype. Did you mean 'float32'"),
+        (("--batch-size", "1"), "'1' in --batch-size; allowed: whole numbers from 2 on"),
+        (("--delta", "0.7"), "'0.7' in --delta; allowed: a number between 0 and 0.5"),
+        (("--device", "gpu"), "device 'gpu' in --device cannot be used"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+)
+def test_what_is_unknown_is_refused_with_the_nearest_match_before_weights_are_loaded(
+    run, pytester, monkeypatch, arguments, message
+):
+    def load(*_, **__):
+        raise AssertionError("weights were loaded")
+
+    monkeypatch.setattr("harness.models.ModelEntry.load", load)
+    (pytester.path / "pictures").mkdir()
+    own = "--model" in arguments
+    result = run(*arguments, models=() if own else (LATE,))
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert message in text_of(result)
+    assert "Traceback" not in text_of(result)
+
+
+def test_an_unknown_value_of_an_ini_key_is_refused_by_the_name_of_the_key(run, pytester):
+    pytester.makeini("[pytest]\nclaims_dtype = float23\n")
+    result = run()
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert "unknown value 'float23' in ini key claims_dtype" in text_of(result)
+
+
+def test_a_claim_without_an_entry_in_the_ledger_is_refused(run):
+    result = run(leave_out="holds")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert "unknown claim 'holds' in" in text_of(result)
+
+
+def test_claims_without_a_ledger_are_refused(run, pytester):
+    folders.claims(pytester.path / "mine")
+    (pytester.path / "mine" / "planted" / "ledger.yaml").unlink()
+    result = run()
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert "ledger.yaml does not exist; every claim needs an entry there" in text_of(result)
+
+
+def test_pictures_whose_labels_the_model_cannot_have_are_refused(run, tmp_path):
+    eight = folders.pictures(tmp_path / "eight", count=64, classes=8)
+    result = run("--claim", "holds", data=eight)
+    assert result.ret != pytest.ExitCode.OK
+    assert "is not a class of" in text_of(result)
+
+
+def test_a_model_of_the_users_own_folder_can_be_named(run, pytester):
+    pytester.makepyfile(my_models="from support.planted import Planted\n\ndef mine():\n    return Planted()\n")
+    pytester.syspathinsert()
+    result = run("--claim", "holds", models=("my_models:mine",))
+    result.assert_outcomes(passed=2, deselected=6)
+
+
+def test_the_cap_on_images_is_kept(run, pytester):
+    run("--max-images", "40", "--claims-json", "out.json", "--claim", "told", "--claim", "fails")
+    assert {r["claim"]: r["images"] for r in records(pytester.path / "out.json")} == {"told": 40, "fails": 32}
+
+
+def test_a_claim_has_the_same_verdict_on_exactly_the_given_pictures_alone_and_beside_others(run, pytester):
+    options = ("--claims-target", "images", "--claims-no-cache", "--claims-json", "out.json")
+    run(*options, "--claim", "open")
+    (alone,) = records(pytester.path / "out.json")
+    run(*options)
+    together = {record["claim"]: record for record in records(pytester.path / "out.json")}
+    for name in ("verdict", "images", "effect", "trace"):
+        assert together["open"][name] == alone[name]
+
+
+def test_tests_that_are_no_claims_run_as_ever(pytester):
+    pytester.makepyfile("def test_plain():\n    assert 1 + 1 == 2\n")
+    result = pytester.runpytest_inprocess()
+    result.assert_outcomes(passed=1)
+    assert "claims" not in text_of(result).replace("executable-claims", "").replace("plugins: claims", "")

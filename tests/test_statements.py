@@ -1,0 +1,232 @@
+"""Statements weigh comparisons of arms with bounds, both ways, as their closed forms say."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from scipy.stats import spearmanr
+
+from harness import stats
+from harness.curves import area_bounds
+from harness.quantities import Difference, Level, PValues, Ratio, Sample, Sheet
+from harness.statements import BOX_LEVELS, Every, Finding, Holds, Rises, Shape, Some, every, headline, some
+from support.claims import bound
+
+
+def sheet(bounds=None, classes: int = 0, population: int | None = None, **arms) -> Sheet:
+    samples = {name: Sample(np.asarray(values, dtype=float), 0.0, 1.0) for name, values in arms.items()}
+    return Sheet(samples=samples, bounds=bounds or {"bound": bound(0.5)}, classes=classes, population=population)
+
+
+def coin(mean: float, images: int = 200, seed: int = 0) -> np.ndarray:
+    """Give 0s and 1s with exactly this mean in random order."""
+    values = np.arange(images) < round(mean * images)
+    return np.random.default_rng(seed).permutation(values).astype(float)
+
+
+class Fixed:
+    """A statement whose weighing is given."""
+
+    def __init__(self, true: float, false: float, estimate: float = 0.0, name: str = "fixed") -> None:
+        self.p, self.estimate, self.name = PValues(true, false), estimate, name
+
+    def arms(self):
+        return (self.name,)
+
+    def bound_names(self):
+        return ("bound",)
+
+    def p_values(self, sheet):
+        return self.p
+
+    def findings(self, sheet):
+        return (Finding(label=self.name, estimate=self.estimate, bound=0.5, direction=">=", p=self.p),)
+
+
+def test_a_level_above_its_bound_holds_and_one_below_does_not():
+    for direction, low, high in ((">=", "false", "true"), ("<=", "true", "false")):
+        bounds = {"bound": bound(0.5, direction)}
+        above = Holds(Level("a")).p_values(sheet(bounds, a=coin(0.8)))
+        below = Holds(Level("a")).p_values(sheet(bounds, a=coin(0.2)))
+        assert getattr(above, high) < 1e-6 < 0.9 < getattr(above, low)
+        assert getattr(below, low) < 1e-6 < 0.9 < getattr(below, high)
+
+
+def test_the_p_values_of_a_level_are_those_of_the_bounded_mean():
+    values = coin(0.6)
+    p = Holds(Level("a")).p_values(sheet(a=values))
+    assert p.true == stats.p_above(values, 0.5, 0.0, 1.0)
+    assert p.false == stats.p_below(values, 0.5, 0.0, 1.0)
+
+
+def test_differences_and_ratios_are_bounded_means_of_pairs():
+    a, b = coin(0.7, seed=1), coin(0.5, seed=2)
+    made = sheet({"bound": bound(0.1)}, a=a, b=b)
+    assert Difference("a", "b").above(made, 0.1).true == stats.p_above(a - b, 0.1, -1.0, 1.0)
+    assert Difference("a", "b").estimate(made) == pytest.approx(0.2)
+    assert Ratio("a", "b").above(made, 1.2).false == stats.p_below(a - 1.2 * b, 0.0, -1.2, 1.0)
+    assert Ratio("a", "b").estimate(made) == pytest.approx(1.4)
+    low, high = Ratio("a", "b").interval(made, 0.05)
+    assert low < 1.4 < high
+    assert Difference("a", "b").interval(made, 0.05) == stats.mean_interval(a - b, -1.0, 1.0, 0.05)
+
+
+def test_pairing_decides_what_levels_alone_would_leave_open():
+    hard = coin(0.6, images=400)
+    harmed = hard * (1 - coin(0.03, images=400, seed=5))
+    made = sheet({"bound": bound(0.9)}, harmed=harmed, clean=hard)
+    assert Holds(Ratio("harmed", "clean")).p_values(made).true < 0.01
+    least = Level("harmed").interval(made, 0.005)[0] / Level("clean").interval(made, 0.005)[1]
+    assert least < 0.9, "the two levels alone would not do"
+
+
+def test_nothing_over_nothing_is_undefined_and_decides_nothing():
+    made = sheet(a=np.zeros(50), b=np.zeros(50))
+    assert np.isnan(Ratio("a", "b").estimate(made))
+    assert Ratio("a", "b").interval(made, 0.05) == (0.0, np.inf)
+    assert Holds(Ratio("a", "b")).p_values(made) == PValues(1.0, 1.0)
+
+
+def test_something_over_nothing_clears_every_bound():
+    made = sheet(a=np.ones(50), b=np.zeros(50))
+    assert np.isnan(Ratio("a", "b").estimate(made))
+    assert Holds(Ratio("a", "b")).p_values(made).true < 1e-6
+    assert Ratio("a", "b").interval(made, 0.05)[1] == np.inf
+
+
+def test_the_worst_evident_failure_is_shown_else_the_least_established_part():
+    made = sheet(good=coin(0.9), better=np.ones(200), bad=coin(0.2), worse=coin(0.1))
+    parts = {arm: Holds(Level(arm)) for arm in made.samples}
+    failing = every(parts["good"], parts["bad"], parts["worse"]).findings(made)
+    assert failing[headline(failing)].label == "worse"
+    standing = every(parts["better"], parts["good"]).findings(made)
+    assert standing[headline(standing)].label == "good"
+    undecided = every(parts["better"], Holds(Ratio("nothing", "nothing"))).findings(sheet(better=np.ones(200), nothing=np.zeros(200)))
+    assert np.isnan(undecided[headline(undecided)].estimate)
+
+
+@pytest.mark.parametrize(
+    ("scaled", "classes", "threshold"),
+    [
+        ({}, 10, 0.05),
+        ({"chance_times": 2.0}, 10, 0.2),
+        ({"chance_times": 2.0}, 1000, 0.05),
+        ({"chance_times": 2.0}, 0, 0.05),
+        ({"above_chance": 0.5}, 10, 0.55),
+        ({"above_chance": 0.5, "chance_times": 8.0}, 10, 0.8),
+        ({"above_chance": 0.5}, 0, 0.05),
+    ],
+)
+def test_bounds_in_units_of_chance_scale_with_the_classes(scaled, classes, threshold):
+    made = sheet({"bound": bound(0.05, **scaled)}, classes=classes, a=coin(0.3))
+    (finding,) = Holds(Level("a")).findings(made)
+    assert finding.bound == pytest.approx(threshold)
+    assert finding.p == Holds(Level("a")).p_values(made)
+    assert finding.p.true == stats.p_above(coin(0.3), threshold, 0.0, 1.0)
+    assert finding.margin == pytest.approx(0.3 - threshold)
+
+
+def test_every_needs_all_parts_and_falls_with_one():
+    parts = Fixed(0.01, 1.0), Fixed(0.03, 0.5), Fixed(0.02, 0.2)
+    assert every(*parts).p_values(sheet()) == PValues(0.03, pytest.approx(0.6))
+    assert isinstance(every(*parts), Every)
+    assert every(parts[0]) is parts[0]
+
+
+def test_some_needs_one_part_and_falls_with_all():
+    parts = Fixed(1.0, 0.01), Fixed(0.5, 0.03), Fixed(0.2, 0.02)
+    assert some(*parts).p_values(sheet()) == PValues(pytest.approx(0.6), 0.03)
+    assert isinstance(some(*parts), Some)
+    assert some(parts[0]) is parts[0]
+
+
+def test_some_reports_the_part_that_comes_closest_to_holding():
+    far, near, undefined = Fixed(1, 1, 0.1, "far"), Fixed(1, 1, 0.6, "near"), Fixed(1, 1, float("nan"), "undefined")
+    assert [f.label for f in some(undefined, far, near).findings(sheet())] == ["near"]
+    assert [f.label for f in some(every(far, near), undefined).findings(sheet())] == ["far", "near"]
+    best = some(every(Fixed(1, 1, 0.9, "a"), far), every(near, near)).findings(sheet())
+    assert [f.label for f in best] == ["near", "near"], "a conjunction is as good as its worst part"
+
+
+def test_combinations_list_arms_and_bounds_once():
+    statement = every(Holds(Ratio("a", "b"), "x"), some(Holds(Level("b"), "y"), Holds(Level("c"), "x")))
+    assert statement.arms() == ("a", "b", "c")
+    assert statement.bound_names() == ("x", "y")
+
+
+def test_the_headline_is_the_finding_that_clears_its_bound_by_least():
+    made = sheet({"up": bound(0.5), "down": bound(0.9, "<=")}, a=coin(0.8), b=coin(0.7))
+    findings = every(Holds(Level("a"), "up"), Holds(Level("a"), "down"), Holds(Level("b"), "up")).findings(made)
+    assert [round(f.margin, 3) for f in findings] == [0.3, 0.1, 0.2]
+    assert headline(findings) == 1
+
+
+def test_a_rising_curve_rises_and_a_falling_one_does_not():
+    means = [0.1, 0.3, 0.5, 0.7, 0.9]
+    arms = {f"l{i}": coin(mean, images=400, seed=i) for i, mean in enumerate(means)}
+    made = sheet({"bound": bound(0.9)}, **arms)
+    rising, falling = Rises(tuple(arms)), Rises(tuple(reversed(arms)))
+    assert rising.p_values(made).true < 1e-3 < 0.9 < rising.p_values(made).false
+    assert falling.p_values(made).false < 1e-3 < 0.9 < falling.p_values(made).true
+    mixed = Rises(("l0", "l2", "l1", "l4", "l3"))
+    (finding,) = mixed.findings(made)
+    assert finding.estimate == pytest.approx(spearmanr(range(5), [0.1, 0.5, 0.3, 0.9, 0.7]).statistic)
+    assert mixed.p_values(made).false < 0.05, "0.8 is established to be below 0.9"
+
+
+def test_a_curve_that_does_not_move_neither_rises_nor_fails():
+    arms = {f"l{i}": coin(0.5, seed=i) for i in range(4)}
+    p = Rises(tuple(arms)).p_values(sheet({"bound": bound(0.9)}, **arms))
+    assert min(p.true, p.false) > 0.05
+
+
+def test_a_rising_curve_with_an_upper_bound_is_refused():
+    with pytest.raises(ValueError, match="'bound' of a rising curve must be >="):
+        Rises(("a", "b")).p_values(sheet({"bound": bound(0.9, "<=")}, a=coin(0.1), b=coin(0.2)))
+
+
+@pytest.mark.parametrize(("direction", "value", "side"), [
+    (">=", 0.3, "true"), (">=", 0.7, "false"), ("<=", 0.3, "false"), ("<=", 0.7, "true"),
+])
+def test_a_shape_is_established_if_every_curve_of_the_box_satisfies_the_bound(direction, value, side):
+    arms = {f"l{i}": coin(mean, images=2000, seed=i) for i, mean in enumerate((0.4, 0.5, 0.6))}
+    made = sheet({"bound": bound(value, direction)}, **arms)
+    shape = Shape(tuple(arms), area_bounds, name="area")
+    p = shape.p_values(made)
+    assert getattr(p, side) == BOX_LEVELS[0]
+    assert {p.true, p.false} == {BOX_LEVELS[0], 1.0}
+    (finding,) = shape.findings(made)
+    assert finding.estimate == pytest.approx(0.5)
+    low, high = finding.interval
+    assert low < 0.5 < high
+
+
+def test_a_shape_is_open_where_the_box_holds_curves_on_both_sides():
+    arms = {f"l{i}": coin(mean, seed=i) for i, mean in enumerate((0.4, 0.5, 0.6))}
+    assert Shape(tuple(arms), area_bounds).p_values(sheet(**arms)) == PValues(1.0, 1.0)
+
+
+def test_the_box_of_a_shape_shares_its_error_among_the_points():
+    arms = {f"l{i}": coin(0.5, seed=i) for i in range(4)}
+    made = sheet(**arms)
+    (finding,) = Shape(tuple(arms), area_bounds).findings(made)
+    ends = [stats.mean_interval(values, 0.0, 1.0, 0.05 / 4) for values in arms.values()]
+    assert finding.interval == area_bounds(*np.transpose(ends))
+
+
+def test_a_shape_decides_at_the_smallest_level_whose_box_still_decides():
+    arms = {f"l{i}": coin(0.5, images=120, seed=i) for i in range(2)}
+    widths = []
+    for value in (0.40, 0.35, 0.30, 0.20):
+        p = Shape(tuple(arms), area_bounds).p_values(sheet({"bound": bound(value)}, **arms))
+        widths.append(p.true)
+    assert all(wide >= narrow for wide, narrow in pairwise(widths))
+    assert widths[-1] == BOX_LEVELS[0]
+    assert set(widths) - {1.0} <= set(BOX_LEVELS)
+
+
+def test_a_finite_population_decides_exactly():
+    values = coin(0.6, images=40)
+    full = Holds(Level("a")).p_values(sheet({"bound": bound(0.59)}, population=40, a=values))
+    assert full == PValues(0.0, 1.0)
+    assert Level("a").interval(sheet(population=40, a=values), 0.05) == pytest.approx((0.6, 0.6))
