@@ -131,10 +131,10 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     if report.when == "call" and record is not None:
         report.claim_record = json.dumps(record)  # type: ignore[attr-defined]
         effect = record["effect"] or {}
-        for name in ("claim", "model", "verdict", "images", "seconds", "published"):
-            report.user_properties.append((f"claims.{name}", record[name]))
-        report.user_properties.append(("claims.effect", effect.get("estimate")))
-        report.user_properties.append(("claims.interval", effect.get("interval")))
+        pairs = [(f"claims.{name}", record[name]) for name in ("claim", "model", "verdict", "images", "seconds", "published")]
+        pairs += [("claims.effect", effect.get("estimate")), ("claims.interval", effect.get("interval"))]
+        report.user_properties += pairs
+        item.user_properties += pairs  # JUnit files are written from the report of the teardown, which is made later
     return report
 
 

@@ -84,8 +84,9 @@ class Session:
         outcome = self.outcome(model, asked, beside, merge)
         context = context_of(self.entries[model], self._load(model, beside).bench, self.options)
         if isinstance(outcome, Refusal):
-            return record_of_refusal(asked.spec, model, outcome.reason, context)
-        record = record_of(outcome, model, context)
+            record = record_of_refusal(asked.spec, model, outcome.reason, context)
+        else:
+            record = record_of(outcome, model, context)
         self.store.record(asked.spec.id, model, record)
         return record
 

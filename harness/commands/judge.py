@@ -38,7 +38,8 @@ def run(asked: argparse.Namespace) -> int:
     last = last_records(store)
     models = chosen({model: model for _, model in last}, asked.model, "model", "--model")
     kept = chosen(claims, asked.claim, "claim", "--claim")
-    picked = [record for (claim, model), record in last.items() if claim in kept and model in models]
+    asked_for = [record for (claim, model), record in last.items() if claim in kept and model in models]
+    picked = [record for record in asked_for if record["effect"] is not None]  # what was not applicable has no numbers
     rows, notes, refused = [], [], []
     for record in picked:
         try:
