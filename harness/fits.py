@@ -94,7 +94,9 @@ def _stream(probes, subject, images, place, *, chunks, seed, advance) -> dict[tu
     return moments
 
 
-def _features(by_input: dict[tuple, Probe], subject: Subject, images: ImageSet, chunk: range) -> dict[tuple, np.ndarray]:
+def _features(
+    by_input: dict[tuple, Probe], subject: Subject, images: ImageSet, chunk: range
+) -> dict[tuple, np.ndarray]:
     """Run the chain once over a chunk and read every input after its block."""
     batch = images.load(chunk, subject.card.preprocessing)
     last = max(probe.layer for probe in by_input.values())

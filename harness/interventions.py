@@ -136,7 +136,9 @@ class Intervention:
         Raises ValueError for places that the model does not have.
         """
         edits, masks = dict(self.edits), dict(self.masks)
-        if outside := [s for s in edits if not EMBEDDING <= s < card.depth] + [b for b in masks if b not in range(card.depth)]:
+        if outside := [s for s in edits if not EMBEDDING <= s < card.depth] + [
+            b for b in masks if b not in range(card.depth)
+        ]:
             raise ValueError(f"{self.key}: places {outside} do not exist; {card.name} has blocks 0..{card.depth - 1}")
         return tuple((masks.get(block), edits.get(block)) for block in range(EMBEDDING, card.depth))
 

@@ -46,6 +46,7 @@ def run(jobs: Sequence[Job], bench: Bench, advance: Advance = silent) -> dict[st
             _look(active, bench, positions, loader, bench.grid[number + 1 : number + 2])
             for trial in active:
                 trial.look(positions)
+    advance("images", total, total)
     return {trial.job.spec.id: trial.outcome() for trial in trials}
 
 
@@ -104,7 +105,7 @@ def _measure(
 
 
 def _charge(active: list[Trial], missing: Missing, bill: Bill, seconds: float, images: int) -> None:
-    """Bill a pass: time follows block evaluations, and every claim that wanted something pays at least one per image."""
+    """Bill a pass: time follows block evaluations, and whoever wanted something pays at least one per image."""
     wanting = set().union(*(claims for _, claims in missing.values()))
     weights = {name: bill.shares.get(name, 0.0) + images for name in wanting}
     for trial in active:

@@ -1,13 +1,22 @@
-"""Whether a server answers, within seconds."""
+"""Whether a server answers, within seconds; a probe can be begun early and asked for later."""
 
 import http.client
+import os
 import threading
+import time
 import urllib.error
 import urllib.request
 
+HUB = os.environ.get("HF_ENDPOINT", "https://huggingface.co")
+PROBE_SECONDS = 3.0
 
-def answers(url: str, seconds: float) -> bool:
-    """Probe in a thread of its own: a name server that hangs ignores the timeout of the connection."""
+_begun: dict[str, tuple[float, threading.Thread, threading.Event]] = {}
+
+
+def begin(url: str = HUB, seconds: float = PROBE_SECONDS) -> None:
+    """Start to probe a server, in a thread of its own: a name server that hangs ignores the connection's timeout."""
+    if url in _begun:
+        return
     answered = threading.Event()
 
     def probe() -> None:
@@ -20,6 +29,13 @@ def answers(url: str, seconds: float) -> bool:
         answered.set()
 
     thread = threading.Thread(target=probe, daemon=True)
+    _begun[url] = (time.monotonic(), thread, answered)
     thread.start()
-    thread.join(seconds)
+
+
+def answers(url: str = HUB, seconds: float = PROBE_SECONDS) -> bool:
+    """Tell whether a server answered within `seconds` of the beginning of its probe."""
+    begin(url, seconds)
+    started, thread, answered = _begun[url]
+    thread.join(max(0.0, started + seconds - time.monotonic()))
     return answered.is_set()

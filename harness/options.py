@@ -40,8 +40,12 @@ OPTIONS = (
         help="model to judge: alias, timm name with tag, package.module:factory, or PATH,arch=NAME (repeatable; "
         "default: the embedded zoo)",
     ),
-    Option(flag="--claim", kind="text", default=None, repeatable=True, help="claim id to run (repeatable; default: all)"),
-    Option(flag="--data", kind="text", default=None, help="pictures: a folder, a tar, or hfds/NAME (default: embedded)"),
+    Option(
+        flag="--claim", kind="text", default=None, repeatable=True, help="claim id to run (repeatable; default: all)"
+    ),
+    Option(
+        flag="--data", kind="text", default=None, help="pictures: a folder, a tar, or hfds/NAME (default: embedded)"
+    ),
     Option(flag="--train-data", kind="text", default=None, help="pictures on which probes are fitted"),
     Option(flag="--pretrained", kind="choice", default="yes", choices=("yes", "no"), help="no: random weights"),
     Option(flag="--device", kind="text", default="cpu", help="torch device"),
@@ -100,7 +104,9 @@ def parse(values: dict[str, object], where: dict[str, str]) -> RunOptions:
 
     Raises ClaimsError naming the value, the option and what is allowed.
     """
-    read = {option.dest: _read(option, values.get(option.dest), where.get(option.dest, option.flag)) for option in OPTIONS}
+    read = {
+        option.dest: _read(option, values.get(option.dest), where.get(option.dest, option.flag)) for option in OPTIONS
+    }
     for name in ("data", "train_data"):
         _refuse_missing_folder(read[name], where.get(name, name))
     return RunOptions(

@@ -55,7 +55,12 @@ class Bill:
 
 
 def measure_chunk(
-    subject: Subject, images: torch.Tensor, chunk: Chunk, wanted: Sequence[Wanted], fits: Mapping[Probe, Fit], bill: Bill
+    subject: Subject,
+    images: torch.Tensor,
+    chunk: Chunk,
+    wanted: Sequence[Wanted],
+    fits: Mapping[Probe, Fit],
+    bill: Bill,
 ) -> list[Row]:
     """Measure all wanted readouts on one chunk: one row per entry of `wanted`, in order.
 
@@ -119,7 +124,12 @@ class _Pass:
             self._edits(children, after, following, mine, clean and mask is None)
 
     def _edits(
-        self, children: dict[Edit | None, Node], stream: Stream, block: int, receipts: tuple[Receipt, ...], clean: bool = True
+        self,
+        children: dict[Edit | None, Node],
+        stream: Stream,
+        block: int,
+        receipts: tuple[Receipt, ...],
+        clean: bool = True,
     ) -> None:
         """Apply each edit that follows `block` and walk on; the unedited branch comes first."""
         for edit in sorted(children, key=_unedited_first):
@@ -185,4 +195,3 @@ def _refuse_outside(numbers: np.ndarray, readout: Readout, intervention: Interve
             f"{readout!r} under {intervention.key} read {numbers[place]!r} on image {chunk.positions[place]}; "
             f"allowed: finite numbers from {readout.low} to {readout.high}"
         )
-

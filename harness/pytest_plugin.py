@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from harness import network
 from harness.errors import ClaimsError, unknown
 from harness.options import OPTIONS, RunOptions, parse
 from harness.spec import ClaimSpec, spec_beside
@@ -54,6 +55,8 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     """Refuse unknown models, data and devices at the door when any were named."""
     options = session.config.stash[OPTIONS_KEY]
     if options.models or options.data:
+        if options.models and options.pretrained:
+            network.begin()  # its answer is awaited only for weights that are not on this machine
         _session(session.config)
 
 
@@ -131,7 +134,9 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     if report.when == "call" and record is not None:
         report.claim_record = json.dumps(record)  # type: ignore[attr-defined]
         effect = record["effect"] or {}
-        pairs = [(f"claims.{name}", record[name]) for name in ("claim", "model", "verdict", "images", "seconds", "published")]
+        pairs = [
+            (f"claims.{name}", record[name]) for name in ("claim", "model", "verdict", "images", "seconds", "published")
+        ]
         pairs += [("claims.effect", effect.get("estimate")), ("claims.interval", effect.get("interval"))]
         report.user_properties += pairs
         item.user_properties += pairs  # JUnit files are written from the report of the teardown, which is made later
@@ -175,7 +180,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         write(joint)
     if config.pluginmanager.hasplugin("dsession"):
         write("timings under xdist: taken from the records; claims ran one by one, and workers shared the processor")
-    for note in _notes(config):
+    for note in config.stash[SESSION_KEY].notes() if SESSION_KEY in config.stash else ():
         write(note)
     if (path := config.stash[OPTIONS_KEY].json) is not None:
         path.write_text(json.dumps({"records": _COLLECTED}, indent=1) + "\n", encoding="utf-8")
@@ -237,18 +242,6 @@ def _spec(item: pytest.Item) -> ClaimSpec:
         return spec_beside(item.path, str(_identifier(item)), frozenset(CAPABILITIES))
     except ClaimsError as error:
         raise pytest.UsageError(f"{item.nodeid}: {error}") from error
-
-
-def _notes(config: pytest.Config) -> list[str]:
-    """List what a reader of the table must know: resolved names, left-out pictures."""
-    if SESSION_KEY not in config.stash:
-        return []
-    session = config.stash[SESSION_KEY]
-    notes = [f"{entry.name}: {entry.note}" for entry in session.entries.values() if entry.note]
-    for model, images in session.opened.items():
-        if images.left_out:
-            notes.append(f"{model}: {len(images.left_out)} picture(s) left out: " + "; ".join(images.left_out[:5]))
-    return list(dict.fromkeys(notes))
 
 
 def _progress(config: pytest.Config):

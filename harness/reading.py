@@ -24,7 +24,13 @@ class Reading:
     """
 
     def __init__(
-        self, subject: Subject, stream: Stream, block: int, chunk: Chunk, fits: Mapping[Probe, Fit], clean: "Reading | None"
+        self,
+        subject: Subject,
+        stream: Stream,
+        block: int,
+        chunk: Chunk,
+        fits: Mapping[Probe, Fit],
+        clean: "Reading | None",
     ) -> None:
         self.subject, self.stream, self.block, self.chunk = subject, stream, block, chunk
         self.fits, self.clean = fits, clean

@@ -5,7 +5,7 @@ when the first of them is asked for.
 """
 
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -58,7 +58,7 @@ class Session:
 
     def __init__(self, options: RunOptions, advance: Advance = silent) -> None:
         self.options, self.advance = options, advance
-        self.entries = {entry.name: entry for entry in map(self._resolve, options.models or EMBEDDED)}
+        self.entries = _by_name(map(self._resolve, options.models or EMBEDDED))
         self._check_device()
         self._check_data()
         self.store = Store(options.cache)
@@ -103,6 +103,15 @@ class Session:
             return run([job], alone)[asked.spec.id]
 
         return measure
+
+    def notes(self) -> list[str]:
+        """List what a reader of the results must know: what names stand for, and pictures that were left out."""
+        notes = [f"{entry.name}: {entry.note}" for entry in self.entries.values() if entry.note]
+        for images in self.opened.values():
+            if images.left_out:
+                count, shown = len(images.left_out), "; ".join(images.left_out[:5])
+                notes.append(f"{images.name}: {count} picture(s) left out: {shown}{' ...' if count > 5 else ''}")
+        return list(dict.fromkeys(notes))
 
     def close(self) -> None:
         """Close the store and forget the model."""
@@ -170,9 +179,7 @@ class Session:
         if self.options.data is not None and self.options.train_data is None:
             return None
         limit = self.options.train_images or TRAIN_IMAGES_PER_CLASS * (entry.card.classes or EMBEDDED_CLASSES)
-        return open_images(
-            self.options.train_data, seed=self.options.seed, split="train", limit=limit, card=entry.card
-        )
+        return open_images(self.options.train_data, seed=self.options.seed, split="train", limit=limit, card=entry.card)
 
     def _resolve(self, text: str) -> ModelEntry:
         if self.options.pretrained:
@@ -214,6 +221,19 @@ def settings_of(options: RunOptions) -> Settings:
         dtype=options.dtype,
         population=options.population,
     )
+
+
+def _by_name(entries: Iterable[ModelEntry]) -> dict[str, ModelEntry]:
+    """Key models by the name under which their results are kept; two of one name would be told apart by nothing."""
+    named: dict[str, ModelEntry] = {}
+    for entry in entries:
+        if entry.name in named:
+            raise ClaimsError(
+                f"two models are called {entry.name!r} ({named[entry.name].resolved} and {entry.resolved}) in --model; "
+                "give a checkpoint another name with PATH,arch=...,name=LABEL"
+            )
+        named[entry.name] = entry
+    return named
 
 
 def _missing_data(spec: ClaimSpec, bench: Bench) -> str | None:

@@ -63,9 +63,7 @@ def p_below(x, bound: float, lo: float, hi: float, population: int | None = None
     return p_above(-np.asarray(x, dtype=float), -bound, -hi, -lo, population)
 
 
-def mean_interval(
-    x, lo: float, hi: float, alpha: float, population: int | None = None
-) -> tuple[float, float]:
+def mean_interval(x, lo: float, hi: float, alpha: float, population: int | None = None) -> tuple[float, float]:
     """Return the confidence sequence of the mean at level 1 - alpha, alpha / 2 on each side.
 
     x: [n]. Holds at all n at once, so it may be looked at after every image; longer prefixes give intervals

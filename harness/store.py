@@ -140,7 +140,9 @@ class Store:
             parts.append(np.frombuffer(data, dtype="<f8"))
             reached = stop
         if reached < images:
-            raise ClaimsError(f"measurement {identifier[:12]} holds {reached} images, {images} are needed; run it again")
+            raise ClaimsError(
+                f"measurement {identifier[:12]} holds {reached} images, {images} are needed; run it again"
+            )
         return np.concatenate(parts)[:images]
 
     def key(self, identifier: str) -> MeasurementKey:

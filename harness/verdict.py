@@ -89,9 +89,7 @@ def judge(question: Question, sheet: Sheet, delta: float, interval_delta: float 
     return replace(draft, reason=_reason(draft, question))
 
 
-def _combine(
-    gate: PValues | None, effect: PValues, control: PValues | None, alpha: float
-) -> tuple[Verdict, float]:
+def _combine(gate: PValues | None, effect: PValues, control: PValues | None, alpha: float) -> tuple[Verdict, float]:
     gate_true = 0.0 if gate is None else gate.true
     gate_false = 1.0 if gate is None else gate.false
     control_true = 1.0 if control is None else control.true
@@ -126,7 +124,8 @@ def _reason(draft: Judgement, question: Question) -> str:
             return shown
         case Verdict.VACUOUS if draft.gate and draft.gate[0].p.false <= draft.gate[0].p.true:
             gate = draft.gate[headline(draft.gate)]
-            return f"gate not passed: {gate.label} = {_number(gate.estimate)} (needs {gate.direction} {_number(gate.bound)})"
+            needed = f"needs {gate.direction} {_number(gate.bound)}"
+            return f"gate not passed: {gate.label} = {_number(gate.estimate)} ({needed})"
         case Verdict.VACUOUS:
             control = draft.control[headline(draft.control)]
             return f"the control clears the bound too: {control.label} = {_number(control.estimate)}"

@@ -231,3 +231,10 @@ def test_preprocessing_is_read_from_the_timm_configuration_and_the_built_size():
     assert other.size == (224, 224)
     assert other.mean == (0.485, 0.456, 0.406)
     assert other.interpolation == "bicubic"
+
+
+def test_a_lens_on_a_half_precision_trunk_is_projected_in_full_precision():
+    subject = subject_of(VisionTransformer(**TOKENS).bfloat16())
+    features = torch.randn(3, subject.card.width)
+    weight, bias = subject.model.head.weight.float(), subject.model.head.bias.float()
+    assert torch.allclose(subject.token_logits(features), features @ weight.T + bias, atol=1e-6)

@@ -5,14 +5,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from support.claims import bench
+from support.planted import Counting, Planted, PlantedImages
 
 from harness import fits
 from harness.chunks import chunk_grid
 from harness.errors import ClaimsError
 from harness.fits import FitPlace, fit_probes
 from harness.probes import Fit, Probe
-from support.claims import bench
-from support.planted import Counting, Planted, PlantedImages
 
 TRAIN = PlantedImages(count=160, seed=11, noise=0.5)
 PROBES = (Probe(layer=5), Probe(layer=2, kind="class+patch mean"), Probe(layer=2, kind="patch mean", labels="permuted"))
@@ -128,7 +128,12 @@ def test_whatever_a_fit_depends_on_is_in_its_name(change):
 
 def test_every_probe_has_a_name_of_its_own(monkeypatch):
     place = FitPlace(folder=None, context="here")
-    others = [Probe(layer=4), Probe(layer=5, kind="patch mean"), Probe(layer=5, normed=True), Probe(layer=5, labels="permuted")]
+    others = [
+        Probe(layer=4),
+        Probe(layer=5, kind="patch mean"),
+        Probe(layer=5, normed=True),
+        Probe(layer=5, labels="permuted"),
+    ]
     names = [place.id(probe) for probe in (Probe(layer=5), *others)]
     assert len(set(names)) == len(names)
     monkeypatch.setattr("harness.fits.code_revision", lambda kinds: "changed")
@@ -139,7 +144,7 @@ def test_a_damaged_fit_is_an_error_and_no_fit(tmp_path):
     fitted(tmp_path)
     for path in tmp_path.glob("*.safetensors"):
         path.write_bytes(path.read_bytes()[:40])
-    with pytest.raises(Exception, match="(?i)header|invalid|incomplete"):
+    with pytest.raises(Exception, match=r"(?i)header|invalid|incomplete"):
         fitted(tmp_path)
 
 

@@ -8,6 +8,7 @@ from functools import cache
 
 import pytest
 import torch
+from support.planted import Planted
 from timm.models.deit import VisionTransformerDistilled
 from timm.models.vision_transformer import VisionTransformer
 
@@ -27,7 +28,6 @@ from harness.interventions import (
     isolate_cls_with_noise,
     shuffle_cls,
 )
-from support.planted import Planted
 
 IMAGES, DEPTH = 4, 3
 VIT = {"img_size": 16, "patch_size": 4, "embed_dim": 24, "depth": DEPTH, "num_heads": 2, "num_classes": 5}
@@ -49,7 +49,9 @@ def embedded(model):
 
 
 @pytest.mark.parametrize(
-    "make", [subject, lambda: subject(VisionTransformerDistilled), lambda: subject(reg_tokens=2)], ids=["vit", "deit", "reg"]
+    "make",
+    [subject, lambda: subject(VisionTransformerDistilled), lambda: subject(reg_tokens=2)],
+    ids=["vit", "deit", "reg"],
 )
 def test_the_isolating_mask_equals_running_both_groups_of_tokens_apart(make):
     model = make()
@@ -123,8 +125,16 @@ def test_keys_are_canonical_and_tell_interventions_apart():
     assert isolate_cls([2, 0, 1]).key == isolate_cls(range(3)).key
     assert isolate_cls([2, 0, 1]) == isolate_cls(range(3))
     assert cls_alone(EMBEDDING).key == "DropPatches()@-1"
-    several = [NONE, shuffle_cls(0), shuffle_cls(1), isolate_cls([0]), isolate_cls([0, 1]), cls_alone(0),
-               isolate_cls_with_noise([0]), isolate_cls_with_noise([0, 1])]
+    several = [
+        NONE,
+        shuffle_cls(0),
+        shuffle_cls(1),
+        isolate_cls([0]),
+        isolate_cls([0, 1]),
+        cls_alone(0),
+        isolate_cls_with_noise([0]),
+        isolate_cls_with_noise([0, 1]),
+    ]
     assert len({one.key for one in several}) == len(set(several)) == len(several)
 
 
@@ -148,14 +158,20 @@ def test_the_program_has_one_step_per_block_and_one_for_the_embedding():
     assert program == ((None, NoiseClass()), (None, None), (None, ShuffleClass()), (IsolateClass(), None))
 
 
-@pytest.mark.parametrize("outside", [shuffle_cls(3), shuffle_cls(-2), isolate_cls([3]), isolate_cls([-1]), cls_alone(7)])
+@pytest.mark.parametrize(
+    "outside", [shuffle_cls(3), shuffle_cls(-2), isolate_cls([3]), isolate_cls([-1]), cls_alone(7)]
+)
 def test_places_that_the_model_does_not_have_are_refused(outside):
     with pytest.raises(ValueError, match=r"do not exist; planted late reader has blocks 0\.\.2"):
         outside.program(Planted(depth=3).card)
 
 
 def test_the_revision_changes_with_the_source_of_the_edit(tmp_path, monkeypatch):
-    source = "from dataclasses import dataclass\n\n@dataclass(frozen=True)\nclass Own:\n    scale: float = {}\n\n    def apply(self, tokens, card, chunk):\n        return self.scale * tokens\n"
+    source = (
+        "from dataclasses import dataclass\n\n"
+        "@dataclass(frozen=True)\nclass Own:\n    scale: float = {}\n\n"
+        "    def apply(self, tokens, card, chunk):\n        return self.scale * tokens\n"
+    )
     path = tmp_path / "own_edit.py"
 
     def revision(value: float) -> str:

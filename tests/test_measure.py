@@ -7,6 +7,8 @@ from itertools import permutations
 import numpy as np
 import pytest
 import torch
+from support.claims import accuracy, bench, bound, isolation, job, retention
+from support.planted import DEPTH, Counting, Planted, PlantedImages
 
 from harness.errors import ClaimsError, NotApplicable
 from harness.interventions import isolate_cls, shuffle_cls
@@ -17,8 +19,6 @@ from harness.readouts import Accuracy, Agreement, ProbeAccuracy
 from harness.statements import Holds, every
 from harness.store import Store
 from harness.trial import Outcome
-from support.claims import accuracy, bench, bound, isolation, job, retention
-from support.planted import DEPTH, Counting, Planted, PlantedImages
 
 TRAIN = PlantedImages(count=160, seed=11, noise=0.5)
 NOISY = PlantedImages(count=256, wrong=0.1)
@@ -44,7 +44,15 @@ class Raising:
 
 def told(outcome: Outcome) -> tuple:
     """Give everything that a verdict says, without what it cost this time."""
-    return (outcome.judgement, outcome.images, outcome.delta, outcome.curves, outcome.trace, outcome.arms, outcome.arm_means)
+    return (
+        outcome.judgement,
+        outcome.images,
+        outcome.delta,
+        outcome.curves,
+        outcome.trace,
+        outcome.arms,
+        outcome.arm_means,
+    )
 
 
 def jobs() -> dict:
@@ -118,8 +126,11 @@ def test_a_gate_that_is_not_passed_makes_the_claim_vacuous():
 
 def test_untrained_arms_are_measured_on_the_twin():
     plan = Plan(
-        arms={"clean": Arm(), "twin": Arm(weights="untrained"), "twin agrees": Arm(
-            intervention=shuffle_cls(2), readout=Agreement(), weights="untrained")},
+        arms={
+            "clean": Arm(),
+            "twin": Arm(weights="untrained"),
+            "twin agrees": Arm(intervention=shuffle_cls(2), readout=Agreement(), weights="untrained"),
+        },
         effect=every(Holds(level("clean")), Holds(level("twin agrees"))),
         control=level("twin"),
     )
@@ -168,8 +179,10 @@ def test_a_claim_that_comes_later_measures_only_the_arms_that_are_new():
     run([job(retention(5), "first")], bench(counted, store=store))
     assert counted.passes == 32
     counted.stepped.clear()
-    run([job(Plan(arms={"clean": Arm(), "cut": Arm(intervention=isolate_cls([5]))}, effect=ratio("cut", "clean")))],
-        bench(counted, store=store))
+    run(
+        [job(Plan(arms={"clean": Arm(), "cut": Arm(intervention=isolate_cls([5]))}, effect=ratio("cut", "clean")))],
+        bench(counted, store=store),
+    )
     masked = [(block, count) for block, count in counted.stepped if count == 32]
     assert masked == [(block, 32) for block in range(DEPTH)], "the clean arm came from the store"
     store.close()
@@ -211,7 +224,9 @@ def test_donors_never_share_the_class_of_their_image():
             assert sorted(made.donors.tolist()) == list(range(32))
 
 
-@pytest.mark.parametrize(("limit", "budget", "used"), [(50, 256, 50), (None, 45, 45), (33, 256, 33), (32, 256, 32), (7, 9, 7)])
+@pytest.mark.parametrize(
+    ("limit", "budget", "used"), [(50, 256, 50), (None, 45, 45), (33, 256, 33), (32, 256, 32), (7, 9, 7)]
+)
 def test_budget_and_cap_are_kept_to_the_image(limit, budget, used):
     one = job(replace(accuracy(), report_only="never stops"), budget=budget)
     (outcome,) = run([one], bench(images=NOISY, max_images=limit)).values()
@@ -282,7 +297,9 @@ def test_curves_come_with_intervals_that_hold_their_estimates():
 def test_costs_add_up_to_the_blocks_that_were_run():
     counted = Counting(inner=Planted())
     outcomes = run(list(jobs().values()), bench(counted, NOISY))
-    assert sum(one.cost.block_evaluations for one in outcomes.values()) == pytest.approx(sum(n for _, n in counted.stepped))
+    assert sum(one.cost.block_evaluations for one in outcomes.values()) == pytest.approx(
+        sum(n for _, n in counted.stepped)
+    )
     assert all(one.cost.measured_images == -(-one.images // 32) * 32 for one in outcomes.values())
     assert all(one.cost.seconds > 0 for one in outcomes.values())
 
@@ -365,7 +382,9 @@ def test_probes_read_what_they_were_fitted_for_and_permuted_labels_do_not():
     (outcome,) = run([job(plan)], bench(images=PlantedImages(noise=0.5), train=TRAIN)).values()
     assert outcome.judgement.verdict == "supported"
     assert outcome.arm_means["late"] == outcome.arm_means["patches"] == 1.0
-    permuted = Plan(arms={"permuted": Arm(readout=ProbeAccuracy(probe=Probe(layer=5, labels="permuted")))}, effect=level("permuted"))
+    permuted = Plan(
+        arms={"permuted": Arm(readout=ProbeAccuracy(probe=Probe(layer=5, labels="permuted")))}, effect=level("permuted")
+    )
     (other,) = run([job(permuted)], bench(images=PlantedImages(noise=0.5), train=TRAIN)).values()
     assert other.judgement.verdict == "refuted"
 
@@ -379,8 +398,11 @@ def test_probes_without_training_images_are_not_applicable():
 def test_one_pass_over_the_training_images_serves_all_layers_and_claims():
     counted = Counting(inner=Planted())
     made = [
-        job(Plan(arms={"p": Arm(readout=ProbeAccuracy(probe=Probe(layer=layer)))}, effect=level("p")), f"layer-{layer}",
-            budget=32)
+        job(
+            Plan(arms={"p": Arm(readout=ProbeAccuracy(probe=Probe(layer=layer)))}, effect=level("p")),
+            f"layer-{layer}",
+            budget=32,
+        )
         for layer in range(DEPTH)
     ]
     run(made, bench(counted, train=TRAIN))

@@ -19,17 +19,38 @@ def test_defaults_stand_where_nothing_is_given():
     assert options.pretrained is True
     assert options.population is False
     assert options.cache == Path(".claims")
-    assert options.data is options.train_data is options.delta is options.max_images is options.json is options.baseline is None
+    assert (
+        options.data
+        is options.train_data
+        is options.delta
+        is options.max_images
+        is options.json
+        is options.baseline
+        is None
+    )
     assert options.inconclusive == "skip"
 
 
 def test_values_of_every_option_arrive(tmp_path):
     options = parsed(
-        model=["a", "b"], claim=["c"], data=str(tmp_path), train_data=str(tmp_path), pretrained="no", device="cuda:1",
-        dtype="bfloat16", batch_size="8", max_images="100", train_images="50", delta="0.01", claims_seed="7",
-        claims_target="images", claims_baseline="none", claims_inconclusive="fail", claims_cache="there",
+        model=["a", "b"],
+        claim=["c"],
+        data=str(tmp_path),
+        train_data=str(tmp_path),
+        pretrained="no",
+        device="cuda:1",
+        dtype="bfloat16",
+        batch_size="8",
+        max_images="100",
+        train_images="50",
+        delta="0.01",
+        claims_seed="7",
+        claims_target="images",
+        claims_baseline="none",
+        claims_inconclusive="fail",
+        claims_cache="there",
         claims_json="out.json",
-    )  # fmt: skip
+    )
     assert options.models == ("a", "b")
     assert options.claims == ("c",)
     assert (options.data, options.train_data) == (str(tmp_path), str(tmp_path))
@@ -108,6 +129,19 @@ def test_every_option_has_an_ini_key_of_its_own_and_a_default_that_is_allowed():
 
 
 def test_the_promised_options_exist():
-    promised = {"--model", "--data", "--train-data", "--device", "--dtype", "--batch-size", "--max-images", "--delta",
-                "--claims-baseline", "--claims-inconclusive", "--claims-no-cache", "--claim", "--pretrained"}  # fmt: skip
+    promised = {
+        "--model",
+        "--data",
+        "--train-data",
+        "--device",
+        "--dtype",
+        "--batch-size",
+        "--max-images",
+        "--delta",
+        "--claims-baseline",
+        "--claims-inconclusive",
+        "--claims-no-cache",
+        "--claim",
+        "--pretrained",
+    }
     assert promised <= {option.flag for option in OPTIONS}

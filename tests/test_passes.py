@@ -6,6 +6,7 @@ from functools import cache
 import numpy as np
 import pytest
 import torch
+from support.planted import Counting, Planted, PlantedImages
 from timm.models.vision_transformer import VisionTransformer
 
 from harness.adapters import adapt
@@ -13,7 +14,6 @@ from harness.errors import ClaimsError
 from harness.interventions import NONE, Chunk, Intervention, cls_alone, isolate_cls, isolate_cls_with_noise, shuffle_cls
 from harness.passes import PROBED, Bill, Wanted, measure_chunk
 from harness.readouts import Accuracy, Agreement, CrossEntropy, SameLogits
-from support.planted import Counting, Planted, PlantedImages
 
 IMAGES = 6
 DEPTH = 5
@@ -153,7 +153,9 @@ def test_a_merged_shuffle_sweep_is_bit_identical_to_one_full_pass_per_arm():
     sweep = [naive(shuffled=block) for block in range(DEPTH)]
     for row, expected in zip(rows[1:], sweep, strict=True):
         np.testing.assert_array_equal(row.numbers, expected)
-    assert len({numbers.tobytes() for numbers in (naive(), *sweep)}) == DEPTH + 1, "every arm differs, or this shows nothing"
+    assert len({numbers.tobytes() for numbers in (naive(), *sweep)}) == DEPTH + 1, (
+        "every arm differs, or this shows nothing"
+    )
 
 
 def test_a_merged_isolation_sweep_is_bit_identical_to_one_full_pass_per_arm():
@@ -288,7 +290,9 @@ def test_edits_do_not_leak_into_arms_that_are_measured_after_them():
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), 1.01, -0.01])
 def test_numbers_that_are_not_finite_or_out_of_range_are_refused_with_image_and_arm(value):
-    with pytest.raises(ClaimsError, match=r"Constant.* under ShuffleClass\(\)@1 read .* on image 12; allowed: .* 0\.0 to 1\.0"):
+    with pytest.raises(
+        ClaimsError, match=r"Constant.* under ShuffleClass\(\)@1 read .* on image 12; allowed: .* 0\.0 to 1\.0"
+    ):
         measured(wanted(shuffle_cls(1), readout=Constant(value=value)))
 
 

@@ -1,6 +1,8 @@
 """A plan that cannot be measured or judged is refused before any forward pass."""
 
 import pytest
+from support.claims import bound, isolation, spec
+from support.planted import Planted
 
 from harness.errors import ClaimsError
 from harness.interventions import isolate_cls, shuffle_cls
@@ -9,8 +11,6 @@ from harness.probes import Probe
 from harness.quantities import Difference, Level, Ratio
 from harness.readouts import Accuracy, ProbeAccuracy
 from harness.statements import Holds, every
-from support.claims import bound, isolation, spec
-from support.planted import Planted
 
 CARD = Planted().card
 
@@ -54,7 +54,9 @@ def test_a_claim_that_returns_no_plan_is_refused():
 
 
 def test_an_arm_that_does_not_exist_is_refused_with_the_nearest_match():
-    with pytest.raises(ClaimsError, match=r"unknown arm 'shufled' in claim 'planted-claim'\. Did you mean 'shuffled'\?"):
+    with pytest.raises(
+        ClaimsError, match=r"unknown arm 'shufled' in claim 'planted-claim'\. Did you mean 'shuffled'\?"
+    ):
         proposed(Plan(arms={"shuffled": Arm(), "clean": Arm()}, effect=ratio("shufled", "clean")))
     with pytest.raises(ClaimsError, match="unknown arm 'shuffled@9'"):
         proposed(Plan(arms={"clean": Arm()}, effect=level("clean"), curves={"c": curve({9: level("shuffled@9")})}))

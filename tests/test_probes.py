@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 from sklearn.linear_model import Ridge
+from support.planted import Planted, PlantedImages
 
 from harness.probes import FOLDS, STRENGTHS, Moments, Probe, _solve, _squared_error, features, fit_ridge
-from support.planted import Planted, PlantedImages
 
 CLASSES, WIDTH, IMAGES = 4, 9, 300
 
@@ -56,7 +56,9 @@ def test_the_strength_is_the_one_with_the_least_cross_validated_error():
     for strength in STRENGTHS:
         error = 0.0
         for fold in range(FOLDS):
-            error += ((twin(strength, folds != fold).predict(inputs[folds == fold]) - targets[folds == fold]) ** 2).sum()
+            error += (
+                (twin(strength, folds != fold).predict(inputs[folds == fold]) - targets[folds == fold]) ** 2
+            ).sum()
         errors.append(error)
     assert fit_ridge(moments()).strength == STRENGTHS[int(np.argmin(errors))]
     assert 0 < int(np.argmin(errors)) < len(STRENGTHS) - 1, "the choice is no end of the grid, or this shows little"
@@ -137,5 +139,14 @@ def test_probes_with_equal_inputs_share_their_moments():
     own, permuted = Probe(layer=2), Probe(layer=2, labels="permuted")
     assert own != permuted
     assert own.inputs == permuted.inputs
-    assert len({Probe(layer=2).inputs, Probe(layer=3).inputs, Probe(layer=2, normed=True).inputs,
-                Probe(layer=2, kind="patch mean").inputs}) == 4
+    assert (
+        len(
+            {
+                Probe(layer=2).inputs,
+                Probe(layer=3).inputs,
+                Probe(layer=2, normed=True).inputs,
+                Probe(layer=2, kind="patch mean").inputs,
+            }
+        )
+        == 4
+    )

@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 import torch
 from scipy.special import log_softmax
+from support.planted import Planted
 
 from harness.errors import ClaimsError
 from harness.interventions import Chunk
 from harness.probes import Fit, Probe
+from harness.reading import Reading, ranks
 from harness.readouts import (
     Accuracy,
     Agreement,
@@ -20,9 +22,7 @@ from harness.readouts import (
     SameLogits,
     revision,
 )
-from harness.reading import Reading, ranks
 from harness.subject import Stream
-from support.planted import Planted
 
 CLASSES, IMAGES = 4, 6
 CHUNK = Chunk(
@@ -32,9 +32,16 @@ CHUNK = Chunk(
     seed=0,
 )
 ALL = [
-    Accuracy(), Accuracy(head="class", layer=2), Accuracy(head="patch mean"), Accuracy(labels="donor"),
-    Identifiability(layer=5), CrossEntropy(), PatchAccuracy(layer=5), PatchAccuracy(layer=5, position=3),
-    Agreement(), SameLogits(),
+    Accuracy(),
+    Accuracy(head="class", layer=2),
+    Accuracy(head="patch mean"),
+    Accuracy(labels="donor"),
+    Identifiability(layer=5),
+    CrossEntropy(),
+    PatchAccuracy(layer=5),
+    PatchAccuracy(layer=5, position=3),
+    Agreement(),
+    SameLogits(),
 ]
 
 
@@ -42,7 +49,9 @@ def tokens(seed: int = 0) -> torch.Tensor:
     return torch.randn(IMAGES, 17, CLASSES + 1, generator=torch.Generator().manual_seed(seed))
 
 
-def reading(values: torch.Tensor | None = None, clean: Reading | None = None, fits=None, chunk: Chunk = CHUNK) -> Reading:
+def reading(
+    values: torch.Tensor | None = None, clean: Reading | None = None, fits=None, chunk: Chunk = CHUNK
+) -> Reading:
     return Reading(Planted(), Stream(tokens() if values is None else values), 5, chunk, fits or {}, clean)
 
 
@@ -63,7 +72,9 @@ def test_accuracy_on_each_head_equals_a_loop():
     for head, logits in heads.items():
         for labels, own in (("own", CHUNK.labels), ("donor", CHUNK.labels[CHUNK.donors])):
             read = Accuracy(head=head, labels=labels).read(reading(values))
-            expected = [float(by_hand(row.tolist(), label) == 0) for row, label in zip(logits, own.tolist(), strict=True)]
+            expected = [
+                float(by_hand(row.tolist(), label) == 0) for row, label in zip(logits, own.tolist(), strict=True)
+            ]
             assert read.tolist() == expected
 
 
@@ -158,7 +169,9 @@ def test_comparing_without_the_unedited_arm_is_refused(readout):
         readout.read(reading())
 
 
-@pytest.mark.parametrize("readout", [Accuracy(), Identifiability(layer=5), CrossEntropy(), PatchAccuracy(layer=5)], ids=repr)
+@pytest.mark.parametrize(
+    "readout", [Accuracy(), Identifiability(layer=5), CrossEntropy(), PatchAccuracy(layer=5)], ids=repr
+)
 def test_reading_labels_that_do_not_exist_is_refused(readout):
     with pytest.raises(ClaimsError, match="the image set has none"):
         readout.read(reading(chunk=replace(CHUNK, labels=None)))
@@ -198,8 +211,13 @@ def test_readouts_are_told_apart_by_their_description():
 
 @pytest.mark.parametrize("layer", [6, -2])
 def test_a_layer_that_the_model_does_not_have_is_refused(layer):
-    for readout in (Accuracy(layer=layer), Identifiability(layer=layer), CrossEntropy(layer=layer),
-                    PatchAccuracy(layer=layer), ProbeAccuracy(probe=Probe(layer=layer))):
+    for readout in (
+        Accuracy(layer=layer),
+        Identifiability(layer=layer),
+        CrossEntropy(layer=layer),
+        PatchAccuracy(layer=layer),
+        ProbeAccuracy(probe=Probe(layer=layer)),
+    ):
         with pytest.raises(ValueError, match=rf"layer {layer} does not exist; planted late reader has blocks 0\.\.5"):
             readout.block(Planted().card)
 

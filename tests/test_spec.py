@@ -65,19 +65,44 @@ def test_a_sound_ledger_is_read_with_its_source_in_every_entry(tmp_path):
 
 
 WRONG = [
-    ("id", "Upper-Case"), ("id", "under_score"), ("id", "-dash"), ("id", ""),
-    ("code", ""), ("statement", "  "), ("place", ""), ("protocol", ""), ("control", ""),
+    ("id", "Upper-Case"),
+    ("id", "under_score"),
+    ("id", "-dash"),
+    ("id", ""),
+    ("code", ""),
+    ("statement", "  "),
+    ("place", ""),
+    ("protocol", ""),
+    ("control", ""),
     ("tier", "corre"),
-    ("published.text", ""), ("published.value", "high"), ("published.value", float("nan")),
-    ("published.curves.c.0.model", ""), ("published.curves.c.0.values", [0.1]), ("published.curves.c.0.origin", REMOVED),
-    ("bounds", {}), ("bounds.bound.value", REMOVED), ("bounds.bound.value", float("nan")), ("bounds.bound.value", float("inf")),
-    ("bounds.bound.direction", ">"), ("bounds.bound.origin", ""), ("bounds.bound.origin", REMOVED),
-    ("bounds.bound.chance_times", -1), ("bounds.bound.above_chance", 1.0), ("bounds.bound.above_chance", -0.1),
+    ("published.text", ""),
+    ("published.value", "high"),
+    ("published.value", float("nan")),
+    ("published.curves.c.0.model", ""),
+    ("published.curves.c.0.values", [0.1]),
+    ("published.curves.c.0.origin", REMOVED),
+    ("bounds", {}),
+    ("bounds.bound.value", REMOVED),
+    ("bounds.bound.value", float("nan")),
+    ("bounds.bound.value", float("inf")),
+    ("bounds.bound.direction", ">"),
+    ("bounds.bound.origin", ""),
+    ("bounds.bound.origin", REMOVED),
+    ("bounds.bound.chance_times", -1),
+    ("bounds.bound.above_chance", 1.0),
+    ("bounds.bound.above_chance", -0.1),
     ("bounds.bound.treshold", 3),
-    ("needs", "class_token"), ("needs", REMOVED),
-    ("budget", 1), ("budget", "many"), ("budget", 2.5), ("delta", 0), ("delta", 0.5), ("version", 0), ("version", REMOVED),
+    ("needs", "class_token"),
+    ("needs", REMOVED),
+    ("budget", 1),
+    ("budget", "many"),
+    ("budget", 2.5),
+    ("delta", 0),
+    ("delta", 0.5),
+    ("version", 0),
+    ("version", REMOVED),
     ("budgett", 5),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("place", "value"), WRONG, ids=str)
@@ -96,7 +121,15 @@ def test_a_wrong_field_of_an_entry_is_refused_naming_file_entry_and_field(tmp_pa
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("key", ""), ("title", ""), ("authors", REMOVED), ("year", 1700), ("year", 2200), ("arxiv", "2212.6"), ("journal", "j")],
+    [
+        ("key", ""),
+        ("title", ""),
+        ("authors", REMOVED),
+        ("year", 1700),
+        ("year", 2200),
+        ("arxiv", "2212.6"),
+        ("journal", "j"),
+    ],
 )
 def test_a_wrong_source_is_refused_naming_the_field(tmp_path, field, value):
     path = ledger(tmp_path, ENTRY, source=changed(SOURCE, field, value))

@@ -5,12 +5,12 @@ from itertools import pairwise
 import numpy as np
 import pytest
 from scipy.stats import spearmanr
+from support.claims import bound
 
 from harness import stats
 from harness.curves import area_bounds
 from harness.quantities import Difference, Level, PValues, Ratio, Sample, Sheet
 from harness.statements import BOX_LEVELS, Every, Finding, Holds, Rises, Shape, Some, every, headline, some
-from support.claims import bound
 
 
 def sheet(bounds=None, classes: int = 0, population: int | None = None, **arms) -> Sheet:
@@ -101,7 +101,9 @@ def test_the_worst_evident_failure_is_shown_else_the_least_established_part():
     assert failing[headline(failing)].label == "worse"
     standing = every(parts["better"], parts["good"]).findings(made)
     assert standing[headline(standing)].label == "good"
-    undecided = every(parts["better"], Holds(Ratio("nothing", "nothing"))).findings(sheet(better=np.ones(200), nothing=np.zeros(200)))
+    undecided = every(parts["better"], Holds(Ratio("nothing", "nothing"))).findings(
+        sheet(better=np.ones(200), nothing=np.zeros(200))
+    )
     assert np.isnan(undecided[headline(undecided)].estimate)
 
 
@@ -185,9 +187,15 @@ def test_a_rising_curve_with_an_upper_bound_is_refused():
         Rises(("a", "b")).p_values(sheet({"bound": bound(0.9, "<=")}, a=coin(0.1), b=coin(0.2)))
 
 
-@pytest.mark.parametrize(("direction", "value", "side"), [
-    (">=", 0.3, "true"), (">=", 0.7, "false"), ("<=", 0.3, "false"), ("<=", 0.7, "true"),
-])
+@pytest.mark.parametrize(
+    ("direction", "value", "side"),
+    [
+        (">=", 0.3, "true"),
+        (">=", 0.7, "false"),
+        ("<=", 0.3, "false"),
+        ("<=", 0.7, "true"),
+    ],
+)
 def test_a_shape_is_established_if_every_curve_of_the_box_satisfies_the_bound(direction, value, side):
     arms = {f"l{i}": coin(mean, images=2000, seed=i) for i, mean in enumerate((0.4, 0.5, 0.6))}
     made = sheet({"bound": bound(value, direction)}, **arms)

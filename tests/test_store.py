@@ -13,12 +13,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support import writer
 
 from harness.errors import ClaimsError
 from harness.store import FILE_NAME, MeasurementKey, Receipt, Row, Store
-from support import writer
 
-POSITIONS = range(0, 4)
+POSITIONS = range(4)
 NUMBERS = np.array([0.5, 0.25, 1.0, 0.1])
 CHUNKS = 150
 
@@ -123,8 +123,8 @@ def test_a_damaged_row_is_refused(on_disk, tmp_path, damage):
 
 def test_a_chunk_of_another_size_is_not_taken_for_this_one(on_disk):
     on_disk.append(POSITIONS, {writer.key(0): Row(numbers=NUMBERS)})
-    with pytest.raises(ClaimsError, match="where 0..7 belong"):
-        on_disk.load([writer.key(0).id], range(0, 8))
+    with pytest.raises(ClaimsError, match=r"where 0\.\.7 belong"):
+        on_disk.load([writer.key(0).id], range(8))
 
 
 def test_a_file_of_another_layout_is_refused(tmp_path):
@@ -145,7 +145,9 @@ def test_every_field_of_a_key_changes_its_id(name):
 
 def test_the_fields_of_a_key_are_those_that_a_number_depends_on():
     promised = {"weights", "preprocessing", "images", "intervention", "readout", "intervention_code", "readout_code"}
-    assert promised | {"dtype", "batch_size", "seed", "device", "subject_code"} <= {f.name for f in fields(MeasurementKey)}
+    assert promised | {"dtype", "batch_size", "seed", "device", "subject_code"} <= {
+        f.name for f in fields(MeasurementKey)
+    }
 
 
 def test_results_are_listed_oldest_first_and_by_claim_and_model(store):

@@ -5,12 +5,12 @@ from itertools import product
 import numpy as np
 import pytest
 from scipy.stats import binom
+from support.claims import bound
 
 from harness import stats
 from harness.quantities import Level, PValues, Ratio, Sample, Sheet
 from harness.statements import Finding, Holds, every
 from harness.verdict import Question, Verdict, decide, judge
-from support.claims import bound
 
 DELTA = 0.05
 STATES = {"true": PValues(1e-9, 1.0), "false": PValues(1.0, 1e-9), "open": PValues(0.4, 0.4)}
@@ -87,9 +87,7 @@ def test_a_reported_claim_is_never_judged():
 
 
 def test_a_question_lists_its_arms_and_bounds_once():
-    asked = Question(
-        effect=Holds(Ratio("a", "b")), control=Holds(Ratio("c", "b")), gate=Holds(Level("b"), "gate")
-    )
+    asked = Question(effect=Holds(Ratio("a", "b")), control=Holds(Ratio("c", "b")), gate=Holds(Level("b"), "gate"))
     assert asked.arms() == ("b", "a", "c")
     assert asked.bound_names() == ("gate", "bound")
 
@@ -126,9 +124,7 @@ def test_the_deciding_finding_has_an_interval_and_the_judgement_names_it():
 
 
 def test_an_undefined_effect_is_told_as_undefined():
-    zeros = Sheet(
-        samples={arm: Sample(np.zeros(50), 0.0, 1.0) for arm in ("a", "b")}, bounds={"bound": bound(0.8)}
-    )
+    zeros = Sheet(samples={arm: Sample(np.zeros(50), 0.0, 1.0) for arm in ("a", "b")}, bounds={"bound": bound(0.8)})
     judgement = judge(Question(effect=Holds(Ratio("a", "b"))), zeros, DELTA)
     assert judgement.verdict == "inconclusive"
     assert judgement.reason.startswith("a / b = undefined")
@@ -156,9 +152,13 @@ def test_the_rate_of_wrong_verdicts_at_the_boundary_stays_within_the_error(world
     random = np.random.default_rng(list(WORLDS).index(world))
     # One uniform number per image moves all arms together, as hard pictures do.
     shared = random.random((CLAIMS, LOOKS[-1]))
-    arms = [(np.where(random.random(shared.shape) < 0.5, shared, random.random(shared.shape)) < m).astype(float) for m in means]
+    arms = [
+        (np.where(random.random(shared.shape) < 0.5, shared, random.random(shared.shape)) < m).astype(float)
+        for m in means
+    ]
     weighed = [
-        [(stats.p_above(a[:, :n], LIMIT, 0.0, 1.0), stats.p_below(a[:, :n], LIMIT, 0.0, 1.0)) for a in arms] for n in LOOKS
+        [(stats.p_above(a[:, :n], LIMIT, 0.0, 1.0), stats.p_below(a[:, :n], LIMIT, 0.0, 1.0)) for a in arms]
+        for n in LOOKS
     ]
     wrong = decided = 0
     for claim in range(CLAIMS):

@@ -7,7 +7,7 @@ from timm.models.beit import Beit
 from torch import Tensor
 
 from harness.adapters.cards import pooled_as, token_card
-from harness.adapters.chain import Family, Model, Naming, carried
+from harness.adapters.chain import Family, Model, Naming, carried, project
 from harness.subject import ModelCard, Stream, Writes
 
 
@@ -59,5 +59,5 @@ FAMILY = Family(
     writes=_writes,
     answer=lambda model, tokens: model.forward_head(model.norm(tokens)),
     norm=lambda model, tokens: model.fc_norm(model.norm(tokens)),
-    head=lambda model, features: model.head(features),
+    head=project,
 )

@@ -9,7 +9,7 @@ from timm.models.cait import Cait
 from torch import Tensor
 
 from harness.adapters.cards import pooled_as, token_card
-from harness.adapters.chain import Family, Model, Naming
+from harness.adapters.chain import Family, Model, Naming, project
 from harness.subject import ModelCard, Stream, Writes
 
 
@@ -70,5 +70,5 @@ FAMILY = Family(
     writes=_writes,
     answer=lambda model, tokens: model.forward_head(model.norm(tokens)),
     norm=lambda model, tokens: model.norm(tokens),
-    head=lambda model, features: model.head(features),
+    head=project,
 )

@@ -146,3 +146,15 @@ def carried(stream: Stream, needed: bool, what: str) -> Any:
     if needed and stream.extra is None:
         raise ClaimsError(f"this stream has lost its {what} (`Stream.extra`); make edited streams by `with_tokens`")
     return stream.extra
+
+
+def project(model: nn.Module, features: Tensor) -> Tensor:
+    """Apply the linear head `model.head` to features, in fp32 where they are fp32 and the model is in half precision.
+
+    bf16 and fp16 flip ranks near ties, so a lens on a half-precision trunk is projected in the precision asked for.
+    """
+    head = model.head
+    if isinstance(head, nn.Linear) and head.weight.dtype != features.dtype:
+        bias = None if head.bias is None else head.bias.to(features.dtype)
+        return nn.functional.linear(features, head.weight.to(features.dtype), bias)
+    return head(features)

@@ -5,7 +5,7 @@ from typing import NoReturn
 from timm.models.mlp_mixer import MlpMixer
 
 from harness.adapters.cards import pooled_as, token_card
-from harness.adapters.chain import Family, Model, Naming
+from harness.adapters.chain import Family, Model, Naming, project
 from harness.errors import ClaimsError
 from harness.subject import ModelCard, Stream
 
@@ -41,5 +41,5 @@ FAMILY = Family(
     writes=_writes,
     answer=lambda model, tokens: model.forward_head(model.norm(tokens)),
     norm=lambda model, tokens: model.norm(tokens),
-    head=lambda model, features: model.head(features),
+    head=project,
 )

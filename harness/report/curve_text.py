@@ -24,7 +24,9 @@ def _table(name: str, rows: Sequence[Sequence[Any]], spec: ClaimSpec) -> str:
     for start in range(0, len(layers), PER_LINE):
         part = layers[start : start + PER_LINE]
         lines.append(f"{'layer':<{wide}} " + " ".join(f"{layer:>5}" for layer in part))
-        lines += [f"{label:<{wide}} " + " ".join(_cell(values, layer) for layer in part) for label, values in series.items()]
+        lines += [
+            f"{label:<{wide}} " + " ".join(_cell(values, layer) for layer in part) for label, values in series.items()
+        ]
     return "\n".join(lines)
 
 

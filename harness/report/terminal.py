@@ -51,8 +51,8 @@ def jointly(records: Sequence[Mapping[str, Any]]) -> str:
     together = int((multiplicity.holm(levels) <= delta).sum())
     discoveries = int(multiplicity.e_bh(multiplicity.p_to_e(levels), delta).sum())
     return (
-        f"each verdict errs with probability at most {delta:g}; of the {len(judged)} decided ones {together} hold all at "
-        f"once at that level (Holm), {discoveries} with a false discovery rate of {delta:g} (e-BH); a smaller --delta "
+        f"each verdict errs with probability at most {delta:g}; of the {len(judged)} decided ones {together} hold all "
+        f"at once at that level (Holm), {discoveries} with a false discovery rate of {delta:g} (e-BH); a smaller --delta "
         "decides later and lets more hold jointly"
     )
 
@@ -61,7 +61,9 @@ def _model(records: Sequence[Mapping[str, Any]], model: str, width: int) -> str:
     table = Table(title=_title(records, model), title_justify="left", box=None, pad_edge=False, expand=False)
     for column in ("claim", "verdict"):
         table.add_column(column, no_wrap=True)
-    for column in ("effect [interval]", "bound", "published", "images", "seconds", "img/s")[: 6 if width >= WIDE else 5]:
+    for column in ("effect [interval]", "bound", "published", "images", "seconds", "img/s")[
+        : 6 if width >= WIDE else 5
+    ]:
         table.add_column(column, justify="right", no_wrap=True)
     asked = [record for record in records if record["verdict"] != "not applicable"]
     for record in asked:
@@ -118,5 +120,7 @@ def _not_applicable(records: Sequence[Mapping[str, Any]], width: int) -> str:
 
 def _render(table: Table, width: int) -> str:
     target = StringIO()
-    Console(file=target, width=width, force_terminal=False, color_system=None, highlight=False, markup=False).print(table)
+    Console(file=target, width=width, force_terminal=False, color_system=None, highlight=False, markup=False).print(
+        table
+    )
     return "\n".join(line.rstrip() for line in target.getvalue().splitlines()) + "\n"

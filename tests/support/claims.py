@@ -67,7 +67,9 @@ def accuracy() -> Plan:
     return Plan(arms={"clean": Arm()}, effect=level("clean"))
 
 
-def job(plan: Plan, identifier: str = "planted-claim", bounds: Mapping[str, Bound] | None = None, **changes: Any) -> Job:
+def job(
+    plan: Plan, identifier: str = "planted-claim", bounds: Mapping[str, Bound] | None = None, **changes: Any
+) -> Job:
     """Pair a plan with a ledger entry."""
     return Job(spec=spec(identifier, bounds, **changes), plan=plan)
 

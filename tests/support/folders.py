@@ -8,7 +8,7 @@ from PIL import Image
 
 from support.planted import COLOURS, SIZE
 
-CLAIMS = '''
+CLAIMS = """
 from dataclasses import dataclass, replace
 
 from harness.errors import NotApplicable
@@ -60,19 +60,27 @@ def test_it_is_asked_of_deep_models_only(card):
 
 def test_no_claim_at_all():
     assert True
-'''
-BROKEN = '''
+"""
+BROKEN = """
 
 @claim("raises")
 def test_the_readout_has_a_bug(card):
     return Plan(arms={"clean": Arm(readout=Raising())}, effect=level("clean"))
-'''
+"""
 ENTRY = {
-    "code": "X1", "statement": "Something is so.", "place": "p", "protocol": "p", "tier": "core",
+    "code": "X1",
+    "statement": "Something is so.",
+    "place": "p",
+    "protocol": "p",
+    "tier": "core",
     "published": {"value": 0.99, "text": "The paper says 0.99."},
     "bounds": {"bound": {"value": 0.9, "direction": ">=", "origin": "o"}},
-    "control": "A rival.", "needs": ["class_token", "labels"], "budget": 96, "delta": 0.05, "version": 1,
-}  # fmt: skip
+    "control": "A rival.",
+    "needs": ["class_token", "labels"],
+    "budget": 96,
+    "delta": 0.05,
+    "version": 1,
+}
 SPECIAL = {
     "open": {"bounds": {"bound": {"value": 0.97, "direction": ">=", "origin": "o"}}, "budget": 40},
     "needy": {"needs": ["distillation_token"]},

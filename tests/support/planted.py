@@ -212,7 +212,9 @@ class PlantedImages:
         random = np.random.default_rng([self.seed, 2])
         total = len(self._labels)
         lies = random.permutation(total) < round(self.wrong * total)
-        return np.where(lies, (self._labels + 1 + random.integers(0, self.classes - 1, total)) % self.classes, self._labels)
+        return np.where(
+            lies, (self._labels + 1 + random.integers(0, self.classes - 1, total)) % self.classes, self._labels
+        )
 
     def load(self, positions, preprocessing: Preprocessing) -> torch.Tensor:
         assert preprocessing == PREPROCESSING

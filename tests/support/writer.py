@@ -48,7 +48,11 @@ def write(folder: Path, chunks: int, seen: Path | None = None) -> None:
     for positions in grid(chunks):
         keys = {key(number): number for number in range(KEYS)}
         found = store.load([k.id for k in keys], positions)
-        missing = {k: Row(numbers=truth(n, positions), receipts=(Receipt("x", 1, 2),)) for k, n in keys.items() if k.id not in found}
+        missing = {
+            k: Row(numbers=truth(n, positions), receipts=(Receipt("x", 1, 2),))
+            for k, n in keys.items()
+            if k.id not in found
+        }
         if missing:
             store.append(positions, missing)
             if seen is not None:

@@ -1,0 +1,140 @@
+"""A session measures every claim of a model together, once, and an error of one claim stays with that claim."""
+
+from contextlib import closing
+from dataclasses import dataclass
+
+import pytest
+from support import folders, planted
+from support.claims import accuracy, bound, isolation, retention, spec
+
+from harness.errors import ClaimsError, NotApplicable
+from harness.options import parse
+from harness.plan import Arm, Plan, level
+from harness.readouts import Accuracy
+from harness.session import Asked, Refusal, Session
+
+LATE = "support.zoo:late_reader"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Raising(Accuracy):
+    def read(self, reading):
+        raise ZeroDivisionError("a bug in this readout")
+
+
+def refuses(card):
+    raise NotApplicable("never asked")
+
+
+ASKED = {
+    one.spec.id: one
+    for one in (
+        Asked(spec=spec("isolation", budget=96), function=lambda card: isolation()),
+        Asked(spec=spec("last", budget=96), function=lambda card: retention(5)),
+        Asked(spec=spec("close", {"bound": bound(0.999)}, budget=64), function=lambda card: accuracy()),
+        Asked(
+            spec=spec("readout-bug"), function=lambda card: Plan(arms={"r": Arm(readout=Raising())}, effect=level("r"))
+        ),
+        Asked(spec=spec("plan-bug"), function=lambda card: Plan(arms={}, effect=level("absent"))),
+        Asked(spec=spec("refused"), function=refuses),
+        Asked(spec=spec("needy", needs=("distillation_token",)), function=lambda card: accuracy()),
+        Asked(spec=spec("trained", needs=("train",)), function=lambda card: accuracy()),
+    )
+}
+SOUND = ("isolation", "last", "close")
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory):
+    return folders.pictures(tmp_path_factory.mktemp("session") / "pictures")
+
+
+@pytest.fixture
+def session(pictures):
+    with closing(opened(pictures)) as made:
+        yield made
+
+
+def opened(pictures, **values) -> Session:
+    return Session(
+        parse({"model": [LATE], "data": str(pictures), "batch_size": "32", "claims_no_cache": True, **values}, {})
+    )
+
+
+def told(outcome):
+    return outcome.judgement, outcome.images, outcome.trace, outcome.arm_means
+
+
+def test_an_error_of_one_claim_leaves_the_verdicts_of_the_others_alone(session, pictures):
+    beside = list(ASKED.values())
+    outcomes = {name: session.outcome(LATE, ASKED[name], beside) for name in SOUND}
+    with closing(opened(pictures)) as plain:
+        expected = {name: plain.outcome(LATE, ASKED[name], [ASKED[name]]) for name in SOUND}
+    assert {name: told(one) for name, one in outcomes.items()} == {name: told(one) for name, one in expected.items()}
+    assert [str(one.judgement.verdict) for one in outcomes.values()] == ["supported", "refuted", "inconclusive"]
+    with pytest.raises(ZeroDivisionError, match="a bug in this readout"):
+        session.outcome(LATE, ASKED["readout-bug"], beside)
+    with pytest.raises(ClaimsError, match="unknown arm 'absent'"):
+        session.outcome(LATE, ASKED["plan-bug"], beside)
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("refused", "never asked"),
+        ("needy", "the model has no distillation token"),
+        ("trained", "no training images are given (--train-data)"),
+    ],
+)
+def test_a_claim_that_cannot_be_asked_is_refused_with_its_reason(session, name, reason):
+    assert session.outcome(LATE, ASKED[name], list(ASKED.values())) == Refusal(reason)
+    assert session.outcome(LATE, ASKED[name], [ASKED[name]], merge=False) == Refusal(reason)
+
+
+def test_all_claims_of_a_model_are_measured_in_one_go(session, monkeypatch):
+    beside = [ASKED[name] for name in SOUND]
+    first = session.outcome(LATE, beside[0], beside)
+
+    def start(*_):
+        raise AssertionError("a second pass")
+
+    monkeypatch.setattr(planted.Planted, "start", start)
+    for asked in beside:
+        session.outcome(LATE, asked, beside)
+    assert session.outcome(LATE, beside[0], beside) is first
+
+
+def test_a_worker_measures_only_what_it_is_asked_for(session):
+    beside = [ASKED[name] for name in SOUND]
+    session.outcome(LATE, ASKED["last"], beside, merge=False)
+    assert set(session._loaded.outcomes) == {"last"}
+
+
+def test_timing_measures_alone_and_without_the_cache(session):
+    beside = [ASKED[name] for name in SOUND]
+    session.outcome(LATE, ASKED["isolation"], beside)
+    fresh = session.fresh(LATE, ASKED["isolation"], beside)
+    for _ in range(2):
+        assert fresh().cost.measured_images == 64
+
+
+def test_a_finite_set_is_all_of_the_given_pictures_whatever_the_budgets(pictures):
+    with closing(opened(pictures, claims_target="images")) as made:
+        made.outcome(LATE, ASKED["close"], [ASKED["close"]])
+        assert made._loaded.bench.usable == 128
+
+
+def test_a_model_whose_labels_the_embedded_pictures_cannot_have_is_refused_at_the_door():
+    with pytest.raises(ClaimsError, match="answers 4 classes; the embedded pictures have 10"):
+        opened(None, data=None)
+
+
+def test_records_are_kept_in_the_history_of_the_store(session):
+    record = session.record(LATE, ASKED["isolation"], [ASKED["isolation"]])
+    refusal = session.record(LATE, ASKED["refused"], [ASKED["refused"]])
+    assert record["verdict"] == "supported"
+    assert (refusal["verdict"], refusal["reason"], refusal["effect"]) == ("not applicable", "never asked", None)
+    assert [kept["claim"] for kept in session.store.results()] == ["isolation", "refused"]
+    assert set(record["arms"]) == {"clean", "isolated", "never"}
+    for name, identifier in record["arms"].items():
+        assert session.store.numbers(identifier, record["images"]).mean() == record["arm_means"][name]
