@@ -117,7 +117,7 @@ class _Pass:
             claimants = set().union(*(child.claimants for child in children.values()))
             cost = len(self.images) * self._share(stream)
             mine = receipts
-            if allowed is not None:
+            if mask is not None and allowed is not None:
                 mine = (*receipts, self._probe_mask(mask, following, stream, allowed))
                 cost += 2 * PROBED * self._share(stream)
             self.bill.charge(claimants, cost)

@@ -130,7 +130,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     report = yield
     record = item.stash.get(RECORD_KEY, None)
     if report.when == "call" and report.failed and record is None and ASKED_KEY in item.stash:
-        report.claim_raised = True
+        report.claim_raised = True  # type: ignore[attr-defined]
     if report.when == "call" and record is not None:
         report.claim_record = json.dumps(record)  # type: ignore[attr-defined]
         effect = record["effect"] or {}

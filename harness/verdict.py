@@ -66,23 +66,19 @@ def decide(question: Question, sheet: Sheet, delta: float) -> tuple[Verdict, flo
     """Weigh a question once: the verdict (INCONCLUSIVE: not yet) and the error level at which it stands."""
     if question.report_only:
         return Verdict.REPORTED, 1.0
-    gate, effect, control = (
-        None if part is None else part.p_values(sheet) for part in (question.gate, question.effect, question.control)
-    )
+    effect = question.effect.p_values(sheet)
+    gate = None if question.gate is None else question.gate.p_values(sheet)
+    control = None if question.control is None else question.control.p_values(sheet)
     present = sum(part is not None for part in (gate, effect, control))
     verdict, p = _combine(gate, effect, control, delta / present)
     return verdict, min(1.0, p * present)
 
 
-def judge(question: Question, sheet: Sheet, delta: float, interval_delta: float | None = None) -> Judgement:
-    """Weigh a question and write down why, with intervals for the deciding findings.
-
-    Intervals are anytime-valid at `interval_delta` (default: the error left to each statement).
-    """
+def judge(question: Question, sheet: Sheet, delta: float) -> Judgement:
+    """Weigh a question and write down why, with an anytime-valid interval at `delta` for each deciding finding."""
     verdict, p = decide(question, sheet, delta)
-    alpha = interval_delta or delta
     effect, control, gate = (
-        () if part is None else _with_interval(part, sheet, alpha)
+        () if part is None else _with_interval(part, sheet, delta)
         for part in (question.effect, question.control, question.gate)
     )
     draft = Judgement(verdict=verdict, reason="", p=p, effect=effect, control=control, gate=gate)

@@ -153,7 +153,7 @@ def project(model: nn.Module, features: Tensor) -> Tensor:
 
     bf16 and fp16 flip ranks near ties, so a lens on a half-precision trunk is projected in the precision asked for.
     """
-    head = model.head
+    head: nn.Module = model.head  # type: ignore[assignment]
     if isinstance(head, nn.Linear) and head.weight.dtype != features.dtype:
         bias = None if head.bias is None else head.bias.to(features.dtype)
         return nn.functional.linear(features, head.weight.to(features.dtype), bias)

@@ -27,8 +27,9 @@ class Progress:
         now = time.monotonic()
         if what != self._task:
             self._task, self._began = what, now
-        if done >= total and self._written:
-            self._write("\n\r\x1b[K\x1b[1A")
+        if done >= total:
+            if self._written:
+                self._write("\n\r\x1b[K\x1b[1A")
             self._written = 0.0
             return
         if now - self._began < PATIENCE or now - self._written < EVERY:

@@ -52,8 +52,8 @@ def jointly(records: Sequence[Mapping[str, Any]]) -> str:
     discoveries = int(multiplicity.e_bh(multiplicity.p_to_e(levels), delta).sum())
     return (
         f"each verdict errs with probability at most {delta:g}; of the {len(judged)} decided ones {together} hold all "
-        f"at once at that level (Holm), {discoveries} with a false discovery rate of {delta:g} (e-BH); a smaller --delta "
-        "decides later and lets more hold jointly"
+        f"at once at that level (Holm), {discoveries} with a false discovery rate of {delta:g} (e-BH); a smaller "
+        "--delta decides later and lets more hold jointly"
     )
 
 
