@@ -26,8 +26,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the options of a run and their ini keys."""
     group = parser.getgroup("claims", "executable claims about vision models")
     for option in OPTIONS:
-        kinds = {"flag": {"action": "store_true", "default": None}, "text": {}}
-        extra: dict[str, Any] = kinds.get(option.kind, {})
+        extra: dict[str, Any] = {"action": "store_true", "default": None} if option.kind == "flag" else {}
         if option.repeatable:
             extra = {"action": "append"}
         default = f" (default {option.default})" if option.default and "default" not in option.help else ""

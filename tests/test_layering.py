@@ -55,7 +55,7 @@ MAY_IMPORT = {
 }
 LINES_OF_A_MODULE, LINES_OF_A_FUNCTION = 250, 40
 # Too long today, each to be split; none may grow.
-LONG_MODULES = {"statements.py": 265, "pytest_plugin.py": 262}
+LONG_MODULES = {"statements.py": 261}
 LONG_FUNCTIONS = {"token_card": 46}
 MODULES = sorted(PACKAGE.rglob("*.py"))
 every_module = pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
