@@ -19,6 +19,9 @@ from harness.store import MeasurementKey, Store
 from harness.subject import Subject
 
 
+BEHIND_EVERY_NUMBER = ("chunks.py", "embedded_images.py", "passes.py", "pixels.py", "stored_images.py", "subject.py")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Settings:
     """What a run may vary without changing a claim; `delta` and `max_images` None leave it to the ledger.
@@ -124,7 +127,7 @@ class Bench:
 
 
 def subject_revision(subject: Subject) -> str:
-    """Identify the code that runs a model: adapters, passes, the model's own module and the library versions."""
+    """Identify the code behind a number: pictures, adapters, passes, the model's own module, the library version."""
     model = getattr(subject, "model", subject)
     words = (_revision_of_passes(), code_revision({type(subject), type(model)}), torch.__version__)
     return hashlib.sha256("".join(words).encode()).hexdigest()[:16]
@@ -132,10 +135,10 @@ def subject_revision(subject: Subject) -> str:
 
 @cache
 def _revision_of_passes() -> str:
-    """Hash what runs every model; once per process, since that is how often it is imported."""
+    """Hash what prepares pictures and runs every model; once per process, since that is how often it is imported."""
     here = Path(__file__).parent
     digest = hashlib.sha256()
-    for path in sorted([*here.glob("adapters/*.py"), here / "passes.py", here / "chunks.py", here / "subject.py"]):
+    for path in sorted([*here.glob("adapters/*.py"), *(here / name for name in BEHIND_EVERY_NUMBER)]):
         digest.update(path.read_bytes())
     return digest.hexdigest()
 

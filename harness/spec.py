@@ -122,7 +122,7 @@ def read_ledger(path: Path, capabilities: frozenset[str] = frozenset()) -> dict[
     Raises ClaimsError naming file, entry and field for anything that is missing, unknown or out of range.
     """
     try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+        document = yaml.load(path.read_text(encoding="utf-8"), Loader=_Strict)
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ClaimsError(f"cannot read the ledger {path}: {error}") from error
     if not isinstance(document, dict) or set(document) != {"source", "claims"}:
@@ -161,6 +161,17 @@ def read_ledgers(root: Path, capabilities: frozenset[str] = frozenset()) -> dict
                 raise ClaimsError(f"claim {identifier!r} stands in two ledgers, the second is {path}")
             specs[identifier] = spec
     return specs
+
+
+class _Strict(yaml.SafeLoader):
+    """The safe loader, except that a key which stands twice is refused: the second would win silently."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
+        """Build a mapping from keys that all differ."""
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value if key.tag != "tag:yaml.org,2002:merge"]
+        if doubled := [key for key in keys if keys.count(key) > 1]:
+            raise yaml.constructor.ConstructorError(None, None, f"the key {doubled[0]!r} stands twice", node.start_mark)
+        return super().construct_mapping(node, deep)
 
 
 def _entry(path: Path, number: int, entry: object, source: object) -> ClaimSpec:

@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).parents[1] / "harness"
 GROUPS = (
     ("errors", "network"),
     ("spec", "options", "catalogue"),
-    ("stats", "curves", "multiplicity", "sizing", "quantities", "statements", "verdict"),
+    ("stats", "curves", "multiplicity", "sizing", "quantities", "statements", "curve_statements", "verdict"),
     ("subject", "interventions", "probes", "reading", "readouts", "plan", "families"),
     (
         "chunks",
@@ -55,7 +55,7 @@ MAY_IMPORT = {
 }
 LINES_OF_A_MODULE, LINES_OF_A_FUNCTION = 250, 40
 # Too long today, each to be split; none may grow.
-LONG_MODULES = {"statements.py": 261}
+LONG_MODULES: dict[str, int] = {}
 LONG_FUNCTIONS = {"token_card": 46}
 MODULES = sorted(PACKAGE.rglob("*.py"))
 every_module = pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))

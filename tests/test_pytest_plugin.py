@@ -215,7 +215,8 @@ def test_two_workers_reach_the_same_verdicts(run, pytester, monkeypatch):
     assert "timings under xdist" in text_of(result)
 
 
-def test_every_claim_is_one_entry_of_the_benchmark(run, pytester):
+def test_every_claim_is_one_entry_of_the_benchmark(run, pytester, monkeypatch):
+    monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)  # pytest-benchmark switches itself off in a worker
     run("--benchmark-json", "bench.json", models=(LATE, "support.zoo:patch_mean"))
     entries = json.loads((pytester.path / "bench.json").read_text())["benchmarks"]
     judged = [name for name, verdict in VERDICTS.items() if verdict != "not applicable"]

@@ -29,7 +29,7 @@ ENTRY = {
     "delta": 0.01,
     "version": 1,
 }
-REMOVED = object()
+REMOVED = "(removed)"
 NEEDS = frozenset(CAPABILITIES)
 
 
@@ -223,3 +223,10 @@ def test_unknown_names_are_told_with_place_nearest_match_and_what_is_allowed():
     )
     assert "Did you mean" not in str(unknown("model", "zzz", ["vit_b16"], "--model"))
     assert "... (25 in all)" in str(unknown("model", "x", [f"name{i}" for i in range(25)], "--model"))
+
+
+def test_a_key_that_stands_twice_is_refused_with_its_line(tmp_path):
+    path = ledger(tmp_path, ENTRY)
+    path.write_text(path.read_text(encoding="utf-8") + "claims: []\n", encoding="utf-8")
+    with pytest.raises(ClaimsError, match=r"(?s)the key 'claims' stands twice.*line"):
+        read_ledger(path)

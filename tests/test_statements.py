@@ -8,9 +8,10 @@ from scipy.stats import spearmanr
 from support.claims import bound
 
 from harness import stats
+from harness.curve_statements import BOX_LEVELS, Rises, Shape
 from harness.curves import area_bounds
 from harness.quantities import Difference, Level, PValues, Ratio, Sample, Sheet
-from harness.statements import BOX_LEVELS, Every, Finding, Holds, Rises, Shape, Some, every, headline, some
+from harness.statements import Every, Finding, Holds, Some, every, headline, some
 
 
 def sheet(bounds=None, classes: int = 0, population: int | None = None, **arms) -> Sheet:

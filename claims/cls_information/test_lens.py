@@ -2,11 +2,12 @@
 
 import numpy as np
 
+from harness.curve_statements import Rises, Shape
 from harness.families import refuse_shallow
 from harness.plan import Arm, Plan, claim, curve, difference, level
 from harness.probes import Probe
 from harness.readouts import Accuracy, Identifiability, ProbeAccuracy
-from harness.statements import Holds, Rises, Shape, every, some
+from harness.statements import Holds, every, some
 
 MANY_CLASSES = 1000
 
