@@ -18,7 +18,6 @@ from harness.probes import Fit, Probe
 from harness.store import MeasurementKey, Store
 from harness.subject import Subject
 
-
 BEHIND_EVERY_NUMBER = ("chunks.py", "embedded_images.py", "passes.py", "pixels.py", "stored_images.py", "subject.py")
 
 
