@@ -94,7 +94,7 @@ class Bench:
 
     def key(self, arm: Arm) -> MeasurementKey:
         """Name the measurement of an arm by everything that it depends on."""
-        probes = arm.readout.probes()
+        probe = arm.readout.probe
         return MeasurementKey(
             weights=self.weights_hash(arm.weights),
             subject_code=subject_revision(self.subject),
@@ -108,7 +108,7 @@ class Bench:
             intervention_code=arm.intervention.revision,
             readout=repr(arm.readout),
             readout_code=readouts.revision(arm.readout),
-            fits="+".join(self.fit_place(arm.weights).id(probe) for probe in probes),
+            fits=self.fit_place(arm.weights).id(probe) if probe else "",
         )
 
     def fit_place(self, which: Weights) -> FitPlace:

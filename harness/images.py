@@ -3,8 +3,7 @@
 An image set is opened before any weight is loaded, and refuses then what can be known then.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -78,23 +77,6 @@ def open_images(data: str | None, *, seed: int, split: Split, limit: int | None,
     if data.partition("/")[0].lower() in PREFIXES and not Path(data).exists():
         return store_in_order(list_dataset(data, split, card, seed=seed, limit=limit), seed, limit)
     return store_in_order(_list_path(data, split, card), seed, limit)
-
-
-def prefetch(
-    images: ImageSet, chunks: Iterable[range], preprocessing: Preprocessing
-) -> Iterator[tuple[range, Float[Tensor, "image channel row column"]]]:
-    """Yield every chunk with its pictures, while a thread reads the one after it (never more than one ahead).
-
-    An exception of the reading comes out where its chunk is due; the thread ends with the generator.
-    """
-    with ThreadPoolExecutor(1, thread_name_prefix="prefetch") as pool:
-        ahead = None
-        for chunk in chunks:
-            due, ahead = ahead, (chunk, pool.submit(images.load, chunk, preprocessing))
-            if due:
-                yield due[0], due[1].result()
-        if ahead:
-            yield ahead[0], ahead[1].result()
 
 
 def _embedded(seed: int, split: Split, limit: int | None, card: ModelCard) -> EmbeddedImages:

@@ -231,7 +231,7 @@ def _entry(
     if data == "imagenet-1k" and not (pretrained and card.classes == IMAGENET_CLASSES):
         data = None
     if not pretrained:
-        note = " ".join(filter(None, (note, f"random weights of seed {RANDOM_SEED}")))
+        note = "; ".join(filter(None, (note, f"random weights of seed {RANDOM_SEED}")))
         build, missing = lambda: fresh_copy(blank("cpu"), RANDOM_SEED), lambda: None
     return ModelEntry(
         name=name, resolved=resolved, note=note, card=card, kind=kind, data=data, build=build, missing=missing

@@ -15,7 +15,7 @@ from harness.errors import ClaimsError
 from harness.interventions import EMBEDDING, NONE, Chunk, Edit, Intervention, Mask
 from harness.probes import Fit, Probe
 from harness.reading import Reading
-from harness.readouts import Readout
+from harness.readouts import Readout, block_of
 from harness.store import Receipt, Row
 from harness.subject import ModelCard, Stream, Subject
 
@@ -74,7 +74,7 @@ def program_tree(wanted: Sequence[Wanted], card: ModelCard) -> Node:
     """Merge the programs of all wanted measurements: a branch for each distinct prefix, readers where they read."""
     root = Node()
     entries: list[tuple[Intervention, int, int | None, frozenset[Hashable]]]
-    entries = [(w.intervention, w.readout.block(card), i, w.claimants) for i, w in enumerate(wanted)]
+    entries = [(w.intervention, block_of(w.readout, card), i, w.claimants) for i, w in enumerate(wanted)]
     if watchers := [w.claimants for w in wanted if w.readout.needs_clean]:
         entries.append((NONE, card.depth - 1, None, frozenset().union(*watchers)))
     for intervention, last, index, claimants in entries:

@@ -7,7 +7,7 @@ from typing import Literal
 from harness.errors import ClaimsError, unknown
 from harness.interventions import NONE, Intervention
 from harness.quantities import Difference, Level, Quantity, Ratio
-from harness.readouts import Accuracy, Readout
+from harness.readouts import Accuracy, Readout, block_of
 from harness.spec import ClaimSpec
 from harness.statements import Holds, Statement
 from harness.subject import ModelCard
@@ -95,7 +95,7 @@ def propose(function: ClaimFunction, spec: ClaimSpec, card: ModelCard) -> Plan:
     for name, arm in plan.arms.items():
         try:
             arm.intervention.program(card)
-            arm.readout.block(card)
+            block_of(arm.readout, card)
         except ValueError as error:
             raise ClaimsError(f"{where}, arm {name!r}: {error}") from error
     return plan

@@ -1,6 +1,6 @@
 """What is read: frozen descriptions of readouts, each one bounded number per image.
 
-A readout names the block after which it reads; what several readouts of one stream share is computed by `Reading`.
+A readout names the layer after which it reads; what several readouts of one stream share is computed by `Reading`.
 """
 
 from dataclasses import dataclass
@@ -19,7 +19,10 @@ from harness.subject import ModelCard
 
 @runtime_checkable
 class Readout(Protocol):
-    """One number per image, between `low` and `high`."""
+    """One number per image, between `low` and `high`, read after block `layer` (None: the last one).
+
+    `needs_clean` asks for the unedited arm to be read beside; `probe` is the fit that must exist before it can read.
+    """
 
     @property
     def low(self) -> float: ...
@@ -28,14 +31,13 @@ class Readout(Protocol):
     def high(self) -> float: ...
 
     @property
-    def needs_clean(self) -> bool:
-        """Whether the unedited arm must be read beside."""
+    def needs_clean(self) -> bool: ...
 
-    def block(self, card: ModelCard) -> int:
-        """Give the block after whose output the readout reads."""
+    @property
+    def layer(self) -> int | None: ...
 
-    def probes(self) -> tuple[Probe, ...]:
-        """List the fits that must exist before it can read."""
+    @property
+    def probe(self) -> Probe | None: ...
 
     def read(self, reading: Reading) -> Float[Tensor, "image"]:
         """Read one number per image."""
@@ -54,12 +56,7 @@ class Accuracy:
     low = 0.0
     high = 1.0
     needs_clean = False
-
-    def block(self, card: ModelCard) -> int:
-        return _block(self.layer, card)
-
-    def probes(self) -> tuple[Probe, ...]:
-        return ()
+    probe = None
 
     def read(self, reading: Reading) -> Float[Tensor, "image"]:
         return (ranks(reading.logits(self.head), reading.labels(self.labels)) == 0).float()
@@ -74,12 +71,7 @@ class Identifiability:
     low = 0.0
     high = 1.0
     needs_clean = False
-
-    def block(self, card: ModelCard) -> int:
-        return _block(self.layer, card)
-
-    def probes(self) -> tuple[Probe, ...]:
-        return ()
+    probe = None
 
     def read(self, reading: Reading) -> Float[Tensor, "image"]:
         logits = reading.logits("class")
@@ -95,12 +87,7 @@ class CrossEntropy:
     low = 0.0
     high: float = 10.0
     needs_clean = False
-
-    def block(self, card: ModelCard) -> int:
-        return _block(self.layer, card)
-
-    def probes(self) -> tuple[Probe, ...]:
-        return ()
+    probe = None
 
     def read(self, reading: Reading) -> Float[Tensor, "image"]:
         loss = torch.nn.functional.cross_entropy(
@@ -118,12 +105,7 @@ class PatchAccuracy:
     low = 0.0
     high = 1.0
     needs_clean = False
-
-    def block(self, card: ModelCard) -> int:
-        return _block(self.layer, card)
-
-    def probes(self) -> tuple[Probe, ...]:
-        return ()
+    probe = None
 
     def read(self, reading: Reading) -> Float[Tensor, "image"]:
         right = reading.patch_correct.float()
@@ -137,12 +119,8 @@ class Agreement:
     low = 0.0
     high = 1.0
     needs_clean = True
-
-    def block(self, card: ModelCard) -> int:
-        return card.depth - 1
-
-    def probes(self) -> tuple[Probe, ...]:
-        return ()
+    layer = None
+    probe = None
 
     def read(self, reading: Reading) -> Float[Tensor, "image"]:
         return (reading.logits("native").argmax(-1) == _clean(reading).logits("native").argmax(-1)).float()
@@ -156,12 +134,8 @@ class SameLogits:
     low = 0.0
     high = 1.0
     needs_clean = True
-
-    def block(self, card: ModelCard) -> int:
-        return card.depth - 1
-
-    def probes(self) -> tuple[Probe, ...]:
-        return ()
+    layer = None
+    probe = None
 
     def read(self, reading: Reading) -> Float[Tensor, "image"]:
         return (reading.logits(self.head) == _clean(reading).logits(self.head)).all(dim=-1).float()
@@ -180,11 +154,10 @@ class ProbeAccuracy:
     high = 1.0
     needs_clean = False
 
-    def block(self, card: ModelCard) -> int:
-        return _block(self.probe.layer, card)
-
-    def probes(self) -> tuple[Probe, ...]:
-        return (self.probe,)
+    @property
+    def layer(self) -> int:
+        """Give the layer that the probe reads."""
+        return self.probe.layer
 
     def read(self, reading: Reading) -> Float[Tensor, "image"]:
         fit = reading.fits[self.probe]
@@ -195,16 +168,20 @@ class ProbeAccuracy:
         return (ranks(fit.scores(inputs), reading.labels("own")) == 0).float()
 
 
+def block_of(readout: Readout, card: ModelCard) -> int:
+    """Give the block after which a readout reads on this model (-1: the embedding).
+
+    Raises ValueError for a layer that the model does not have.
+    """
+    block = card.depth - 1 if readout.layer is None else readout.layer
+    if block not in range(-1, card.depth):
+        raise ValueError(f"layer {block} does not exist; {card.name} has blocks 0..{card.depth - 1} (-1: embedding)")
+    return block
+
+
 def revision(readout: Readout) -> str:
     """Identify the code behind a readout: sha256 over the source of its modules."""
-    return code_revision({type(readout), Reading, Probe} if readout.probes() else {type(readout), Reading})
-
-
-def _block(layer: int | None, card: ModelCard) -> int:
-    block = card.depth - 1 if layer is None else layer
-    if block not in range(-1, card.depth):
-        raise ValueError(f"layer {layer} does not exist; {card.name} has blocks 0..{card.depth - 1} (-1: embedding)")
-    return block
+    return code_revision({type(readout), Reading, Probe} if readout.probe else {type(readout), Reading})
 
 
 def _clean(reading: Reading) -> Reading:

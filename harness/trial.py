@@ -73,7 +73,7 @@ class Trial:
     @property
     def probes(self) -> list[tuple[Weights, Probe]]:
         """List the fits that the arms read, each with the weights it belongs to."""
-        return [(arm.weights, probe) for arm in self.job.plan.arms.values() for probe in arm.readout.probes()]
+        return [(arm.weights, arm.readout.probe) for arm in self.job.plan.arms.values() if arm.readout.probe]
 
     def take(self, rows: Mapping[str, Row]) -> None:
         """Take the numbers of one chunk, stored or new, by measurement id."""

@@ -27,12 +27,8 @@ class LabelLogit:
     low = -1e4
     high = 1e4
     needs_clean = False
-
-    def block(self, card):
-        return card.depth - 1
-
-    def probes(self):
-        return ()
+    layer = None
+    probe = None
 
     def read(self, reading):
         return reading.logits("native").gather(1, reading.labels("own")[:, None])[:, 0]
@@ -46,12 +42,8 @@ class Constant:
     low = 0.0
     high = 1.0
     needs_clean = False
-
-    def block(self, card):
-        return card.depth - 1
-
-    def probes(self):
-        return ()
+    layer = None
+    probe = None
 
     def read(self, reading):
         return torch.full((len(reading.stream.tokens),), self.value)

@@ -20,6 +20,7 @@ from harness.readouts import (
     PatchAccuracy,
     ProbeAccuracy,
     SameLogits,
+    block_of,
     revision,
 )
 from harness.subject import Stream
@@ -200,8 +201,8 @@ def test_every_readout_gives_one_number_per_image_in_its_range(readout):
     read = readout.read(reading(clean=clean))
     assert read.shape == (IMAGES,)
     assert ((read >= readout.low) & (read <= readout.high)).all()
-    assert readout.block(Planted().card) in (2, 5)
-    assert readout.probes() == ()
+    assert block_of(readout, Planted().card) in (2, 5)
+    assert readout.probe is None
 
 
 def test_readouts_are_told_apart_by_their_description():
@@ -219,7 +220,7 @@ def test_a_layer_that_the_model_does_not_have_is_refused(layer):
         ProbeAccuracy(probe=Probe(layer=layer)),
     ):
         with pytest.raises(ValueError, match=rf"layer {layer} does not exist; planted late reader has blocks 0\.\.5"):
-            readout.block(Planted().card)
+            block_of(readout, Planted().card)
 
 
 def test_the_revision_of_a_readout_covers_its_module_and_its_probe():
