@@ -13,7 +13,8 @@ from harness import multiplicity
 from harness.report.record import number
 
 DECIDED = ("supported", "refuted", "vacuous")
-WIDE = 128  # columns from which claim ids stand on one line
+NUMBERS = ("effect [interval]", "bound", "published", "images", "seconds", "blocks", "img/s")
+WIDE = 136  # columns from which claim ids stand on one line
 NARROW_CLAIM = 20  # columns of a claim id below that, broken at hyphens
 LETTERS = {
     "supported": ".",
@@ -61,9 +62,7 @@ def _model(records: Sequence[Mapping[str, Any]], model: str, width: int) -> str:
     table = Table(title=_title(records, model), title_justify="left", box=None, pad_edge=False, expand=False)
     for column in ("claim", "verdict"):
         table.add_column(column, no_wrap=True)
-    for column in ("effect [interval]", "bound", "published", "images", "seconds", "img/s")[
-        : 6 if width >= WIDE else 5
-    ]:
+    for column in NUMBERS if width >= WIDE else NUMBERS[:-2]:
         table.add_column(column, justify="right", no_wrap=True)
     asked = [record for record in records if record["verdict"] != "not applicable"]
     for record in asked:
@@ -92,6 +91,7 @@ def _row(record: Mapping[str, Any], width: int) -> tuple[str, ...]:
         _short(record["published"]),
         str(record["images"]),
         f"{seconds:.1f}",
+        f"{record['block_evaluations']:,.0f}",
         rate,
     )
 

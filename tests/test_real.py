@@ -1,0 +1,62 @@
+"""A real pretrained ViT on real pictures, where they are at hand (CLAIMS_REAL_DATA names their folder)."""
+
+import os
+
+import numpy as np
+import pytest
+import torch
+
+from harness.bench import Bench, Settings
+from harness.images import open_images
+from harness.interventions import NONE, shuffle_cls
+from harness.models import resolve
+from harness.passes import Bill, Wanted, measure_chunk
+from harness.readouts import Accuracy
+from harness.store import Store
+
+REAL = os.environ.get("CLAIMS_REAL_DATA")
+CHECKPOINT = "weights/vit_tiny_patch16_224.in1k.fp32.safetensors,arch=vit_tiny_patch16_224,name=real_vit_tiny"
+
+pytestmark = pytest.mark.skipif(REAL is None, reason="CLAIMS_REAL_DATA is not set: no real pictures here")
+
+
+@pytest.fixture(scope="module")
+def bench() -> Bench:
+    entry = resolve(f"{REAL}/{CHECKPOINT}")
+    images = open_images(f"{REAL}/imagenet1k-sample-1000", seed=0, split="test", limit=None, card=entry.card)
+    return Bench(entry.load(), images, Store(None), Settings(batch_size=50))
+
+
+def rows(bench: Bench, wanted: list[Wanted], chunks: int) -> np.ndarray:
+    measured = []
+    for positions in bench.grid[:chunks]:
+        made = measure_chunk(bench.subject, bench.load(positions), bench.chunk(positions), wanted, {}, Bill())
+        measured.append([row.numbers for row in made])
+    return np.concatenate(measured, axis=1)
+
+
+def test_the_pretrained_vit_tiny_has_its_known_accuracy(bench):
+    (clean,) = rows(bench, [Wanted(intervention=NONE, readout=Accuracy(), claimants=frozenset({"a"}))], chunks=20)
+    assert len(clean) == 1000
+    assert round(clean.mean(), 3) == 0.822
+
+
+def test_the_shuffle_sweep_equals_hooks_on_the_plain_model(bench):
+    positions = bench.grid[0]
+    images, chunk = bench.load(positions), bench.chunk(positions)
+    sweep = [
+        Wanted(intervention=shuffle_cls(block), readout=Accuracy(), claimants=frozenset({"a"}))
+        for block in range(bench.subject.card.depth)
+    ]
+    merged = [row.numbers for row in measure_chunk(bench.subject, images, chunk, sweep, {}, Bill())]
+
+    def exchange(module, inputs, output):
+        return torch.cat([output[chunk.donors, :1], output[:, 1:]], dim=1)
+
+    model = bench.subject.model
+    for block, numbers in enumerate(merged):
+        handle = model.blocks[block].register_forward_hook(exchange)
+        with torch.inference_mode():
+            right = model(images).argmax(dim=1) == chunk.labels
+        handle.remove()
+        assert np.array_equal(numbers, right.double().numpy()), f"block {block}"
