@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from harness import readouts
-from harness.chunks import chunk_grid, donors
+from harness.chunks import check_donors, chunk_grid, donors
 from harness.errors import ClaimsError
 from harness.fits import FitPlace
 from harness.images import ImageSet
@@ -143,11 +143,16 @@ def _revision_of_passes() -> str:
 
 
 def _usable_grid(images: ImageSet, settings: Settings) -> tuple[range, ...]:
-    """Cut the images into chunks, leaving out a last partial chunk that has no donors of other classes."""
+    """Cut the images into chunks, leaving out a last partial chunk that has no donors of other classes.
+
+    Raises ClaimsError where a full chunk has none: known before any forward pass, it is refused before any.
+    """
     grid = chunk_grid(len(images), settings.batch_size)
     if len(grid) > 1 and len(grid[-1]) < settings.batch_size:
         try:
-            donors(images.labels, grid[-1], settings.seed)
+            check_donors(images.labels, grid[-1])
         except ClaimsError:
-            return grid[:-1]
+            grid = grid[:-1]
+    for chunk in grid:
+        check_donors(images.labels, chunk)
     return grid

@@ -54,15 +54,24 @@ def donors(labels: np.ndarray | None, chunk: range, seed: int) -> np.ndarray:
     Raises:
         ClaimsError: the chunk has one picture, or more than half of it is of one class.
     """
+    kinds, largest = check_donors(labels, chunk)
+    random = np.random.Generator(np.random.PCG64([seed, chunk.start, chunk.stop]))
+    return _shuffle_validly(_rotated(kinds, largest, random), kinds, random)
+
+
+def check_donors(labels: np.ndarray | None, chunk: range) -> tuple[np.ndarray, int]:
+    """Return the classes of the chunk [picture] and how many pictures its largest class has.
+
+    Raises:
+        ClaimsError: no donors of other classes can be found in this chunk.
+    """
     size = len(chunk)
     if size < 2:
         raise ClaimsError(f"chunk {chunk} has {size} picture(s); a donor needs 2: use more pictures or larger chunks")
     if labels is not None and chunk.stop > len(labels):
         raise ClaimsError(f"chunk {chunk} reaches beyond the {len(labels)} labels of the set")
     kinds = np.arange(size) if labels is None else np.asarray(labels)[chunk.start : chunk.stop]
-    largest = _largest_class(kinds, chunk)
-    random = np.random.Generator(np.random.PCG64([seed, chunk.start, chunk.stop]))
-    return _shuffle_validly(_rotated(kinds, largest, random), kinds, random)
+    return kinds, _largest_class(kinds, chunk)
 
 
 def _largest_class(kinds: np.ndarray, chunk: range) -> int:

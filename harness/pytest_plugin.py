@@ -171,7 +171,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 
     write = terminalreporter.write_line
     terminalreporter.section("claims")
-    width = terminalreporter._tw.fullwidth if terminalreporter.isatty else terminal.WIDE
+    width = max(100, terminalreporter._tw.fullwidth) if terminalreporter.isatty else terminal.WIDE
     for line in terminal.summary(_COLLECTED, width).splitlines():
         write(line)
     write(terminal.totals(_COLLECTED))

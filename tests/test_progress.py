@@ -58,7 +58,7 @@ def test_a_long_run_shows_where_it_is(monkeypatch, clock):
     clock[0] += PATIENCE + 0.1
     advance("images", 50, 100)
     assert "images 50/100 [############            ] 2 s left at most" in screen.getvalue()
-    assert screen.getvalue().startswith("\x1b7")
+    assert screen.getvalue().startswith("\x1bD\x1b[1A\x1b7"), "a line is made free before the cursor is saved"
     assert screen.getvalue().endswith("\x1b8"), "the cursor goes back to where pytest left it"
     assert capture.off == 1
 
@@ -84,4 +84,4 @@ def test_the_line_is_taken_away_at_the_end(monkeypatch, clock):
     written = len(screen.getvalue())
     for _ in range(2):
         advance("images", 100, 100)
-    assert screen.getvalue()[written:] == "\x1b7\n\r\x1b[K\x1b[1A\x1b8", "cleared once"
+    assert screen.getvalue()[written:] == "\x1bD\x1b[1A\x1b7\n\r\x1b[K\x1b8", "cleared once"

@@ -5,6 +5,8 @@ import time
 from typing import Any
 
 PATIENCE = 2.0  # seconds before a line appears: short runs stay quiet
+# One line down and up again in the same column: at the bottom of the screen this scrolls before the cursor is saved.
+MAKE_ROOM = "\x1bD\x1b[1A"
 EVERY = 0.2
 
 
@@ -29,14 +31,14 @@ class Progress:
             self._task, self._began = what, now
         if done >= total:
             if self._written:
-                self._write("\n\r\x1b[K\x1b[1A")
+                self._write("\n\r\x1b[K")
             self._written = 0.0
             return
         if now - self._began < PATIENCE or now - self._written < EVERY:
             return
         rest = (now - self._began) * (total - done) / max(done, 1)
         bar = "#" * int(24 * done / max(total, 1))
-        self._write(f"\n\r\x1b[K  {what} {done}/{total} [{bar:<24}] {rest:.0f} s left at most\x1b[1A")
+        self._write(f"\n\r\x1b[K  {what} {done}/{total} [{bar:<24}] {rest:.0f} s left at most")
         self._written = now
 
     def _write(self, text: str) -> None:
@@ -44,8 +46,8 @@ class Progress:
         stream = sys.__stderr__
         assert stream is not None
         if self._capture is None:
-            stream.write(f"\x1b7{text}\x1b8")
+            stream.write(f"{MAKE_ROOM}\x1b7{text}\x1b8")
         else:
             with self._capture.global_and_fixture_disabled():
-                stream.write(f"\x1b7{text}\x1b8")
+                stream.write(f"{MAKE_ROOM}\x1b7{text}\x1b8")
         stream.flush()
