@@ -19,7 +19,6 @@ SESSION_KEY = pytest.StashKey["Session"]()
 RECORD_KEY = pytest.StashKey[dict[str, Any]]()
 ASKED_KEY = pytest.StashKey["Asked"]()
 MARK = "__claim__"
-_COLLECTED: list[dict[str, Any]] = []  # records of this process, where the terminal is
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -37,7 +36,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Validate the options: a wrong value is refused before anything is imported or loaded."""
-    config.addinivalue_line("markers", "claim: a claim of a ledger (set by harness.plan.claim)")
     values, where = {}, {}
     for option in OPTIONS:
         value, from_ini = config.getoption(option.dest, None), config.getini(option.ini)
@@ -48,6 +46,7 @@ def pytest_configure(config: pytest.Config) -> None:
         config.stash[OPTIONS_KEY] = parse(values, where)
     except ClaimsError as error:
         raise pytest.UsageError(str(error)) from error
+    config.pluginmanager.register(Summary(config), "claims-summary")
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
@@ -157,49 +156,55 @@ def pytest_report_teststatus(report: pytest.TestReport) -> tuple[str, str, str] 
     return None
 
 
-def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    """Collect records where the terminal is (under xdist: in the controller)."""
-    if (record := getattr(report, "claim_record", None)) is not None and report.when == "call":
-        _COLLECTED.append(json.loads(record))
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Print the table of claims, and write the JSON record where one is asked for."""
-    if not _COLLECTED:
-        return
-    from harness.report import terminal
-
-    write = terminalreporter.write_line
-    terminalreporter.section("claims")
-    width = max(100, terminalreporter._tw.fullwidth) if terminalreporter.isatty else terminal.WIDE
-    for line in terminal.summary(_COLLECTED, width).splitlines():
-        write(line)
-    write(terminal.totals(_COLLECTED))
-    if joint := terminal.jointly(_COLLECTED):
-        write(joint)
-    if config.pluginmanager.hasplugin("dsession"):
-        write("timings under xdist: taken from the records; claims ran one by one, and workers shared the processor")
-    for note in config.stash[SESSION_KEY].notes() if SESSION_KEY in config.stash else ():
-        write(note)
-    if (path := config.stash[OPTIONS_KEY].json) is not None:
-        path.write_text(json.dumps({"records": _COLLECTED}, indent=1) + "\n", encoding="utf-8")
-        write(f"records written to {path}")
-
-
 def pytest_unconfigure(config: pytest.Config) -> None:
     """Close what the run opened."""
-    _COLLECTED.clear()
     if SESSION_KEY in config.stash:
         config.stash[SESSION_KEY].close()
+
+
+class Summary:
+    """Collects the records of a run where the terminal is (under xdist: in the controller) and shows them there."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self.config = config
+        self.records: list[dict[str, Any]] = []
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Collect the record that a report carries."""
+        if (record := getattr(report, "claim_record", None)) is not None and report.when == "call":
+            self.records.append(json.loads(record))
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """Print the table of claims, and write the JSON record where one is asked for."""
+        if not self.records:
+            return
+        from harness.report import terminal
+
+        terminalreporter.section("claims")
+        width = max(100, terminalreporter._tw.fullwidth) if terminalreporter.isatty else terminal.WIDE
+        lines = [*terminal.summary(self.records, width).splitlines(), terminal.totals(self.records)]
+        lines += filter(None, [terminal.jointly(self.records)])
+        if self.config.pluginmanager.hasplugin("dsession"):
+            lines.append("timings under xdist come from the records: claims ran one by one and shared the processor")
+        if SESSION_KEY in self.config.stash:
+            lines += self.config.stash[SESSION_KEY].notes()
+        if (path := self.config.stash[OPTIONS_KEY].json) is not None:
+            path.write_text(json.dumps({"records": self.records}, indent=1) + "\n", encoding="utf-8")
+            lines.append(f"records written to {path}")
+        for line in lines:
+            terminalreporter.write_line(line)
 
 
 def _session(config: pytest.Config) -> "Session":
     """Open the session at the first need: torch and the model libraries are imported here."""
     if SESSION_KEY not in config.stash:
+        from harness.report.progress import Progress
         from harness.session import Session
 
+        plugin = config.pluginmanager.getplugin
+        progress = Progress(plugin("terminalreporter"), plugin("capturemanager"))
         try:
-            config.stash[SESSION_KEY] = Session(config.stash[OPTIONS_KEY], advance=_progress(config))
+            config.stash[SESSION_KEY] = Session(config.stash[OPTIONS_KEY], advance=progress)
         except ClaimsError as error:
             raise pytest.UsageError(str(error)) from error
     return config.stash[SESSION_KEY]
@@ -241,10 +246,3 @@ def _spec(item: pytest.Item) -> ClaimSpec:
         return spec_beside(item.path, str(_identifier(item)), frozenset(CAPABILITIES))
     except ClaimsError as error:
         raise pytest.UsageError(f"{item.nodeid}: {error}") from error
-
-
-def _progress(config: pytest.Config):
-    from harness.report.progress import Progress
-
-    manager = config.pluginmanager
-    return Progress(manager.getplugin("terminalreporter"), manager.getplugin("capturemanager"))

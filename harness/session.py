@@ -64,7 +64,7 @@ class Session:
         self.store = Store(options.cache)
         self._loaded: _Loaded | None = None
         self.opened: dict[str, ImageSet] = {}
-        self.merge_failure = ""
+        self.one_by_one: dict[str, str] = {}  # models whose merged run raised, with what it raised
 
     def outcome(self, model: str, asked: Asked, beside: Sequence[Asked], merge: bool = True) -> Outcome | Refusal:
         """Give one outcome; the claims `beside` it are measured in the same passes.
@@ -111,6 +111,10 @@ class Session:
             if images.left_out:
                 count, shown = len(images.left_out), "; ".join(images.left_out[:5])
                 notes.append(f"{images.name}: {count} picture(s) left out: {shown}{' ...' if count > 5 else ''}")
+        for model, raised in self.one_by_one.items():
+            notes.append(
+                f"{model}: its claims were measured one by one, because measuring them together raised {raised}"
+            )
         return list(dict.fromkeys(notes))
 
     def close(self) -> None:
@@ -135,7 +139,7 @@ class Session:
         try:
             loaded.outcomes |= run(jobs, loaded.bench, self.advance)
         except Exception:  # noqa: BLE001 - not swallowed: raised again by _alone in the test of the guilty claim
-            self.merge_failure = traceback.format_exc()
+            self.one_by_one[loaded.entry.name] = traceback.format_exc().strip().splitlines()[-1]
 
     def _alone(self, bench: Bench, asked: Asked) -> Outcome | Refusal:
         try:

@@ -136,7 +136,10 @@ def test_an_accepted_refutation_is_an_expected_failure(run, pytester):
     assert run("--claims-seed", "1").parseoutcomes()["failed"] == 2, "another seed is another condition"
 
 
-@pytest.mark.parametrize(("name", "was"), [("holds", "refuted"), ("fails", "supported"), ("open", "supported")])
+@pytest.mark.parametrize(
+    ("name", "was"),
+    [("holds", "refuted"), ("fails", "supported"), ("open", "supported"), ("choosy", "refuted")],
+)
 def test_a_verdict_that_differs_from_the_accepted_one_fails(run, pytester, name, was):
     run("--claims-json", "out.json", "--claim", name)
     (record,) = records(pytester.path / "out.json")

@@ -63,6 +63,8 @@ def record_of_refusal(spec: ClaimSpec, model: str, reason: str, context: Mapping
 def paragraph(record: Mapping[str, Any], spec: ClaimSpec) -> str:
     """Tell a verdict that is no pass: effect, interval, bound, paper, control, images, and the curves."""
     effect = record["effect"]
+    if effect is None:
+        return f"{spec.id} is {record['verdict']} on {record['model']}: {record['reason']}."
     sentences = [
         f"{spec.id} is {record['verdict']} on {record['model']}: {record['reason']}.",
         f"The claim: {spec.statement}",
