@@ -12,7 +12,9 @@ from harness.verdict import Verdict
 
 FILE_NAME = "embedded.json"
 # What a verdict depends on beside claim and model; an expectation holds only under the same.
-CONDITIONS = ("image_fingerprint", "seed", "dtype", "batch_size", "delta", "max_images", "target")
+CONDITIONS = (
+    *("image_fingerprint", "train_images", "seed", "dtype", "device", "batch_size", "delta", "max_images", "target"),
+)
 
 
 @dataclass(frozen=True)

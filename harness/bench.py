@@ -3,6 +3,7 @@
 import hashlib
 from dataclasses import dataclass
 from functools import cache, cached_property
+from importlib.metadata import version
 from pathlib import Path
 
 import torch
@@ -121,14 +122,16 @@ class Bench:
             train,
             repr(self.subject.card.preprocessing),
             f"{self.settings.dtype}/{self.settings.batch_size}/{self.settings.seed}",
+            torch.device(self.settings.device).type,
         )
         return FitPlace(folder=folder, context="/".join(parts))
 
 
 def subject_revision(subject: Subject) -> str:
-    """Identify the code behind a number: pictures, adapters, passes, the model's own module, the library version."""
+    """Identify the code behind a number: pictures, adapters, passes, the model's own module, library versions."""
     model = getattr(subject, "model", subject)
-    words = (_revision_of_passes(), code_revision({type(subject), type(model)}), torch.__version__)
+    versions = [version(package) for package in ("torch", "timm", "pillow")]
+    words = (_revision_of_passes(), code_revision({type(subject), type(model)}), *versions)
     return hashlib.sha256("".join(words).encode()).hexdigest()[:16]
 
 

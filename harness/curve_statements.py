@@ -9,8 +9,9 @@ from harness import curves
 from harness.quantities import Difference, Level, PValues, Quantity, Sheet
 from harness.statements import Finding, union
 
+INTERVAL_LEVEL = 0.01  # error of the interval that is shown
 # Error levels at which the confidence box of a shape is drawn; a shape's p-value is the smallest that decides.
-BOX_LEVELS = (1e-4, 1e-3, 2.5e-3, 5e-3, 1e-2, 2.5e-2, 5e-2)
+BOX_LEVELS = (1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 2.5e-3, 5e-3, 1e-2, 2.5e-2, 5e-2)
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,7 @@ class Shape:
                 direction=bound.direction,
                 p=self.p_values(sheet),
                 published=bound.published,
-                interval=self._over_box(sheet, 0.05),
+                interval=self._over_box(sheet, INTERVAL_LEVEL),
             ),
         )
 

@@ -13,7 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from harness.embedded_images import EmbeddedImages, Split
-from harness.errors import ClaimsError, NotApplicable
+from harness.errors import ClaimsError
 from harness.image_archives import list_archive
 from harness.image_datasets import PREFIXES, list_dataset
 from harness.image_folders import SPLIT_FOLDERS, list_folder, visible
@@ -100,13 +100,11 @@ def _list_path(data: str, split: Split, card: ModelCard) -> Listing:
         raise ClaimsError(f"--data {data!r} is a file; allowed: a folder, a .tar, or {_datasets()}")
     if path.is_file() or any(entry.suffix.lower() == ".tar" for entry in visible(path)):
         return list_archive(path, name, None if divided else split, card)
-    if split == "train" and not divided:
-        raise NotApplicable(f"{data!r} has no train pictures: there is no sub-folder train/")
     return list_folder(path, name, card)
 
 
 def _split_folder(folder: Path, split: Split) -> Path | None:
-    """Find val/ or train/ where a folder is divided; an undivided folder holds test pictures only."""
+    """Find val/ or train/ where a folder is divided; an undivided one holds the pictures that it is named for."""
     for choice in SPLIT_FOLDERS[split]:
         if (folder / choice).is_dir():
             return folder / choice

@@ -13,7 +13,7 @@ from harness.expectation import expected_images, rounded
 from harness.images import ImageSet, open_images
 from harness.models import ModelEntry, resolve
 from harness.plan import Plan, propose
-from harness.session import EMBEDDED_CLASSES, TRAIN_IMAGES_PER_CLASS
+from harness.run_images import EMBEDDED_CLASSES, TRAIN_IMAGES_PER_CLASS
 from harness.spec import ClaimSpec
 
 TIMED = 8  # images in the batch whose forward pass is timed

@@ -13,19 +13,17 @@ import torch
 
 from harness.bench import Bench, Settings
 from harness.errors import ClaimsError, NotApplicable
-from harness.images import ImageSet, open_images
+from harness.images import ImageSet
 from harness.measure import Advance, run, silent
 from harness.models import EMBEDDED, ModelEntry, resolve
 from harness.options import RunOptions
 from harness.plan import ClaimFunction, propose
 from harness.report.context import context_of
 from harness.report.record import record_of, record_of_refusal
+from harness.run_images import EMBEDDED_CLASSES, measured_images, training_images
 from harness.spec import ClaimSpec
 from harness.store import Store
 from harness.trial import Job, Outcome
-
-EMBEDDED_CLASSES = 10
-TRAIN_IMAGES_PER_CLASS = 200  # as in the source of the probe claims (lrast, lab note 2026-01-20)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,6 +109,8 @@ class Session:
             if images.left_out:
                 count, shown = len(images.left_out), "; ".join(images.left_out[:5])
                 notes.append(f"{images.name}: {count} picture(s) left out: {shown}{' ...' if count > 5 else ''}")
+        if self._loaded is not None and (left := len(self._loaded.bench.images) - self._loaded.bench.usable):
+            notes.append(f"the last {left} picture(s) are not used: too few classes among them for donors")
         for model, raised in self.one_by_one.items():
             notes.append(
                 f"{model}: its claims were measured one by one, because measuring them together raised {raised}"
@@ -162,28 +162,13 @@ class Session:
         if self._loaded is None or self._loaded.entry.name != model:
             self._loaded = None  # the old model leaves memory before the new one comes
             entry = self.entries[model]
-            images = self._images(entry, beside)
+            budget = max((asked.spec.budget for asked in beside), default=1)
+            images = self.opened[model] = measured_images(self.options, entry.card, budget)
             subject = entry.load(self.options.device, getattr(torch, self.options.dtype))
-            train = self._train(entry)
+            train = training_images(self.options, entry.card, images)
             bench = Bench(subject, images, self.store, settings_of(self.options), train)
             self._loaded = _Loaded(entry, bench)
         return self._loaded
-
-    def _images(self, entry: ModelEntry, beside: Sequence[Asked]) -> ImageSet:
-        largest = max((asked.spec.budget for asked in beside), default=1)
-        limit = min(largest, self.options.max_images or largest)
-        batch = self.options.batch_size
-        # A statement about exactly the given set needs all of it, whatever the claims of this run may use.
-        opened = None if self.options.population else -(-limit // batch) * batch
-        images = open_images(self.options.data, seed=self.options.seed, split="test", limit=opened, card=entry.card)
-        self.opened[entry.name] = images
-        return images
-
-    def _train(self, entry: ModelEntry) -> ImageSet | None:
-        if self.options.data is not None and self.options.train_data is None:
-            return None
-        limit = self.options.train_images or TRAIN_IMAGES_PER_CLASS * (entry.card.classes or EMBEDDED_CLASSES)
-        return open_images(self.options.train_data, seed=self.options.seed, split="train", limit=limit, card=entry.card)
 
     def _resolve(self, text: str) -> ModelEntry:
         if self.options.pretrained:

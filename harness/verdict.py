@@ -2,7 +2,8 @@
 
 Each of the (at most three) statements is tested both ways at delta divided by their number. In every state of the
 world at most one wrong conclusion per statement leads to a wrong verdict, so the verdict errs with probability at
-most delta, wherever the run stops.
+most delta, wherever the run stops. That takes the images as independent, which images that lend their class token to
+one another within a chunk are not quite (README, "Read the result").
 """
 
 from dataclasses import dataclass, replace

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from fixtures.pictures import CLASS_NAMES
-from harness.errors import ClaimsError, NotApplicable
+from harness.errors import ClaimsError
 from harness.images import ImageSet, open_images
 from harness.subject import ModelCard, Preprocessing
 
@@ -173,9 +173,9 @@ def test_a_divided_folder_gives_val_for_testing_and_train_for_fitting(tmp_path):
     assert opened(tmp_path, 3, "train").classes == 3
 
 
-def test_a_folder_without_train_pictures_makes_claims_that_need_them_not_applicable(tmp_path):
-    with pytest.raises(NotApplicable, match=r"no train pictures: there is no sub-folder train/"):
-        opened(classes_of(tmp_path, "ant", "bee"), 2, "train")
+def test_an_undivided_folder_named_for_training_holds_training_pictures(tmp_path):
+    folder = classes_of(tmp_path, "ant", "bee")
+    assert set(opened(folder, 2, "train").names) == set(opened(folder, 2).names)
 
 
 def test_train_pictures_are_never_measured_as_test_pictures(tmp_path):

@@ -31,7 +31,7 @@ GROUPS = (
     ),
     ("store", "passes", "fits", "bench", "trial", "measure", "baseline", "checks"),
     ("report",),
-    ("session", "costs", "expectation", "planning", "rejudge"),
+    ("run_images", "session", "costs", "expectation", "planning", "rejudge"),
     ("pytest_plugin", "cli", "commands"),
 )
 NUMBERS_ONLY = (

@@ -304,9 +304,9 @@ def test_pictures_whose_labels_the_model_cannot_have_are_refused(run, tmp_path):
 
 
 def test_a_model_of_the_users_own_folder_can_be_named(run, pytester):
-    pytester.makepyfile(my_models="from support.planted import Planted\n\ndef mine():\n    return Planted()\n")
+    pytester.makepyfile(users_models="from support.planted import Planted\n\ndef mine():\n    return Planted()\n")
     pytester.syspathinsert()
-    result = run("--claim", "holds", models=("my_models:mine",))
+    result = run("--claim", "holds", models=("users_models:mine",))
     result.assert_outcomes(passed=2, deselected=6)
 
 

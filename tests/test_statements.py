@@ -8,7 +8,7 @@ from scipy.stats import spearmanr
 from support.claims import bound
 
 from harness import stats
-from harness.curve_statements import BOX_LEVELS, Rises, Shape
+from harness.curve_statements import BOX_LEVELS, INTERVAL_LEVEL, Rises, Shape
 from harness.curves import area_bounds
 from harness.quantities import Difference, Level, PValues, Ratio, Sample, Sheet
 from harness.statements import Every, Finding, Holds, Some, every, headline, some
@@ -219,7 +219,7 @@ def test_the_box_of_a_shape_shares_its_error_among_the_points():
     arms = {f"l{i}": coin(0.5, seed=i) for i in range(4)}
     made = sheet(**arms)
     (finding,) = Shape(tuple(arms), area_bounds).findings(made)
-    ends = [stats.mean_interval(values, 0.0, 1.0, 0.05 / 4) for values in arms.values()]
+    ends = [stats.mean_interval(values, 0.0, 1.0, INTERVAL_LEVEL / 4) for values in arms.values()]
     assert finding.interval == area_bounds(*np.transpose(ends))
 
 

@@ -139,14 +139,13 @@ def _same(head, layer):
 
 
 def _checkpoint(card):
-    """Name the published checkpoint that a card is, or give ''."""
-    prefixes = {
-        "vit_base_patch16_224.orig": "vit orig",
-        "beit_base_patch16_224": "beit",
-        "deit_base_distilled_patch16_224": "deit distilled",
-        "vit_base_patch14_dinov2": "dinov2",
+    """Name the published checkpoint that a card is by its full tag, or give ''; all were read at 224 px."""
+    published = {
+        "vit_base_patch16_224.orig_in21k_ft_in1k": "vit orig",
+        "beit_base_patch16_224.in22k_ft_in22k": "beit",
+        "beit_base_patch16_224.in22k_ft_in22k_in1k": "beit",
+        "deit_base_distilled_patch16_224.fb_in1k": "deit distilled",
+        "vit_base_patch14_dinov2.lvd142m": "dinov2",
     }
-    for prefix, name in prefixes.items():
-        if card.arch.startswith(prefix) or card.name.startswith(prefix):
-            return name
-    return ""
+    known = published.get(card.arch) or published.get(card.name, "")
+    return known if card.preprocessing.size == (224, 224) else ""

@@ -42,7 +42,7 @@ def test_accuracy_survives_isolating_the_class_token(card):
 def test_the_head_works_on_every_patch_of_the_last_block(card):
     refuse_shallow(card, 2)
     last = card.depth - 1
-    positions = range(0, card.patches, -(-card.patches // MOST_POSITIONS))
+    positions = range(0, card.patches, max(1, -(-card.patches // MOST_POSITIONS)))
     arms = {f"patch {p}": Arm(readout=PatchAccuracy(layer=last, position=p)) for p in positions}
     arms |= {f"patches@{b}": Arm(readout=PatchAccuracy(layer=b)) for b in range(card.depth)}
     arms["clean"] = Arm()

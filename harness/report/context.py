@@ -36,7 +36,7 @@ def context_of(entry: "ModelEntry", bench: "Bench", options: "RunOptions") -> di
         "image_classes": bench.images.classes,
         "usable_images": bench.usable,
         "left_out": list(bench.images.left_out),
-        "train_images": None if bench.train is None else [bench.train.name, len(bench.train)],
+        "train_images": None if bench.train is None else [bench.train.name, bench.train.fingerprint, len(bench.train)],
         "seed": options.seed,
         "dtype": options.dtype,
         "device": options.device,

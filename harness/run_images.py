@@ -1,0 +1,40 @@
+"""The pictures of a run: those that are measured and those that probes are fitted on, as its options name them."""
+
+from harness.errors import ClaimsError, NotApplicable
+from harness.images import ImageSet, open_images
+from harness.options import RunOptions
+from harness.subject import ModelCard
+
+EMBEDDED_CLASSES = 10
+TRAIN_IMAGES_PER_CLASS = 200  # as in the source of the probe claims (lrast, lab note 2026-01-20)
+
+
+def measured_images(options: RunOptions, card: ModelCard, budget: int) -> ImageSet:
+    """Open as many pictures as the largest budget can use, in whole chunks.
+
+    A statement about exactly the given set needs all of it, whatever the claims of this run may use.
+    """
+    limit = min(budget, options.max_images or budget)
+    whole = -(-limit // options.batch_size) * options.batch_size
+    opened = None if options.population else whole
+    return open_images(options.data, seed=options.seed, split="test", limit=opened, card=card)
+
+
+def training_images(options: RunOptions, card: ModelCard, measured: ImageSet) -> ImageSet | None:
+    """Open the pictures for probes: those named, those embedded beside the embedded ones, or None.
+
+    Raises ClaimsError where the data has no training pictures, or where they are the measured ones.
+    """
+    if options.data is not None and options.train_data is None:
+        return None
+    limit = options.train_images or TRAIN_IMAGES_PER_CLASS * (card.classes or EMBEDDED_CLASSES)
+    try:
+        train = open_images(options.train_data, seed=options.seed, split="train", limit=limit, card=card)
+    except NotApplicable as error:
+        raise ClaimsError(f"--train-data {options.train_data!r}: {error}") from error
+    if train.fingerprint == measured.fingerprint:
+        raise ClaimsError(
+            f"--train-data {options.train_data!r} holds the very pictures that are measured; a probe must be fitted on "
+            "other ones"
+        )
+    return train
