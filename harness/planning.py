@@ -14,7 +14,7 @@ from harness.images import ImageSet, open_images
 from harness.models import ModelEntry, resolve
 from harness.plan import Plan, propose
 from harness.run_images import EMBEDDED_CLASSES, TRAIN_IMAGES_PER_CLASS
-from harness.spec import ClaimSpec
+from harness.spec import ClaimSpec, missing_data
 
 TIMED = 8  # images in the batch whose forward pass is timed
 WARMED = 2
@@ -96,7 +96,10 @@ class Planner:
     def plan(self, claim: ListedClaim) -> PlannedClaim:
         """Ask one claim for its plan and count what it takes."""
         spec, card = claim.spec, self.entry.card
-        if reason := card.missing(spec.needs) or self._missing_data(spec):
+        images = self.images
+        labels = images is None or images.labels is not None  # pictures that are not given are assumed labelled
+        data = missing_data(spec.needs, "" if images is None else images.name, labels=labels, train=bool(self.train))
+        if reason := card.missing(spec.needs) or data:
             return PlannedClaim(spec=spec, plan=None, reason=reason)
         try:
             plan = propose(claim.function, spec, card)
@@ -141,13 +144,6 @@ class Planner:
     @property
     def _classes(self) -> int:
         return self.entry.card.classes or (self.images.classes if self.images is not None else 0)
-
-    def _missing_data(self, spec: ClaimSpec) -> str | None:
-        if "labels" in spec.needs and self.images is not None and self.images.labels is None:
-            return f"{self.images.name} has no labels"
-        if "train" in spec.needs and not self.train:
-            return "no training images are given (--train-data)"
-        return None
 
 
 def random_weights(entry: ModelEntry) -> ModelEntry:

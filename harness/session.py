@@ -5,7 +5,7 @@ when the first of them is asked for.
 """
 
 import traceback
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,7 +21,7 @@ from harness.plan import ClaimFunction, propose
 from harness.report.context import context_of
 from harness.report.record import record_of, record_of_refusal
 from harness.run_images import EMBEDDED_CLASSES, measured_images, training_images
-from harness.spec import ClaimSpec
+from harness.spec import ClaimSpec, missing_data
 from harness.store import Store
 from harness.trial import Job, Outcome
 
@@ -150,7 +150,10 @@ class Session:
     def _job(self, bench: Bench, asked: Asked) -> Job:
         """Ask for the plan of a claim on the loaded model; NotApplicable with the reason where it has none."""
         card = bench.subject.card
-        reason = card.missing(asked.spec.needs) or _missing_data(asked.spec, bench)
+        labels, train = bench.images.labels is not None, bench.train is not None
+        reason = card.missing(asked.spec.needs) or missing_data(
+            asked.spec.needs, bench.images.name, labels=labels, train=train
+        )
         if reason:
             raise NotApplicable(reason)
         plan = propose(asked.function, asked.spec, card)
@@ -223,12 +226,3 @@ def _by_name(entries: Iterable[ModelEntry]) -> dict[str, ModelEntry]:
             )
         named[entry.name] = entry
     return named
-
-
-def _missing_data(spec: ClaimSpec, bench: Bench) -> str | None:
-    have: Mapping[str, bool] = {"labels": bench.images.labels is not None, "train": bench.train is not None}
-    reasons = {
-        "labels": f"{bench.images.name} has no labels",
-        "train": "no training images are given (--train-data)",
-    }
-    return next((reasons[need] for need in spec.needs if need in have and not have[need]), None)

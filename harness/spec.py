@@ -5,6 +5,7 @@ a reader can check a verdict without reading code.
 """
 
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -14,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from harness.errors import ClaimsError, unknown
 
 DATA_NEEDS = {
-    "labels": "the image set has no labels",
+    "labels": "{} has no labels",
     "train": "no training images are given (--train-data)",
 }
 LEDGER_NAME = "ledger.yaml"
@@ -116,6 +117,12 @@ class ClaimSpec(_Record):
         return bounds
 
 
+def missing_data(needs: tuple[str, ...], images: str, *, labels: bool, train: bool) -> str | None:
+    """Say which need for data is unmet, given whether the `images` have labels and training images are there."""
+    have = {"labels": labels, "train": train}
+    return next((DATA_NEEDS[need].format(images) for need in needs if need in have and not have[need]), None)
+
+
 def read_ledger(path: Path, capabilities: frozenset[str] = frozenset()) -> dict[str, ClaimSpec]:
     """Read one ledger file into specs by id; `capabilities` are the model needs that entries may name.
 
@@ -146,7 +153,7 @@ def spec_beside(file: Path, identifier: str, capabilities: frozenset[str] = froz
     ledger = file.parent / LEDGER_NAME
     if not ledger.exists():
         raise ClaimsError(f"{ledger} does not exist; every claim needs an entry there")
-    specs = read_ledger(ledger, capabilities)
+    specs = _ledger_as_of(ledger, ledger.stat().st_mtime_ns, capabilities)
     if identifier not in specs:
         raise unknown("claim", identifier, specs, str(ledger))
     return specs[identifier]
@@ -161,6 +168,12 @@ def read_ledgers(root: Path, capabilities: frozenset[str] = frozenset()) -> dict
                 raise ClaimsError(f"claim {identifier!r} stands in two ledgers, the second is {path}")
             specs[identifier] = spec
     return specs
+
+
+@cache
+def _ledger_as_of(path: Path, changed: int, capabilities: frozenset[str]) -> dict[str, ClaimSpec]:
+    """Read a ledger once for all of its claims on all models, and anew when the file has `changed`."""
+    return read_ledger(path, capabilities)
 
 
 class _Strict(yaml.SafeLoader):

@@ -21,15 +21,6 @@ MODELS = {
 every_model = pytest.mark.parametrize("name", MODELS)
 
 
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread():
-    """Run these tiny models on one thread: on a busy machine handing them out costs many times what they compute."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 @cache
 def subject_of(name: str) -> Subject:
     """Build the model; untrained weights move off their start, so that no scale, bias or branch is without effect."""
