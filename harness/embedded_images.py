@@ -9,12 +9,13 @@ from typing import Literal
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn.functional import interpolate
 
 from fixtures import pictures
 from harness.chunks import checked_positions, measuring_order
+from harness.embedded_switches import EmbeddedWorld
 from harness.pixels import normalized
 from harness.subject import Preprocessing
 
@@ -22,30 +23,33 @@ Split = Literal["test", "train"]
 
 COUNTS = {"test": 2_000, "train": 10_000}
 PICTURE_SEED = 0  # of the pictures themselves; their order has a seed of its own
-PICTURE_SIZE = 32  # pixels
-DEFAULT = pictures.Switches()
-SOURCES = ("counter_random.py", "pictures.py", "shapes.py", "textures.py")
+DEFAULT = EmbeddedWorld()
+SOURCES = (
+    *("colours.py", "counter_random.py", "pictures.py", "scenes.py", "shapes.py", "surfaces.py", "switches.py"),
+    "textures.py",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
 class EmbeddedImages:
     """Procedural pictures in measuring order (an `ImageSet`); rendered at the first look at them, then kept.
 
-    `seed` fixes the order, `limit` cuts it. The fingerprint covers the source of the generator, its seed, split,
-    size, switches and count, and the seed of the order.
+    `seed` fixes the order, `limit` cuts it. With several objects, label, mask and box are those of the main object, the
+    largest; `rendered` holds the others and all causes. The fingerprint covers the source of the generator, its seed,
+    split, size, switches and count, and the seed of the order.
     """
 
     split: Split
     seed: int
     limit: int | None = None
-    switches: pictures.Switches = DEFAULT
+    world: EmbeddedWorld = DEFAULT
 
     class_names = pictures.CLASS_NAMES
     classes = len(pictures.CLASS_NAMES)
     left_out = ()
     note = "procedural pictures, no download"
-    has_boxes = False
-    has_masks = False
+    has_boxes = True
+    has_masks = True
 
     def __len__(self) -> int:
         count = COUNTS[self.split]
@@ -53,13 +57,22 @@ class EmbeddedImages:
 
     @property
     def name(self) -> str:
-        """Name the set."""
-        return f"embedded/{self.split}"
+        """Name the set and what was turned."""
+        turned = [str(self.world.switches)] if self.world.switches != DEFAULT.switches else []
+        sized = [f"size={self.world.size}"] if self.world.size != DEFAULT.size else []
+        return ":".join([f"embedded/{self.split}", *filter(None, [",".join(turned + sized)])])
 
     @cached_property
     def fingerprint(self) -> str:
         """Identify generator, arguments and order."""
-        arguments = (PICTURE_SEED, self.split, PICTURE_SIZE, self.switches, COUNTS[self.split], self.seed)
+        arguments = (
+            PICTURE_SEED,
+            self.split,
+            self.world.size,
+            repr(self.world.switches),
+            COUNTS[self.split],
+            self.seed,
+        )
         return hashlib.sha256(f"{_generator_hash()} {arguments!r}".encode()).hexdigest()
 
     @cached_property
@@ -70,25 +83,43 @@ class EmbeddedImages:
     @cached_property
     def labels(self) -> np.ndarray:
         """Give the shape class per picture, int64 [picture]."""
-        return self._rendered.labels
+        return self.rendered.labels
 
     def load(self, positions: Sequence[int], preprocessing: Preprocessing) -> Float[Tensor, "image channel row column"]:
         """Resize to the model's input size where it differs: bilinear if the model asks for it, else bicubic."""
-        picked = torch.from_numpy(self._rendered.images[checked_positions(positions, len(self))]).float() / 255
+        picked = torch.from_numpy(self.rendered.images[self._places(positions)]).float() / 255
         if tuple(picked.shape[-2:]) != preprocessing.size:
             mode = "bilinear" if preprocessing.interpolation == "bilinear" else "bicubic"
             picked = interpolate(picked, preprocessing.size, mode=mode, antialias=True).clamp(0, 1)
         return torch.from_numpy(normalized(picked.numpy(), preprocessing))
 
+    def masks(self, positions: Sequence[int], preprocessing: Preprocessing) -> Bool[Tensor, "image row column"]:
+        """Give the main object's pixels at the model's input size; a resized pixel counts if most of it is object."""
+        picked = torch.from_numpy(self.rendered.masks[self._places(positions)])
+        if tuple(picked.shape[-2:]) == preprocessing.size:
+            return picked
+        resized = interpolate(picked[:, None].float(), preprocessing.size, mode="bilinear", antialias=True)
+        return resized[:, 0] >= 0.5
+
+    def boxes(self, positions: Sequence[int], preprocessing: Preprocessing) -> Float[Tensor, "image corner"]:
+        """Give the main object's boxes in pixels of the model's input: x0 y0 x1 y1, the ends exclusive."""
+        picked = torch.from_numpy(self.rendered.boxes[self._places(positions)]).float()
+        rows, columns = preprocessing.size
+        return picked * torch.tensor([columns, rows, columns, rows]) / self.world.size
+
+    @cached_property
+    def rendered(self) -> pictures.Pictures:
+        """Give pictures, masks and boxes of all objects, and all causes, in measuring order."""
+        return pictures.render(
+            self._order, split=self.split, seed=PICTURE_SEED, size=self.world.size, switches=self.world.switches
+        )
+
+    def _places(self, positions: Sequence[int]) -> np.ndarray:
+        return checked_positions(positions, len(self))
+
     @cached_property
     def _order(self) -> np.ndarray:
         return measuring_order(COUNTS[self.split], self.seed)[: len(self)]
-
-    @cached_property
-    def _rendered(self) -> pictures.Pictures:
-        return pictures.render(
-            self._order, split=self.split, seed=PICTURE_SEED, size=PICTURE_SIZE, switches=self.switches
-        )
 
 
 @cache

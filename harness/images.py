@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from harness.embedded_images import EmbeddedImages, Split
+from harness.embedded_switches import is_embedded, read_world
 from harness.errors import ClaimsError
 from harness.image_archives import list_archive
 from harness.image_datasets import PREFIXES, list_dataset
@@ -59,8 +60,21 @@ class ImageSet(Protocol):
         """Give the pictures at these places of the measuring order, preprocessed, float32 on the CPU."""
 
 
+@runtime_checkable
+class ObjectImages(ImageSet, Protocol):
+    """Pictures whose object is marked. The embedded ones are; of folders `has_masks` and `has_boxes` alone tell."""
+
+    def masks(self, positions: Sequence[int], preprocessing: Preprocessing) -> Bool[Tensor, "image row column"]:
+        """Give the object's pixels, in the geometry of `load`."""
+
+    def boxes(self, positions: Sequence[int], preprocessing: Preprocessing) -> Float[Tensor, "image corner"]:
+        """Give the object's boxes, in the geometry of `load`: x0 y0 x1 y1 in pixels, the ends exclusive."""
+
+
 def open_images(data: str | None, *, seed: int, split: Split, limit: int | None, card: ModelCard) -> ImageSet:
-    """Open the embedded pictures (None), a folder, a tar, or a dataset (`hfds/NAME`) for a model known by its card.
+    """Open pictures for a model known by its card.
+
+    `data` is None or `embedded[:switch=value,...]`, a folder, a tar, or a dataset (`hfds/NAME`).
 
     `limit` is the largest number of pictures that the run can use; only so many are decoded for the check.
 
@@ -72,15 +86,15 @@ def open_images(data: str | None, *, seed: int, split: Split, limit: int | None,
         raise ClaimsError(f"a budget of {limit} pictures; allowed: 1 and above")
     if len(card.preprocessing.mean) != 3:
         raise ClaimsError(f"{card.name!r} takes {len(card.preprocessing.mean)} channels; pictures are read as RGB")
-    if data is None:
-        return _embedded(seed, split, limit, card)
+    if data is None or is_embedded(data):
+        return _embedded(data, seed, split, limit, card)
     if data.partition("/")[0].lower() in PREFIXES and not Path(data).exists():
         return store_in_order(list_dataset(data, split, card, seed=seed, limit=limit), seed, limit)
     return store_in_order(_list_path(data, split, card), seed, limit)
 
 
-def _embedded(seed: int, split: Split, limit: int | None, card: ModelCard) -> EmbeddedImages:
-    images = EmbeddedImages(split=split, seed=seed, limit=limit)
+def _embedded(data: str | None, seed: int, split: Split, limit: int | None, card: ModelCard) -> EmbeddedImages:
+    images = EmbeddedImages(split=split, seed=seed, limit=limit, world=read_world(data))
     if card.classes not in (0, images.classes):
         raise ClaimsError(
             f"the embedded pictures have {images.classes} classes, the model {card.name!r} answers {card.classes}: "

@@ -1,5 +1,6 @@
 """The pictures of a run: those that are measured and those that probes are fitted on, as its options name them."""
 
+from harness.embedded_switches import is_embedded
 from harness.errors import ClaimsError, NotApplicable
 from harness.images import ImageSet, open_images
 from harness.options import RunOptions
@@ -21,15 +22,16 @@ def measured_images(options: RunOptions, card: ModelCard, budget: int) -> ImageS
 
 
 def training_images(options: RunOptions, card: ModelCard, measured: ImageSet) -> ImageSet | None:
-    """Open the pictures for probes: those named, those embedded beside the embedded ones, or None.
+    """Open the pictures for probes: those named, embedded ones of the same switches beside embedded ones, or None.
 
     Raises ClaimsError where the data has no training pictures, or where they are the measured ones.
     """
-    if options.data is not None and options.train_data is None:
+    if options.train_data is None and not is_embedded(options.data):
         return None
+    named = options.data if options.train_data is None else options.train_data
     limit = options.train_images or TRAIN_IMAGES_PER_CLASS * (card.classes or EMBEDDED_CLASSES)
     try:
-        train = open_images(options.train_data, seed=options.seed, split="train", limit=limit, card=card)
+        train = open_images(named, seed=options.seed, split="train", limit=limit, card=card)
     except NotApplicable as error:
         raise ClaimsError(f"--train-data {options.train_data!r}: {error}") from error
     if train.fingerprint == measured.fingerprint:

@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 import torch
 
-from fixtures import counter_random, pictures, shapes, textures
+from fixtures import colours, counter_random, pictures, scenes, shapes, surfaces, switches, textures
 from harness import embedded_images
+from harness.embedded_images import EmbeddedImages
+from harness.embedded_switches import EmbeddedWorld
 from harness.errors import ClaimsError
-from harness.images import ImageSet, open_images
+from harness.images import ImageSet, ObjectImages, open_images
 from harness.subject import ModelCard, Preprocessing
 
 PLAIN = Preprocessing(size=(24, 24), mean=(0.5, 0.4, 0.3), std=(0.2, 0.3, 0.4), crop=0.9)
@@ -21,8 +23,8 @@ def card(classes: int, preprocessing: Preprocessing = PLAIN) -> ModelCard:
     return ModelCard(name="model", classes=classes, capabilities=frozenset(), preprocessing=preprocessing, **facts)
 
 
-def opened(classes: int, *, seed: int = 0, split="test", limit=None) -> ImageSet:
-    return open_images(None, seed=seed, split=split, limit=limit, card=card(classes))
+def opened(classes: int, *, seed: int = 0, split="test", limit=None, data=None) -> ImageSet:
+    return open_images(data, seed=seed, split=split, limit=limit, card=card(classes))
 
 
 def test_embedded_pictures_are_those_of_the_generator_in_measuring_order():
@@ -54,7 +56,8 @@ def test_embedded_splits_have_their_counts_and_different_fingerprints():
 
 
 def test_the_embedded_fingerprint_covers_every_module_that_draws_pictures():
-    drawn = {Path(module.__file__).name for module in (pictures, counter_random, shapes, textures)}
+    modules = (colours, counter_random, pictures, scenes, shapes, surfaces, switches, textures)
+    drawn = {Path(module.__file__).name for module in modules}
     assert set(embedded_images.SOURCES) == drawn
     for name in drawn:
         source = (Path(pictures.__file__).parent / name).read_text()
@@ -65,3 +68,61 @@ def test_the_embedded_fingerprint_covers_every_module_that_draws_pictures():
 def test_embedded_pictures_are_refused_to_a_model_of_other_classes_before_anything_is_rendered():
     with pytest.raises(ClaimsError, match=r"embedded pictures have 10 classes, the model 'model' answers 1000: give"):
         opened(1000)
+
+
+def test_turned_switches_are_rendered_named_and_told_apart_by_fingerprint():
+    data = "embedded:background_correlation=1,size=64"
+    turned, plain = opened(10, data=data), opened(10)
+    assert (turned.name, plain.name) == ("embedded/test:background_correlation=1.0,size=64", "embedded/test")
+    assert isinstance(turned, EmbeddedImages)
+    assert turned.rendered.images.shape == (2_000, 3, 64, 64)
+    assert np.array_equal(turned.rendered.textures, turned.labels)
+    assert np.array_equal(turned.labels, plain.labels)
+    others = ("embedded:background_correlation=0.5", "embedded:size=64", "embedded:objects=1-2", data)
+    assert len({plain.fingerprint, *(opened(10, data=other).fingerprint for other in others)}) == 5
+    assert opened(10, data="embedded").fingerprint == plain.fingerprint
+    with pytest.raises(ClaimsError, match="unknown switch 'colour'"):
+        opened(10, data="embedded:colour=1")
+
+
+@pytest.mark.parametrize("data", [None, "embedded:objects=1-3,size=64"])
+def test_masks_and_boxes_are_those_of_the_main_object_in_measuring_order(data):
+    images = opened(10, limit=40, data=data)
+    assert (images.has_masks, images.has_boxes) == (True, True)
+    assert isinstance(images, ObjectImages)
+    rendered = images.rendered
+    size = rendered.images.shape[-1]
+    own = replace(PLAIN, size=(size, size))
+    assert torch.equal(images.masks([5, 2], own), torch.from_numpy(rendered.masks[[5, 2]]))
+    assert torch.equal(images.boxes([5, 2], own), torch.from_numpy(rendered.boxes[[5, 2]]).float())
+    assert (rendered.owners == 0).sum() == images.masks(range(40), own).sum()
+
+
+def test_masks_and_boxes_are_resized_like_the_pictures():
+    images = opened(10, limit=60)
+    assert isinstance(images, ObjectImages)
+    for rows, columns in ((64, 64), (48, 80), (16, 16)):
+        looks = Preprocessing(size=(rows, columns), mean=(0.0,) * 3, std=(1.0,) * 3, interpolation="bilinear")
+        masks, boxes = images.masks(range(60), looks), images.boxes(range(60), looks)
+        light = images.load(range(60), looks).mean(dim=1)
+        assert masks.shape == light.shape
+        assert masks.dtype == torch.bool
+        for picture, mask, (x0, y0, x1, y1) in zip(light, masks, boxes, strict=True):
+            front, back = picture[mask].mean(), picture[~mask].mean()
+            side = (picture > (front + back) / 2) == (front > back)
+            assert (side == mask).float().mean() > 0.97
+            ys, xs = torch.nonzero(mask, as_tuple=True)
+            reach = torch.tensor([columns, rows]) / 32 + 1  # a pixel of the picture, and one of the input
+            assert (xs.min() - x0).abs() <= reach[0]
+            assert (xs.max() + 1 - x1).abs() <= reach[0]
+            assert (ys.min() - y0).abs() <= reach[1]
+            assert (ys.max() + 1 - y1).abs() <= reach[1]
+    with pytest.raises(IndexError):
+        images.masks([60], PLAIN)
+
+
+def test_a_set_of_the_same_world_is_the_same_set():
+    world = EmbeddedWorld(switches.Switches(vivid=True))
+    sets = [EmbeddedImages(split="train", seed=3, limit=limit, world=world) for limit in (5, None)]
+    assert sets[0].fingerprint == sets[1].fingerprint
+    assert list(sets[0].names) == list(sets[1].names[:5])

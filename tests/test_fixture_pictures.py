@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fixtures.counter_random import splitmix64
-from fixtures.pictures import CLASS_NAMES, SIZES, SPLITS, TEXTURE_NAMES, Switches, render
+from fixtures.pictures import CLASS_NAMES, SIZES, SPLITS, Switches, render
+from fixtures.scenes import TEXTURE_NAMES
 
 some_indices = st.lists(st.integers(0, 10**9), min_size=1, max_size=40)
 COUNT = 2000

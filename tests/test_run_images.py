@@ -53,3 +53,12 @@ def test_budgets_open_whole_chunks_and_a_given_set_is_opened_whole():
     assert len(measured_images(options(), CARD, 100)) == 128
     assert len(measured_images(options(max_images="70", batch_size="50"), CARD, 100)) == 100
     assert len(measured_images(options(claims_target="images"), CARD, 100)) == 2000
+
+
+def test_probes_are_fitted_on_pictures_of_the_same_switches_unless_others_are_named():
+    data = "embedded:background_correlation=0.5"
+    for named, expected in ((None, "embedded/train:background_correlation=0.5"), ("embedded", "embedded/train")):
+        asked = options(data=data, train_data=named)
+        train = training_images(asked, CARD, measured_images(asked, CARD, 100))
+        assert train is not None
+        assert (train.name, len(train)) == (expected, 200 * 10)
