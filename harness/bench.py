@@ -6,11 +6,11 @@ from functools import cache, cached_property
 from importlib.metadata import version
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from harness import readouts
-from harness.chunks import check_donors, chunk_grid, donors
-from harness.errors import ClaimsError
+from harness.chunks import donors, exchange_pairs, usable_grid
 from harness.fits import FitPlace
 from harness.images import ImageSet
 from harness.interventions import Chunk, code_revision
@@ -51,13 +51,18 @@ class Bench:
     ) -> None:
         self.subject, self.images, self.train = subject, images, train
         self.store, self.settings = store, settings
-        self.grid = _usable_grid(images, settings)
+        self.grid = usable_grid(len(images), settings.batch_size)
         self.fits: dict[tuple[Weights, Probe], Fit] = {}
 
     @property
     def usable(self) -> int:
-        """Count the images that can be measured (all but a last chunk that is too small or too uniform for donors)."""
+        """Count the images that can be measured (all but one that would be alone in the last chunk)."""
         return self.grid[-1].stop if self.grid else 0
+
+    @cached_property
+    def pairs(self) -> np.ndarray:
+        """List the pairs of images that exchange class tokens and count, by their first positions [pair]."""
+        return exchange_pairs(self.images.labels, self.grid)
 
     @cached_property
     def _twin(self) -> Subject:
@@ -78,12 +83,12 @@ class Bench:
         return self._hashes[which]
 
     def chunk(self, positions: range) -> Chunk:
-        """Describe one chunk: donors and labels are fixed by seed and grid."""
+        """Describe one chunk: donors and labels are fixed by the order of the images and the grid."""
         labels = self.images.labels
         device = self.settings.device
         return Chunk(
             positions=positions,
-            donors=torch.from_numpy(donors(labels, positions, self.settings.seed)).to(device),
+            donors=torch.from_numpy(donors(len(positions))).to(device),
             labels=None if labels is None else torch.from_numpy(labels[positions.start : positions.stop]).to(device),
             seed=self.settings.seed,
         )
@@ -130,9 +135,14 @@ class Bench:
 def subject_revision(subject: Subject) -> str:
     """Identify the code behind a number: pictures, adapters, passes, the model's own module, library versions."""
     model = getattr(subject, "model", subject)
-    versions = [version(package) for package in ("torch", "timm", "pillow")]
-    words = (_revision_of_passes(), code_revision({type(subject), type(model)}), *versions)
+    words = (_revision_of_passes(), code_revision({type(subject), type(model)}), *_versions())
     return hashlib.sha256("".join(words).encode()).hexdigest()[:16]
+
+
+@cache
+def _versions() -> tuple[str, ...]:
+    """Read the versions of the libraries behind a number once: looking one up reads files."""
+    return tuple(version(package) for package in ("torch", "timm", "pillow"))
 
 
 @cache
@@ -143,19 +153,3 @@ def _revision_of_passes() -> str:
     for path in sorted([*here.glob("adapters/*.py"), *(here / name for name in BEHIND_EVERY_NUMBER)]):
         digest.update(path.read_bytes())
     return digest.hexdigest()
-
-
-def _usable_grid(images: ImageSet, settings: Settings) -> tuple[range, ...]:
-    """Cut the images into chunks, leaving out a last partial chunk that has no donors of other classes.
-
-    Raises ClaimsError where a full chunk has none: known before any forward pass, it is refused before any.
-    """
-    grid = chunk_grid(len(images), settings.batch_size)
-    if len(grid) > 1 and len(grid[-1]) < settings.batch_size:
-        try:
-            check_donors(images.labels, grid[-1])
-        except ClaimsError:
-            grid = grid[:-1]
-    for chunk in grid:
-        check_donors(images.labels, chunk)
-    return grid

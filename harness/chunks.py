@@ -1,17 +1,19 @@
-"""In which order pictures are measured, which of them together, and which of its chunk is each one's donor.
+"""In which order pictures are measured, which of them together, and which two of them exchange class tokens.
 
 All of it is fixed by numbers alone (count, batch size, seed, labels), never by what else runs, so that a verdict
 depends on its own claim only.
+
+Pictures exchange in pairs of neighbours in the measuring order, which is random. A pair counts if its classes differ.
+Who is paired with whom follows from the places alone, and whether a pair counts from that pair alone, so the pairs
+that count are as independent of one another as the pictures are. Partners that are looked for by class are not: what
+is left for one pair depends on what the others took (tests/test_error_rates.py shows what that does to the error).
 """
 
-from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
 
 from harness.errors import ClaimsError
-
-SWAPS_PER_PICTURE = 20  # random swaps that take the donors from the first valid arrangement to a random one
 
 
 def measuring_order(count: int, seed: int) -> np.ndarray:
@@ -44,61 +46,48 @@ def chunk_grid(count: int, batch_size: int) -> tuple[range, ...]:
     return tuple(range(start, min(start + batch_size, count)) for start in range(0, count, batch_size))
 
 
-def donors(labels: np.ndarray | None, chunk: range, seed: int) -> np.ndarray:
-    """Give every picture of the chunk a donor of another class: int64 [picture], positions within the chunk.
-
-    `labels` are those of the whole set in measuring order; without labels a donor is any other picture. The donors
-    are a permutation without fixed points, drawn about uniformly among all that respect the classes: a walk of random
-    swaps, each of which keeps them valid, from a first valid arrangement. Fixed by (seed, chunk, its labels).
+def usable_grid(count: int, batch_size: int) -> tuple[range, ...]:
+    """Cut as `chunk_grid`, leaving out a last chunk of one picture, which has no neighbour.
 
     Raises:
-        ClaimsError: the chunk has one picture, or more than half of it is of one class.
+        ClaimsError: as `chunk_grid`, and where every chunk has one picture.
     """
-    kinds, largest = check_donors(labels, chunk)
-    random = np.random.Generator(np.random.PCG64([seed, chunk.start, chunk.stop]))
-    return _shuffle_validly(_rotated(kinds, largest, random), kinds, random)
-
-
-def check_donors(labels: np.ndarray | None, chunk: range) -> tuple[np.ndarray, int]:
-    """Return the classes of the chunk [picture] and how many pictures its largest class has.
-
-    Raises:
-        ClaimsError: no donors of other classes can be found in this chunk.
-    """
-    size = len(chunk)
-    if size < 2:
-        raise ClaimsError(f"chunk {chunk} has {size} picture(s); a donor needs 2: use more pictures or larger chunks")
-    if labels is not None and chunk.stop > len(labels):
-        raise ClaimsError(f"chunk {chunk} reaches beyond the {len(labels)} labels of the set")
-    kinds = np.arange(size) if labels is None else np.asarray(labels)[chunk.start : chunk.stop]
-    return kinds, _largest_class(kinds, chunk)
-
-
-def _largest_class(kinds: np.ndarray, chunk: range) -> int:
-    kind, most = Counter(kinds.tolist()).most_common(1)[0]
-    if 2 * most > len(kinds):
+    grid = chunk_grid(count, batch_size)
+    if grid and len(grid[0]) < 2:
         raise ClaimsError(
-            f"class {kind} has {most} of the {len(kinds)} pictures of chunk {chunk}; donors from other classes need "
-            f"at most half ({len(kinds) // 2}): use larger chunks (batch size) or pictures of more classes"
+            f"chunk {grid[0]} has 1 picture; class tokens are exchanged in pairs within a chunk: use more pictures or "
+            "larger chunks (batch size)"
         )
-    return most
+    return grid[:-1] if grid and len(grid[-1]) < 2 else grid
 
 
-def _rotated(kinds: np.ndarray, largest: int, random: np.random.Generator) -> np.ndarray:
-    """Order by class, classes and pictures at random, and rotate by the largest class: never onto the own class."""
-    _, codes = np.unique(kinds, return_inverse=True)
-    rank = random.permutation(codes.max() + 1)[codes]
-    order = np.lexsort((random.random(len(kinds)), rank))
-    donor = np.empty(len(kinds), dtype=np.int64)
-    donor[order] = np.roll(order, -largest)
-    return donor
+def donors(size: int) -> np.ndarray:
+    """Give each picture of a chunk its neighbour as donor: int64 [picture], places within the chunk.
+
+    The first two exchange, the next two, and so on; an odd last one keeps its own.
+    """
+    places = np.arange(size, dtype=np.int64)
+    return np.where(places ^ 1 < size, places ^ 1, places)
 
 
-def _shuffle_validly(donor: np.ndarray, kinds: np.ndarray, random: np.random.Generator) -> np.ndarray:
-    """Swap donors of random pairs wherever both stay valid; symmetric, so its long run is uniform."""
-    size = len(donor)
-    own, given = kinds.tolist(), donor.tolist()
-    for one, other in random.integers(0, size, (SWAPS_PER_PICTURE * size, 2)).tolist():
-        if own[one] != own[given[other]] and own[other] != own[given[one]]:
-            given[one], given[other] = given[other], given[one]
-    return np.array(given, dtype=np.int64)
+def exchange_pairs(labels: np.ndarray | None, grid: Sequence[range]) -> np.ndarray:
+    """List the pairs that count, by the position of their first picture: int64 [pair], rising.
+
+    The other picture of a pair is the next one. `labels` are those of the set in measuring order; a pair of one class
+    does not count, as its class tokens tell the same; without labels every pair does.
+
+    Raises:
+        ClaimsError: the grid reaches beyond the labels.
+    """
+    first = np.array([place for chunk in grid for place in chunk[: len(chunk) - 1 : 2]], dtype=np.int64)
+    if labels is None:
+        return first
+    if grid and grid[-1].stop > len(labels):
+        raise ClaimsError(f"chunk {grid[-1]} reaches beyond the {len(labels)} labels of the set")
+    return first[labels[first] != labels[first + 1]]
+
+
+def whole_pairs(count: int, grid: Sequence[range]) -> int:
+    """Round a number of pictures down so that it cuts no pair of neighbours in two."""
+    cut = any(count in chunk and (count - chunk.start) % 2 for chunk in grid)
+    return count - 1 if cut else count

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from harness.plan import Plan
 from harness.quantities import Difference, Level, Quantity, Ratio
-from harness.sizing import bernoulli_pair, images_needed
+from harness.sizing import bernoulli_pair, images_needed, paired_images_needed
 from harness.spec import ClaimSpec
 from harness.statements import Every, Holds, Some, Statement
 
@@ -25,14 +25,17 @@ def expected_images(spec: ClaimSpec, plan: Plan, classes: int, delta: float) -> 
     """Expect the images until the effect is decided if what the source reports is true of this model.
 
     None where no published value, or the kind of the effect, tells; inf where a published value is the bound itself.
-    Gate and control are not counted: what is published is the effect.
+    Gate and control are not counted: what is published is the effect. Where images exchange class tokens, pairs are
+    counted, and the images of pairs of one class, which do not count, are added (for balanced classes).
     """
     question = plan.question
     if question.report_only:
         return None
     alpha = delta / sum(part is not None for part in (question.gate, question.effect, question.control))
     outlook = _outlook(question.effect, spec, plan, classes, alpha)
-    return None if outlook is None else outlook.images
+    if outlook is None:
+        return None
+    return outlook.images * classes / (classes - 1) if plan.exchanges and classes > 1 else outlook.images
 
 
 def rounded(images: float, batch: int) -> float:
@@ -62,22 +65,23 @@ def _outlook(part: Statement, spec: ClaimSpec, plan: Plan, classes: int, alpha: 
 
 def _comparison(quantity: Quantity, plan: Plan, value: float, bound: float, alpha: float) -> float | None:
     """Expect the images of one comparison, for numbers at the ends of their ranges (the widest spread there is)."""
+    needed = paired_images_needed if plan.exchanges else images_needed
     ranges = [(plan.arms[arm].readout.low, plan.arms[arm].readout.high) for arm in quantity.arms()]
     if isinstance(quantity, Level):
         low, high = ranges[0]
         share = (value - low) / (high - low)
         if not 0.0 <= share <= 1.0 or not low <= bound <= high:
             return None
-        return images_needed([low, high], [1.0 - share, share], bound, low, high, alpha)
+        return needed([low, high], [1.0 - share, share], bound, low, high, alpha)
     if any(ends != (0.0, 1.0) for ends in ranges):
         return None
     if isinstance(quantity, Ratio) and 0.0 <= value <= 1.0 / CLEAN_ACCURACY:
         values, shares = bernoulli_pair(CLEAN_ACCURACY, value, _spare(value), bound)
-        return images_needed(values, shares, 0.0, -bound, 1.0, alpha) if bound > 0 else None
+        return needed(values, shares, 0.0, -bound, 1.0, alpha) if bound > 0 else None
     if isinstance(quantity, Difference) and -1.0 < value < 1.0 and -1.0 < bound < 1.0:
         spare = min(DISCORDANCE, (1.0 - abs(value)) / 2)
         spread = [max(-value, 0.0) + spare, 1.0 - abs(value) - 2 * spare, max(value, 0.0) + spare]
-        return images_needed([-1.0, 0.0, 1.0], spread, bound, -1.0, 1.0, alpha)
+        return needed([-1.0, 0.0, 1.0], spread, bound, -1.0, 1.0, alpha)
     return None
 
 

@@ -8,7 +8,7 @@ import hashlib
 import inspect
 import sys
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -24,13 +24,19 @@ EMBEDDING = -1
 class Chunk:
     """Images measured together: their positions in measuring order, their donors and labels.
 
-    `donors` [image] points into the chunk: each image's partner, from another class, fixed by seed and chunk grid.
+    `donors` [image] points into the chunk: each image's neighbour, with which it exchanges (an odd last one: itself).
+    Where both are of one class the exchange takes place and does not count (`harness.chunks.exchange_pairs`).
     """
 
     positions: range
     donors: Int[Tensor, "image"]
     labels: Int[Tensor, "image"] | None
     seed: int
+
+    @property
+    def alone(self) -> "Chunk":
+        """Give the chunk to who does not exchange: its donors lie outside, so that using them is an error."""
+        return replace(self, donors=torch.full_like(self.donors, len(self.donors)))
 
     def generator(self, purpose: int) -> torch.Generator:
         """Make the random generator of this chunk for one purpose; the same whatever else is measured."""
@@ -40,7 +46,13 @@ class Chunk:
 
 @runtime_checkable
 class Edit(Protocol):
-    """A change of the stream at one site; frozen and hashable."""
+    """A change of the stream at one site; frozen and hashable.
+
+    `exchanges` says that images receive something of their donors: a claim with such an arm is judged pair by pair.
+    """
+
+    @property
+    def exchanges(self) -> bool: ...
 
     def apply(self, tokens: Tensor, card: ModelCard, chunk: Chunk) -> Tensor:
         """Return the edited tokens [image, token, width]; the input is never changed in place."""
@@ -58,6 +70,8 @@ class Mask(Protocol):
 class ShuffleClass:
     """Resample ablation of the class token: each image receives the class token of its donor."""
 
+    exchanges = True
+
     def apply(
         self, tokens: Float[Tensor, "image token width"], card: ModelCard, chunk: Chunk
     ) -> Float[Tensor, "image token width"]:
@@ -71,6 +85,8 @@ class ShuffleClass:
 @dataclass(frozen=True)
 class NoiseClass:
     """Replace the class token by standard normal noise, one draw per image."""
+
+    exchanges = False
 
     def apply(
         self, tokens: Float[Tensor, "image token width"], card: ModelCard, chunk: Chunk
@@ -86,6 +102,8 @@ class NoiseClass:
 @dataclass(frozen=True)
 class DropPatches:
     """Remove every token but the class token (and the distillation token)."""
+
+    exchanges = False
 
     def apply(
         self, tokens: Float[Tensor, "image token width"], card: ModelCard, chunk: Chunk
@@ -129,6 +147,11 @@ class Intervention:
         """Identify the code behind the intervention: sha256 over the source of its modules."""
         kinds = {type(part) for _, part in self.edits} | {type(part) for _, part in self.masks}
         return code_revision({Intervention, *kinds})
+
+    @property
+    def exchanges(self) -> bool:
+        """Tell whether images receive something of one another."""
+        return any(edit.exchanges for _, edit in self.edits)
 
     def program(self, card: ModelCard) -> tuple[tuple[Mask | None, Edit | None], ...]:
         """List (mask, edit) for the embedding and each block: the steps that prefix sharing compares.

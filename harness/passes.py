@@ -136,7 +136,8 @@ class _Pass:
             if edit is None:
                 self._walk(children[None], stream, block, receipts, clean)
                 continue
-            tokens = edit.apply(stream.tokens, self.subject.card, self.chunk)
+            chunk = self.chunk if edit.exchanges else self.chunk.alone
+            tokens = edit.apply(stream.tokens, self.subject.card, chunk)
             receipt = Receipt(f"{edit!r}@{block}", 1, _changed(stream.tokens, tokens))
             _refuse_idle(receipt, self.chunk)
             self._walk(children[edit], stream.with_tokens(tokens), block, (*receipts, receipt), False)
@@ -151,6 +152,7 @@ class _Pass:
             reading.clean = reading
         for index in node.readers:
             readout = self.wanted[index].readout
+            reading.lends = readout.exchanges
             numbers = readout.read(reading).double().cpu().numpy()
             _refuse_outside(numbers, readout, self.wanted[index].intervention, self.chunk)
             self.rows[index] = Row(numbers=numbers, receipts=receipts)

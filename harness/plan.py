@@ -52,6 +52,11 @@ class Plan:
     report_only: str = ""
 
     @property
+    def exchanges(self) -> bool:
+        """Tell whether images receive something of one another in any arm: then pairs of them are the units."""
+        return any(arm.intervention.exchanges or arm.readout.exchanges for arm in self.arms.values())
+
+    @property
     def question(self) -> Question:
         """Give the statements that the verdict weighs."""
         return Question(

@@ -8,6 +8,7 @@ import torch
 
 from harness.catalogue import ListedClaim
 from harness.costs import Forecast, Share, forecast, plan_evaluations
+from harness.embedded_switches import is_embedded
 from harness.errors import ClaimsError, NotApplicable
 from harness.expectation import expected_images, rounded
 from harness.images import ImageSet, open_images
@@ -80,10 +81,10 @@ class Planner:
                 raise ClaimsError(f"{value} in {option}; allowed: whole numbers from 2 on")
         entry = resolve(name)
         card = entry.card
-        embedded = data is None and card.classes in (0, EMBEDDED_CLASSES)
+        embedded = is_embedded(data) and card.classes in (0, EMBEDDED_CLASSES)
         limit = min(most, max_images or most)
         images = open_images(data, seed=0, split="test", limit=limit, card=card) if data or embedded else None
-        train = TRAIN_IMAGES_PER_CLASS * (card.classes or EMBEDDED_CLASSES) if data is None or train_data else 0
+        train = TRAIN_IMAGES_PER_CLASS * (card.classes or EMBEDDED_CLASSES) if is_embedded(data) or train_data else 0
         return cls(entry=entry, images=images, train=train, delta=delta, max_images=max_images, batch_size=batch_size)
 
     @property

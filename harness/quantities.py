@@ -1,7 +1,8 @@
 """Numbers about arms whose comparison with a bound is the test of a bounded mean.
 
-A level is a mean per image, a difference and a ratio are paired by image; each gives anytime-valid p-values of
-"quantity >= bound" and an anytime-valid interval. Numbers only.
+A level is a mean per unit, a difference and a ratio are paired by unit; each gives anytime-valid p-values of
+"quantity >= bound" and an anytime-valid interval. The units, taken as independent, are images, or the pairs of images
+that exchange something. Numbers only.
 """
 
 from collections.abc import Mapping
@@ -15,8 +16,37 @@ from harness.spec import Bound
 
 
 @dataclass(frozen=True)
+class Pairs:
+    """Pairs of images that exchange something: positions of the first image of each (the other is the next one).
+
+    `in_all` counts the pairs of the whole set, of which these are the first.
+
+    Raises:
+        ValueError: positions overlap or do not rise, or they are more than there are in all.
+    """
+
+    first: tuple[int, ...]
+    in_all: int
+
+    def __post_init__(self) -> None:
+        steps = np.diff([-2, *self.first])
+        if (steps < 2).any():
+            place = self.first[int(np.flatnonzero(steps < 2)[0])]
+            raise ValueError(
+                f"pairs start at {place}, which overlaps the pair before; allowed: rising, 2 apart or more"
+            )
+        if len(self.first) > self.in_all:
+            raise ValueError(f"{len(self.first)} pairs of {self.in_all} in all; allowed are at most all")
+
+    def means(self, numbers: np.ndarray) -> np.ndarray:
+        """Average numbers per image [..., image] within each pair [..., pair]; an image in no pair has no say."""
+        first = np.array(self.first, dtype=np.int64)
+        return (numbers[..., first] + numbers[..., first + 1]) / 2
+
+
+@dataclass(frozen=True)
 class Sample:
-    """Numbers per image [image] of one arm, all within [low, high]."""
+    """Numbers per unit [unit] of one arm, all within [low, high]."""
 
     values: np.ndarray
     low: float
@@ -25,9 +55,9 @@ class Sample:
 
 @dataclass(frozen=True, kw_only=True)
 class Sheet:
-    """What a statement is evaluated on: samples by arm (paired by image), bounds by name, and the target.
+    """What a statement is evaluated on: samples by arm (paired by unit), bounds by name, and the target.
 
-    `classes` scales bounds that are given in units of chance; `population` is the number of images in a finite image
+    `classes` scales bounds that are given in units of chance; `population` is the number of units in a finite image
     set when the statement is about exactly that set, None when it is about the distribution behind it.
     """
 
@@ -84,7 +114,7 @@ class Level:
 
 @dataclass(frozen=True)
 class Difference:
-    """The mean of one arm minus the mean of another, paired by image."""
+    """The mean of one arm minus the mean of another, paired by unit."""
 
     first: str
     second: str
@@ -107,7 +137,7 @@ class Difference:
 
 @dataclass(frozen=True)
 class Ratio:
-    """The mean of one arm over the mean of another, paired by image; judged as E[first - bound x second]."""
+    """The mean of one arm over the mean of another, paired by unit; judged as E[first - bound x second]."""
 
     first: str
     second: str

@@ -34,6 +34,7 @@ class Reading:
     ) -> None:
         self.subject, self.stream, self.block, self.chunk = subject, stream, block, chunk
         self.fits, self.clean = fits, clean
+        self.lends = True  # whether the readout at work may ask for what belongs to the donors
 
     @property
     def card(self) -> ModelCard:
@@ -61,9 +62,14 @@ class Reading:
         return self._logits[head]
 
     def labels(self, whose: Labels) -> Tensor:
-        """Labels [image], one's own or those of the donors (always of another class)."""
+        """Labels [image], one's own or those of the donors.
+
+        Raises ClaimsError without labels, and for labels of the donors asked for by a readout that exchanges nothing.
+        """
         if self.chunk.labels is None:
             raise ClaimsError("a readout needs labels, but the image set has none; name 'labels' in the claim's needs")
+        if whose == "donor" and not self.lends:
+            raise ClaimsError("a readout reads the labels of donors but says exchanges = False")
         return self.chunk.labels if whose == "own" else self.chunk.labels[self.chunk.donors]
 
     @property

@@ -21,7 +21,8 @@ from harness.subject import ModelCard
 class Readout(Protocol):
     """One number per image, between `low` and `high`, read after block `layer` (None: the last one).
 
-    `needs_clean` asks for the unedited arm to be read beside; `probe` is the fit that must exist before it can read.
+    `needs_clean` asks for the unedited arm to be read beside; `probe` is the fit that must exist before it can read;
+    `exchanges` says that it reads something of the donors, so that a claim with such an arm is judged pair by pair.
     """
 
     @property
@@ -32,6 +33,9 @@ class Readout(Protocol):
 
     @property
     def needs_clean(self) -> bool: ...
+
+    @property
+    def exchanges(self) -> bool: ...
 
     @property
     def layer(self) -> int | None: ...
@@ -47,7 +51,7 @@ class Readout(Protocol):
 class Accuracy:
     """1 where the head ranks the label first (strictly), else 0; before the last block this is the lens.
 
-    `layer` None is the last block; `labels="donor"` scores against the label of an image of another class.
+    `layer` None is the last block; `labels="donor"` scores against the label of the donor.
     """
 
     head: Head = "native"
@@ -57,6 +61,11 @@ class Accuracy:
     high = 1.0
     needs_clean = False
     probe = None
+
+    @property
+    def exchanges(self) -> bool:
+        """Tell whether it reads the labels of the donors."""
+        return self.labels == "donor"
 
     def read(self, reading: Reading) -> Float[Tensor, "image"]:
         return (ranks(reading.logits(self.head), reading.labels(self.labels)) == 0).float()
@@ -73,6 +82,11 @@ class Identifiability:
     needs_clean = False
     probe = None
 
+    @property
+    def exchanges(self) -> bool:
+        """Tell whether it reads the labels of the donors."""
+        return self.labels == "donor"
+
     def read(self, reading: Reading) -> Float[Tensor, "image"]:
         logits = reading.logits("class")
         return 1.0 - ranks(logits, reading.labels(self.labels)).float() / logits.shape[-1]
@@ -87,6 +101,7 @@ class CrossEntropy:
     low = 0.0
     high: float = 10.0
     needs_clean = False
+    exchanges = False
     probe = None
 
     def read(self, reading: Reading) -> Float[Tensor, "image"]:
@@ -105,6 +120,7 @@ class PatchAccuracy:
     low = 0.0
     high = 1.0
     needs_clean = False
+    exchanges = False
     probe = None
 
     def read(self, reading: Reading) -> Float[Tensor, "image"]:
@@ -119,6 +135,7 @@ class Agreement:
     low = 0.0
     high = 1.0
     needs_clean = True
+    exchanges = False
     layer = None
     probe = None
 
@@ -134,6 +151,7 @@ class SameLogits:
     low = 0.0
     high = 1.0
     needs_clean = True
+    exchanges = False
     layer = None
     probe = None
 
@@ -153,6 +171,7 @@ class ProbeAccuracy:
     low = 0.0
     high = 1.0
     needs_clean = False
+    exchanges = False
 
     @property
     def layer(self) -> int:

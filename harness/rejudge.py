@@ -8,6 +8,7 @@ from harness import readouts
 from harness.catalogue import ListedClaim
 from harness.errors import ClaimsError, unknown
 from harness.plan import Arm, Plan, propose
+from harness.quantities import Pairs
 from harness.report.context import card_from
 from harness.spec import ClaimSpec
 from harness.store import MeasurementKey, Store
@@ -59,6 +60,7 @@ def rejudge(
         numbers,
         classes=card.classes or context["image_classes"],
         population=context["usable_images"] if context["target"] == "images" else None,
+        pairs=_pairs(plan, record),
     )
     level = delta or record["delta"]
     return Rejudged(
@@ -85,6 +87,18 @@ def _keys(plan: Plan, record: Mapping[str, Any], store: Store) -> dict[str, Meas
                 f"claim {record['claim']!r}, arm {name!r}: the claim now asks for {now}, stored is {then}; run it again"
             )
     return keys
+
+
+def _pairs(plan: Plan, record: Mapping[str, Any]) -> Pairs | None:
+    """Read which pairs of images a record judged; ClaimsError where images exchange and it does not say."""
+    if not plan.exchanges:
+        return None
+    if (pairs := record.get("pairs")) is None:
+        raise ClaimsError(
+            f"claim {record['claim']!r} on {record['model']!r} was measured when images did not exchange in pairs; "
+            "run it again"
+        )
+    return Pairs(tuple(pairs["first"]), pairs["in_all"])
 
 
 def _asked(arm: Arm) -> str:

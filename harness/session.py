@@ -5,23 +5,26 @@ when the first of them is asked for.
 """
 
 import traceback
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 
 from harness.bench import Bench, Settings
+from harness.embedded_switches import is_embedded
 from harness.errors import ClaimsError, NotApplicable
 from harness.images import ImageSet
 from harness.measure import Advance, run, silent
 from harness.models import EMBEDDED, ModelEntry, resolve
 from harness.options import RunOptions
 from harness.plan import ClaimFunction, propose
+from harness.recording import Recorder
 from harness.report.context import context_of
 from harness.report.record import record_of, record_of_refusal
 from harness.run_images import EMBEDDED_CLASSES, measured_images, training_images
 from harness.spec import ClaimSpec, missing_data
+from harness.staleness import fingerprints
 from harness.store import Store
 from harness.trial import Job, Outcome
 
@@ -54,12 +57,13 @@ class _Loaded:
 class Session:
     """Answers "what is the outcome of this claim on this model", measuring as little as possible."""
 
-    def __init__(self, options: RunOptions, advance: Advance = silent) -> None:
+    def __init__(self, options: RunOptions, advance: Advance = silent, run: str | None = None) -> None:
         self.options, self.advance = options, advance
         self.entries = _by_name(map(self._resolve, options.models or EMBEDDED))
         self._check_device()
         self._check_data()
         self.store = Store(options.cache)
+        self.recorder = Recorder(options.history, run)
         self._loaded: _Loaded | None = None
         self.opened: dict[str, ImageSet] = {}
         self.one_by_one: dict[str, str] = {}  # models whose merged run raised, with what it raised
@@ -85,8 +89,14 @@ class Session:
             record = record_of_refusal(asked.spec, model, outcome.reason, context)
         else:
             record = record_of(outcome, model, context)
+        record["run"] = self.recorder.run
+        record["fingerprints"] = fingerprints(asked.function, asked.spec, record, self.store)
         self.store.record(asked.spec.id, model, record)
         return record
+
+    def keep(self, record: Mapping[str, Any]) -> None:
+        """Put a finished record into the history, with its outcomes per image."""
+        self.recorder.keep(record, self.store, self.opened[record["model"]])
 
     def fresh(self, model: str, asked: Asked, beside: Sequence[Asked]) -> Callable[[], Outcome]:
         """Prepare one claim to be measured alone and without the cache, for timing.
@@ -110,7 +120,7 @@ class Session:
                 count, shown = len(images.left_out), "; ".join(images.left_out[:5])
                 notes.append(f"{images.name}: {count} picture(s) left out: {shown}{' ...' if count > 5 else ''}")
         if self._loaded is not None and (left := len(self._loaded.bench.images) - self._loaded.bench.usable):
-            notes.append(f"the last {left} picture(s) are not used: too few classes among them for donors")
+            notes.append(f"the last {left} picture is not used: alone in its chunk, it has none to exchange with")
         for model, raised in self.one_by_one.items():
             notes.append(
                 f"{model}: its claims were measured one by one, because measuring them together raised {raised}"
@@ -121,6 +131,7 @@ class Session:
         """Close the store and forget the model."""
         self._loaded = None
         self.store.close()
+        self.recorder.close()
 
     def _merge(self, loaded: _Loaded, beside: Sequence[Asked]) -> None:
         """Measure every claim that can be asked in shared passes.
@@ -176,7 +187,7 @@ class Session:
     def _resolve(self, text: str) -> ModelEntry:
         if self.options.pretrained:
             return resolve(text)
-        own = self.options.data is None
+        own = is_embedded(self.options.data)
         return resolve(text, pretrained=False, classes=EMBEDDED_CLASSES if own else None)
 
     def _check_device(self) -> None:
@@ -192,7 +203,7 @@ class Session:
             missing = entry.missing()
             if missing:
                 problems.append(missing)
-            if self.options.data is None and entry.card.classes not in (0, EMBEDDED_CLASSES):
+            if is_embedded(self.options.data) and entry.card.classes not in (0, EMBEDDED_CLASSES):
                 problems.append(
                     f"{entry.name} answers {entry.card.classes} classes; the embedded pictures have "
                     f"{EMBEDDED_CLASSES}. Give pictures of its classes: --data FOLDER (one sub-folder per synset, or "

@@ -36,6 +36,16 @@ def images_needed(values, probabilities, bound: float, lo: float, hi: float, alp
     return max(1.0, float(((math.log(1 / alpha) - np.log(WEIGHTS[grows])) / growth[grows]).min()))
 
 
+def paired_images_needed(values, probabilities, bound: float, lo: float, hi: float, alpha: float) -> float:
+    """Return the expected number of images as `images_needed`, where the mean of two images is one unit.
+
+    values, probabilities: [k], distribution of the contrast of one image; the two are taken as independent.
+    """
+    values, probabilities = np.asarray(values, dtype=float), np.asarray(probabilities, dtype=float)
+    means = np.add.outer(values, values).ravel() / 2
+    return 2.0 * images_needed(means, np.outer(probabilities, probabilities).ravel(), bound, lo, hi, alpha)
+
+
 def hoeffding_images(eps: float, delta: float) -> int:
     """Return the sample size at which a mean in [0, 1] is known to within eps with probability 1 - delta.
 

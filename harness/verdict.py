@@ -2,8 +2,8 @@
 
 Each of the (at most three) statements is tested both ways at delta divided by their number. In every state of the
 world at most one wrong conclusion per statement leads to a wrong verdict, so the verdict errs with probability at
-most delta, wherever the run stops. That takes the images as independent, which images that lend their class token to
-one another within a chunk are not quite (README, "Read the result").
+most delta, wherever the run stops. That takes the units as independent: images, or, in a claim that has images exchange
+something in any of its arms, the pairs in which they do (`harness.chunks`, `harness.trial.lay_out`).
 """
 
 from dataclasses import dataclass, replace

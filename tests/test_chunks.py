@@ -1,14 +1,23 @@
-"""Order, chunks and donors are fixed by numbers alone, and donors always come from another class."""
+"""Order, chunks and pairs are fixed by numbers alone; pairs that count are of two classes, and independent."""
 
 from collections import Counter
-from itertools import permutations
+from itertools import permutations, product
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import chisquare
 
-from harness.chunks import checked_positions, chunk_grid, donors, measuring_order
+from harness.chunks import (
+    checked_positions,
+    chunk_grid,
+    donors,
+    exchange_pairs,
+    measuring_order,
+    usable_grid,
+    whole_pairs,
+)
 from harness.errors import ClaimsError
 
 seeds = st.integers(0, 2**32)
@@ -51,76 +60,110 @@ def test_a_position_outside_of_the_order_is_an_error_and_never_wraps_around(posi
         checked_positions([0, position], 5)
 
 
-@settings(max_examples=200, deadline=None)
-@given(st.lists(st.integers(0, 9), min_size=2, max_size=120), seeds)
-def test_donors_are_a_permutation_in_which_everyone_receives_from_another_class(kinds, seed):
-    labels = np.array(kinds)
-    assume(2 * np.bincount(labels).max() <= len(labels))
-    donor = donors(labels, range(len(labels)), seed)
+def counted(classes) -> list[tuple[int, int]]:
+    """List the classes of the pairs that count, in order, in one chunk."""
+    labels = np.asarray(classes)
+    return [tuple(sorted(labels[[k, k + 1]].tolist())) for k in exchange_pairs(labels, [range(len(labels))])]
+
+
+@given(st.integers(0, 200))
+def test_pictures_exchange_in_disjoint_pairs_and_only_an_odd_last_one_keeps_its_own(size):
+    donor = donors(size)
     assert donor.dtype == np.int64
-    assert sorted(donor.tolist()) == list(range(len(labels)))
-    assert (labels[donor] != labels).all()
+    assert (donor[donor] == np.arange(size)).all()
+    assert np.flatnonzero(donor == np.arange(size)).tolist() == ([size - 1] if size % 2 else [])
 
 
 @settings(deadline=None)
-@given(st.integers(2, 100), seeds)
-def test_without_labels_donors_are_a_permutation_without_fixed_points(size, seed):
-    donor = donors(None, range(5, 5 + size), seed)
-    assert sorted(donor.tolist()) == list(range(size))
-    assert (donor != np.arange(size)).all()
+@given(st.lists(st.integers(0, 4), max_size=120), st.integers(2, 40))
+def test_the_pairs_that_count_are_those_who_exchange_and_differ_in_class(kinds, batch_size):
+    labels = np.array(kinds, dtype=np.int64)
+    grid = chunk_grid(len(labels), batch_size)
+    partner = np.concatenate([[], *[chunk.start + donors(len(chunk)) for chunk in grid]]).astype(int)
+    expected = [k for k in range(len(labels)) if partner[k] > k and labels[partner[k]] != labels[k]]
+    assert exchange_pairs(labels, grid).tolist() == expected
+    assert exchange_pairs(None, grid).tolist() == [k for k in range(len(labels)) if partner[k] > k]
 
 
-@given(seeds)
-def test_donors_depend_on_seed_chunk_and_the_labels_of_the_chunk_alone(seed):
-    labels = np.arange(60) % 10
-    chunk = range(20, 40)
-    changed_elsewhere = labels.copy()
-    changed_elsewhere[:20], changed_elsewhere[40:] = 3, 7
-    assert np.array_equal(donors(labels, chunk, seed), donors(changed_elsewhere, chunk, seed))
-    assert not np.array_equal(donors(labels, chunk, seed), donors(labels, range(40, 60), seed))
-    assert not np.array_equal(donors(labels, chunk, seed), donors(labels, chunk, seed + 1))
+@given(st.lists(st.integers(0, 3), min_size=2, max_size=40), st.integers(0, 39), st.integers(0, 3))
+def test_whether_a_pair_counts_depends_on_its_own_two_classes_alone(kinds, place, other):
+    labels, grid = np.array(kinds), [range(len(kinds))]
+    changed = labels.copy()
+    changed[place % len(labels)] = other
+    pair = place % len(labels) // 2 * 2
+    differing = set(exchange_pairs(labels, grid).tolist()) ^ set(exchange_pairs(changed, grid).tolist())
+    assert differing <= {pair}
 
 
-def test_a_class_of_exactly_half_of_the_chunk_still_finds_donors():
-    labels = np.array([0, 0, 0, 1, 2, 3])
-    assert (labels[donors(labels, range(6), 1)] != labels).all()
+def test_the_seed_draws_every_way_to_pair_equally_often():
+    def pairs(seed):
+        order = measuring_order(6, seed)
+        return frozenset(frozenset(order[[k, k + 1]].tolist()) for k in exchange_pairs(None, [range(6)]))
+
+    drawn = Counter(pairs(seed) for seed in range(3000))
+    assert len(drawn) == 15  # 5 x 3 x 1
+    assert chisquare(list(drawn.values())).pvalue > 1e-3
 
 
-def test_a_class_of_more_than_half_is_refused_with_class_count_chunk_and_cure():
-    labels = np.array([9, 9, 4, 4, 4, 4, 1])
-    with pytest.raises(ClaimsError, match=r"class 4 has 4 of the 5 pictures of chunk range\(2, 7\).*larger chunks"):
-        donors(labels, range(2, 7), 0)
+def test_the_seed_draws_every_valid_pairing_equally_often_though_classes_differ_in_size():
+    labels = np.array([0, 0, 0, 1, 1, 2])
+
+    def pairs(seed):
+        order = measuring_order(6, seed)
+        return frozenset(frozenset(order[[k, k + 1]].tolist()) for k in exchange_pairs(labels[order], [range(6)]))
+
+    drawn = Counter(pairs(seed) for seed in range(6000))
+    complete = {pairing: count for pairing, count in drawn.items() if len(pairing) == 3}
+    assert len(complete) == 6  # each of the three pictures of class 0 with one of the three others
+    assert chisquare(list(complete.values())).pvalue > 1e-3
 
 
-def test_a_chunk_of_one_has_no_donor():
-    with pytest.raises(ClaimsError, match="has 1 picture"):
-        donors(None, range(3, 4), 0)
+def test_the_counted_pairs_of_a_finite_set_come_in_every_order_equally_often():
+    labels, grid = np.array([0, 0, 1, 1, 2, 2, 2]), [range(3), range(3, 7)]
+    orders = Counter()
+    for order in permutations(range(7)):
+        place = np.array(order)
+        orders[tuple(frozenset(place[[k, k + 1]].tolist()) for k in exchange_pairs(labels[place], grid))] += 1
+    for sequence, count in orders.items():
+        assert all(orders[other] == count for other in permutations(sequence))
 
 
-def test_a_chunk_beyond_the_labels_is_refused():
+def test_classes_of_counted_pairs_are_independent_draws():
+    share = np.array([0.5, 0.3, 0.2])
+    first, both = Counter(), Counter()
+    for kinds in product(range(3), repeat=4):
+        if len(found := counted(kinds)) == 2:
+            both[tuple(found)] += share[list(kinds)].prod()
+            first[found[0]] += share[list(kinds)].prod()
+    total = sum(first.values())
+    for one, two in product(first, repeat=2):
+        assert both[one, two] / total == pytest.approx(first[one] / total * first[two] / total)
+
+
+def test_one_picture_alone_in_the_last_chunk_is_left_out():
+    assert usable_grid(65, 32) == (range(32), range(32, 64))
+    assert usable_grid(66, 32) == (range(32), range(32, 64), range(64, 66))
+    assert usable_grid(0, 32) == ()
+
+
+@pytest.mark.parametrize(("count", "batch_size"), [(1, 32), (5, 1)])
+def test_chunks_of_one_picture_are_refused_because_nobody_could_exchange(count, batch_size):
+    with pytest.raises(ClaimsError, match=r"has 1 picture.*larger chunks"):
+        usable_grid(count, batch_size)
+
+
+@given(st.integers(0, 60), st.integers(2, 9), st.integers(0, 70))
+def test_a_budget_is_rounded_down_to_whole_pairs(count, batch_size, budget):
+    grid = usable_grid(count, batch_size)
+    kept = whole_pairs(budget, grid)
+    assert budget - 1 <= kept <= budget
+    first = exchange_pairs(None, grid)
+    assert not (first + 1 == kept).any()
+    assert ((first < kept) == (first + 1 < kept)).all()
+    if kept < budget:
+        assert (first + 1 == budget).any(), "rounded only where a pair would be cut"
+
+
+def test_a_grid_beyond_the_labels_is_refused():
     with pytest.raises(ClaimsError, match="beyond the 4 labels"):
-        donors(np.arange(4), range(2, 6), 0)
-
-
-def test_each_picture_of_another_class_is_donor_about_equally_often():
-    labels = np.repeat(np.arange(3), 4)
-    draws = np.array([donors(labels, range(12), seed) for seed in range(1500)])
-    counts = np.bincount(draws[:, 0], minlength=12)
-    assert counts[:4].sum() == 0
-    assert counts[4:].min() > 0.8 * 1500 / 8
-    assert counts[4:].max() < 1.2 * 1500 / 8
-
-
-def test_every_valid_arrangement_is_drawn_about_equally_often_though_classes_differ_in_size():
-    labels = np.array([0, 0, 1, 1, 2, 3])
-    valid = [order for order in permutations(range(6)) if (labels[list(order)] != labels).all()]
-    drawn = Counter(tuple(donors(labels, range(6), seed).tolist()) for seed in range(100 * len(valid)))
-    assert set(drawn) == set(valid)
-    assert min(drawn.values()) > 60
-    assert max(drawn.values()) < 145
-
-
-def test_pictures_of_one_class_do_not_all_receive_from_the_same_class():
-    labels = np.repeat(np.arange(4), 8)
-    sources = [set(labels[donors(labels, range(32), seed)][:8].tolist()) for seed in range(20)]
-    assert all(len(source) > 1 for source in sources)
+        exchange_pairs(np.arange(4), [range(2, 6)])

@@ -24,12 +24,14 @@ from harness.expectation import expected_images, rounded
 from harness.interventions import NONE, Chunk, cls_alone, isolate_cls, isolate_cls_with_noise, shuffle_cls
 from harness.measure import run
 from harness.options import parse
+from harness.outcomes import read_outcomes
 from harness.passes import Bill, Wanted, measure_chunk
 from harness.plan import Arm, Plan, level, propose, ratio
 from harness.readouts import Accuracy, Agreement, CrossEntropy, PatchAccuracy
+from harness.recording import Recorder
 from harness.report.context import card_data, card_from, context_of
 from harness.report.record import record_of
-from harness.sizing import images_needed
+from harness.sizing import images_needed, paired_images_needed
 from harness.statements import Holds, every, some
 from harness.store import Store
 from harness.trial import Job
@@ -92,8 +94,12 @@ def records(folder):
         ]
         context = context_of(SimpleNamespace(resolved="planted:late_reader"), here, parse({}, {}))
         found = [record_of(outcome, "nameless", context) for outcome in run(jobs, here).values()]
+        recorder = Recorder(Path(".claims"), "a run")
         for record in found:
+            record["run"] = recorder.run
             store.record(record["claim"], "nameless", record)
+            recorder.keep(record, store, here.images)
+        recorder.close()
     return {record["claim"]: record for record in found}
 
 
@@ -127,6 +133,9 @@ def test_list_shows_every_claim_and_can_be_narrowed(folder, capsys):
         (["judge", "--bound", "planted-isolation.bound=nan"], "allowed: CLAIM.NAME=VALUE"),
         (["judge"], "run `pytest claims/` first"),
         (["accept"], "run `pytest claims/` first"),
+        (["history"], "run `pytest claims/` first"),
+        (["diff", "last", "last~1"], "run `pytest claims/` first"),
+        (["history", "--last", "0"], "0 in --last; allowed: whole numbers from 1 on"),
         (["plan", "--model", "tiny_vitt"], "Did you mean"),
         (["plan", "--model", "tiny_vit", "--max-images", "1"], "1 in --max-images"),
     ],
@@ -280,9 +289,49 @@ def test_accept_writes_the_last_verdicts_and_tells_what_changed(records, capsys)
     assert "nameless: planted-accuracy: new -> supported" in capsys.readouterr().out
     written = json.loads(Path("claims/baselines/embedded.json").read_text())["models"]["nameless"]["verdicts"]
     assert list(written) == ["planted-accuracy"]
+    kept = read_outcomes(Path("claims/baselines/embedded.safetensors")).claims["nameless", "planted-accuracy"].arms
+    assert kept["clean"].mean() == pytest.approx(records["planted-accuracy"]["effect"]["estimate"])
     assert main(["accept", "--claim", "planted-accuracy"]) == 0
     assert "1 verdicts accepted, 0 of them changed" in capsys.readouterr().out
     assert main(["accept", "--model", "nameles"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["history", "planted-acuracy"], "Did you mean 'planted-accuracy'"),
+        (["history", "planted-accuracy", "--model", "nameles"], "Did you mean 'nameless'"),
+        (["history", "--model", "nameles"], "Did you mean 'nameless'"),
+        (["diff", "last", "last~1"], "only 1 run(s) are recorded"),
+        (["diff", "a rum", "last"], "unknown run 'a rum' in `claims diff`. Did you mean 'a run'"),
+        (["diff", "last", "last", "--claim", "planted-acuracy"], "Did you mean 'planted-accuracy'"),
+        (["accept", "--run", "a rum"], "Did you mean 'a run'"),
+    ],
+)
+def test_names_that_the_history_does_not_hold_are_refused_with_the_nearest(records, capsys, arguments, told):
+    assert main(arguments) == 2
+    assert told in capsys.readouterr().err
+
+
+def test_history_draws_effect_interval_and_bound_of_each_run(records, capsys):
+    assert main(["history", "planted-accuracy"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("planted-accuracy on nameless: o ")
+    effect = records["planted-accuracy"]["effect"]
+    strip = lines[2].rpartition(f"{effect['estimate']:.3f}  ")[2]
+    assert strip[int(41 * effect["bound"])] == "|"
+    assert strip[int(41 * effect["estimate"])] == "o"
+    assert strip.count("-") >= 1
+
+
+def test_accepting_again_under_other_conditions_drops_what_was_accepted_before(records, capsys):
+    main(["accept"])
+    path = Path("claims/baselines/embedded.json")
+    path.write_text(path.read_text().replace('"batch_size": 64', '"batch_size": 16'))
+    capsys.readouterr()
+    assert main(["accept", "--claim", "planted-accuracy"]) == 0
+    assert "nameless: planted-isolation: supported -> dropped" in capsys.readouterr().out
+    assert list(read_outcomes(path.with_suffix(".safetensors")).claims) == [("nameless", "planted-accuracy")]
 
 
 @pytest.mark.parametrize("name", ["test_vit", "test_resnet"])
@@ -349,6 +398,9 @@ def test_images_are_expected_from_the_published_value_and_the_bound():
     assert expected_images(spec(published=published(None)), accuracy(), 4, 0.05) is None
     assert expected_images(plain, replace(accuracy(), report_only="why"), 4, 0.05) is None
     assert expected_images(spec(published=published(0.9)), accuracy(), 4, 0.05) == float("inf")
+    pairs = paired_images_needed([0.0, 1.0], [0.1, 0.9], 0.5, 0.0, 1.0, 0.05)
+    exchanged = Plan(arms={"shuffled": Arm(intervention=shuffle_cls(2))}, effect=level("shuffled"))
+    assert expected_images(plain, exchanged, 4, 0.05) == pytest.approx(pairs * 4 / 3)  # 1 in 4 is of one class
     kept = spec(published=published(1.0))
     assert 10 < expected_images(kept, retention(2), 4, 0.05) < expected_images(kept, retention(2, 5), 4, 0.05) < 1000
 

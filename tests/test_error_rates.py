@@ -11,6 +11,8 @@ import pytest
 from scipy.stats import binom
 
 from harness import curves, multiplicity, sizing, stats
+from harness.chunks import exchange_pairs
+from harness.quantities import Pairs
 
 DELTA = 0.05
 CLAIMS = 5000
@@ -138,6 +140,74 @@ def test_an_ordering_with_ties_is_rarely_decided_wrongly(levels, too_high, too_l
         order = np.lexsort((tie_break, levels)).argsort()
         against = order[:, None] > order[None, :]
         assert_rare(p[:, against].min(axis=1) * pairs <= DELTA)
+
+
+PAIRS = Pairs(tuple(range(0, IMAGES, 2)), IMAGES // 2)
+
+
+def violates(wrong: np.ndarray) -> bool:
+    """Tell whether wrong verdicts are more frequent than DELTA beyond chance."""
+    assert len(wrong) >= CLAIMS
+    return int(np.count_nonzero(wrong)) > MOST_WRONG
+
+
+def test_pictures_that_exchange_break_the_error_one_by_one_and_keep_it_pair_by_pair():
+    # An exchange that fools or spares both pictures of a pair: their outcomes agree in 95 of 100 pairs.
+    random = np.random.default_rng(70)
+    first = random.random((CLAIMS, IMAGES // 2)) < 0.5
+    second = np.where(random.random(first.shape) < 0.95, first, ~first)
+    x = np.stack([first, second], axis=-1).reshape(CLAIMS, IMAGES).astype(float)
+    assert np.corrcoef(x[:, 0], x[:, 1])[0, 1] > 0.85
+    for naive, paired in zip(p_values(x, 0.5), p_values(PAIRS.means(x), 0.5), strict=True):
+        assert violates(naive <= DELTA)
+        assert_rare(paired <= DELTA)
+
+
+def test_a_paired_contrast_with_a_clean_arm_breaks_and_keeps_the_error_likewise():
+    # Retention at its bound: the clean arm is independent by picture, the exchange hits a pair as a whole.
+    random = np.random.default_rng(71)
+    clean = random.random((CLAIMS, IMAGES)) < 0.9
+    spared = np.repeat(random.random((CLAIMS, IMAGES // 2)) < 0.8, 2, axis=1)
+    contrast = (clean & spared) - 0.8 * clean
+    naive = p_values(contrast, 0.0, -0.8, 1.0)
+    paired = p_values(PAIRS.means(contrast), 0.0, -0.8, 1.0)
+    assert violates(naive[0] <= DELTA)
+    assert violates(naive[1] <= DELTA)
+    for p in paired:
+        assert_rare(p <= DELTA)
+
+
+def test_pairs_of_a_finite_set_keep_the_error_where_single_pictures_do_not():
+    outcomes = np.repeat(np.repeat([1.0, 0.0], IMAGES // 4), 2)  # 200 pictures, both of a pair alike
+    random = np.random.default_rng(72)
+    order = random.permuted(np.tile(np.arange(IMAGES // 2), (CLAIMS, 1)), axis=1)
+    x = outcomes[(2 * order[..., None] + np.arange(2)).reshape(CLAIMS, IMAGES)]
+    naive = stats.log_evidence(x, 0.5, 0, 1, population=IMAGES)
+    paired = stats.log_evidence(PAIRS.means(x), 0.5, 0, 1, population=PAIRS.in_all)
+    assert violates(naive.max(axis=1) >= math.log(1 / DELTA))
+    assert_rare(paired.max(axis=1) >= math.log(1 / DELTA))
+
+
+def test_partners_that_are_looked_for_by_class_break_the_error_and_neighbours_keep_it():
+    # The outcome follows from the class. Neighbours of two classes are independent pairs; partners that are looked
+    # for among all pictures of a chunk until everyone has one are not, though each pair is one of two classes.
+    chunk, kinds, rng = 64, 3, np.random.default_rng(73)
+    labels = rng.integers(0, kinds, (3 * CLAIMS, 3 * chunk))
+    counts = np.stack([(labels.reshape(-1, 3, chunk) == kind).sum(-1) for kind in range(kinds)])
+    labels = labels[(counts.max(axis=0) <= chunk // 2).all(axis=-1)][:CLAIMS]  # others have no such partners
+    assert len(labels) == CLAIMS
+    right = (labels == 0).astype(float)
+    looked_for, neighbours = [], []
+    for claim in range(CLAIMS):
+        ordered = [np.argsort(part, kind="stable") + k * chunk for k, part in enumerate(np.split(labels[claim], 3))]
+        halves = [rng.permutation(order.reshape(2, -1).T) for order in ordered]
+        looked_for.append(right[claim][np.concatenate(halves)].mean(axis=1))
+        first = exchange_pairs(labels[claim], [range(3 * chunk)])
+        neighbours.append(Pairs(tuple(first), len(first)).means(right[claim]))
+    by_class = np.array([stats.p_above(x, 1 / kinds, 0, 1) for x in looked_for])
+    by_place = np.array([stats.p_above(x, 1 / kinds, 0, 1) for x in neighbours])
+    assert violates(by_class <= DELTA)
+    assert_rare(by_place <= DELTA)
 
 
 def test_a_peeking_z_test_breaks_its_promise():

@@ -169,7 +169,7 @@ def test_places_that_the_model_does_not_have_are_refused(outside):
 def test_the_revision_changes_with_the_source_of_the_edit(tmp_path, monkeypatch):
     source = (
         "from dataclasses import dataclass\n\n"
-        "@dataclass(frozen=True)\nclass Own:\n    scale: float = {}\n\n"
+        "@dataclass(frozen=True)\nclass Own:\n    scale: float = {}\n    exchanges = False\n\n"
         "    def apply(self, tokens, card, chunk):\n        return self.scale * tokens\n"
     )
     path = tmp_path / "own_edit.py"

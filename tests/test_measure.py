@@ -10,7 +10,7 @@ import torch
 from support.claims import accuracy, bench, bound, isolation, job, retention
 from support.planted import DEPTH, Counting, Planted, PlantedImages
 
-from harness.errors import ClaimsError, NotApplicable
+from harness.errors import NotApplicable
 from harness.interventions import isolate_cls, shuffle_cls
 from harness.measure import run
 from harness.plan import Arm, Plan, curve, difference, level, ratio
@@ -31,6 +31,7 @@ class Raising:
     low = 0.0
     high = 1.0
     needs_clean = False
+    exchanges = False
     layer = None
     probe = None
 
@@ -205,19 +206,14 @@ def test_measured_numbers_are_stored_before_the_verdict_is_known():
         np.testing.assert_array_equal(store.numbers(outcome.arms["clean"], 256), right)
 
 
-def test_pictures_in_order_of_class_are_refused():
-    images = PlantedImages(sorted_by_class=True)
-    with pytest.raises(ClaimsError, match=r"class 0 has 32 of the 32 pictures of chunk range\(0, 32\)"):
-        run([job(retention(2, control=5))], bench(images=images))
-
-
-def test_donors_never_share_the_class_of_their_image():
-    for classes in (3, 4, 8):
+def test_pairs_that_count_are_of_two_classes_and_all_others_of_one():
+    for classes in (2, 4, 8):
         prepared = bench(Planted(classes=classes), PlantedImages(classes=classes))
         for positions in prepared.grid:
             made = prepared.chunk(positions)
-            assert (made.labels != made.labels[made.donors]).all()
-            assert sorted(made.donors.tolist()) == list(range(32))
+            differ = np.flatnonzero(made.labels != made.labels[made.donors]) + positions.start
+            first = prepared.pairs[np.isin(prepared.pairs, positions)]
+            assert sorted([*first, *(first + 1)]) == differ.tolist()
 
 
 @pytest.mark.parametrize(
@@ -240,7 +236,7 @@ def test_images_beyond_the_budget_have_no_say():
     assert outcome.images == images
 
 
-def test_a_last_chunk_without_donors_is_left_out():
+def test_a_last_chunk_of_one_picture_is_left_out():
     images = PlantedImages(count=33)  # the last chunk would hold one picture
     prepared = bench(images=images)
     assert prepared.usable == 32
@@ -362,7 +358,7 @@ def test_changed_code_of_intervention_readout_or_model_never_meets_old_measureme
         assert bench().key(arm).id != before
         counted = Counting(inner=Planted())
         run([job(retention(1))], bench(counted, store=store))
-        assert counted.passes == 64, "everything is measured anew"
+        assert counted.passes == 128, "everything is measured anew"
 
 
 def test_probes_read_what_they_were_fitted_for_and_permuted_labels_do_not():

@@ -27,6 +27,7 @@ class LabelLogit:
     low = -1e4
     high = 1e4
     needs_clean = False
+    exchanges = False
     layer = None
     probe = None
 
@@ -42,6 +43,7 @@ class Constant:
     low = 0.0
     high = 1.0
     needs_clean = False
+    exchanges = False
     layer = None
     probe = None
 
@@ -54,6 +56,7 @@ class InPlace:
     """An edit against the rules: it changes its input."""
 
     returns_copy: bool
+    exchanges = False
 
     def apply(self, tokens, card, chunk):
         tokens[:, 0] = 0.0

@@ -30,6 +30,15 @@ def test_the_plan_is_what_simulated_claims_need(values, probabilities, bound, lo
     assert 0.6 < np.where(decided.any(axis=1), decided.argmax(axis=1) + 1, images).mean() / planned < 1.1
 
 
+def test_the_plan_for_pairs_is_what_simulated_pairs_need():
+    planned = sizing.paired_images_needed([1, 0], [0.95, 0.05], 0.7, 0, 1, alpha=0.01)
+    x = np.random.default_rng(1).random((400, math.ceil(2 * planned), 2)) < 0.95
+    decided = stats.log_evidence(x.mean(axis=-1), 0.7, 0, 1) >= math.log(1 / 0.01)
+    assert decided.any(axis=1).mean() > 0.98
+    assert 0.6 < 2 * (decided.argmax(axis=1) + 1).mean() / planned < 1.1
+    assert planned > sizing.images_needed([1, 0], [0.95, 0.05], 0.7, 0, 1, alpha=0.01)
+
+
 def test_a_mean_at_the_bound_is_never_decided():
     assert sizing.images_needed([1, 0], [0.5, 0.5], 0.5, 0, 1, 0.05) == math.inf
 

@@ -77,7 +77,7 @@ ENTRY = {
     "bounds": {"bound": {"value": 0.9, "direction": ">=", "origin": "o"}},
     "control": "A rival.",
     "needs": ["class_token", "labels"],
-    "budget": 96,
+    "budget": 256,
     "delta": 0.05,
     "version": 1,
 }
@@ -88,7 +88,7 @@ SPECIAL = {
 SOURCE = {"key": "planted", "title": "t", "authors": "a", "year": 2026, "url": "https://example.org"}
 
 
-def pictures(folder: Path, count: int = 128, classes: int = 4) -> Path:
+def pictures(folder: Path, count: int = 256, classes: int = 4) -> Path:
     """Write pictures of one colour per class, with labels.csv."""
     (folder / "images").mkdir(parents=True)
     rows = ["file,index"]
