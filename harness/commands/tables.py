@@ -7,6 +7,8 @@ from collections.abc import Iterable, Sequence
 from rich.console import Console
 from rich.table import Table
 
+from harness.report.names import plain
+
 LEAST_WIDTH = 100
 INDENT = 12
 
@@ -22,7 +24,7 @@ def show_table(columns: Sequence[str], rows: Iterable[Sequence[str]], right: Seq
     for place, column in enumerate(columns):
         table.add_column(column, justify="right" if column in right else "left", overflow="fold", no_wrap=place == 0)
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*map(plain, row))
     console = Console(width=width(), color_system=None, highlight=False, markup=False, emoji=False)
     with console.capture() as captured:
         console.print(table)
@@ -32,4 +34,5 @@ def show_table(columns: Sequence[str], rows: Iterable[Sequence[str]], right: Seq
 def show_field(name: str, text: str) -> None:
     """Print one named paragraph, wrapped beside its name."""
     lines = textwrap.wrap(" ".join(text.split()), min(width(), 110) - INDENT) or ["-"]
+    lines = [plain(line) for line in lines]
     print(f"{name:<{INDENT}}" + ("\n" + " " * INDENT).join(lines))

@@ -1,11 +1,15 @@
-"""Curves as text: ours and the published ones, layer by layer, in one small table."""
+"""Curves as text: ours and the published ones, layer by layer, in one small table, and as a small chart."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from harness.report.names import plain
 from harness.spec import ClaimSpec
 
 PER_LINE = 13  # layers side by side before the table wraps
+BARS = "▁▂▃▄▅▆▇█"
+WORDS = {">=": "≥", "<=": "≤"}
 
 
 def curve_text(record: Mapping[str, Any], spec: ClaimSpec) -> str:
@@ -13,11 +17,38 @@ def curve_text(record: Mapping[str, Any], spec: ClaimSpec) -> str:
     return "\n".join(_table(name, rows, spec) for name, rows in record.get("curves", {}).items())
 
 
+def curve_charts(record: Mapping[str, Any]) -> list[str]:
+    """Draw every curve of a record over several layers as one line of bars with its first and last value."""
+    drawn = []
+    for name, rows in (record.get("curves") or {}).items():
+        known = [(layer, value) for layer, value, *_ in sorted(rows) if value is not None]
+        if len(known) > 1:
+            bars = sparkline([value for _, value in known])
+            drawn.append(f"{bars} {plain(name)} {known[0][1]:.3f} to {known[-1][1]:.3f}")
+    return drawn
+
+
+def sparkline(values: Sequence[float]) -> str:
+    """Draw numbers as bars: shares on the scale from 0 to 1, anything else from its least to its largest."""
+    if any(not math.isfinite(value) for value in values):
+        raise ValueError(f"a chart needs finite numbers, not {list(values)!r}")
+    low, high = min(values, default=0.0), max(values, default=1.0)
+    if low >= 0.0 and high <= 1.0:
+        low, high = 0.0, 1.0
+    span = (high - low) or 1.0
+    return "".join(BARS[min(int((value - low) / span * len(BARS)), len(BARS) - 1)] for value in values)
+
+
+def bound_words(direction: str) -> str:
+    """Write the direction of a bound as its sign."""
+    return WORDS.get(direction, direction)
+
+
 def _table(name: str, rows: Sequence[Sequence[Any]], spec: ClaimSpec) -> str:
     ours = {layer: estimate for layer, estimate, _, _ in rows}
-    series = {f"{name}, measured": ours}
+    series = {f"{plain(name)}, measured": ours}
     for curve in spec.published.curves.get(name, ()):
-        series[f"published, {curve.model}"] = dict(zip(curve.layers, curve.values, strict=True))
+        series[f"published, {plain(curve.model)}"] = dict(zip(curve.layers, curve.values, strict=True))
     layers = sorted(set().union(*series.values()))
     wide = max(len(label) for label in series)
     lines = []

@@ -4,6 +4,8 @@ import sys
 import time
 from typing import Any
 
+from harness.report.names import plain
+
 PATIENCE = 2.0  # seconds before a line appears: short runs stay quiet
 # One line down and up again in the same column: at the bottom of the screen this scrolls before the cursor is saved.
 MAKE_ROOM = "\x1bD\x1b[1A"
@@ -38,7 +40,7 @@ class Progress:
             return
         rest = (now - self._began) * (total - done) / max(done, 1)
         bar = "#" * int(24 * done / max(total, 1))
-        self._write(f"\n\r\x1b[K  {what} {done}/{total} [{bar:<24}] {rest:.0f} s left at most")
+        self._write(f"\n\r\x1b[K  {plain(what)} {done}/{total} [{bar:<24}] {rest:.0f} s left at most")
         self._written = now
 
     def _write(self, text: str) -> None:

@@ -2,9 +2,11 @@
 
 import math
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from harness.report.curve_text import curve_text
+from harness.report.names import plain
 from harness.spec import ClaimSpec
 from harness.statements import Finding
 from harness.verdict import Verdict
@@ -37,7 +39,9 @@ def record_of(outcome: "Outcome", model: str, context: Mapping[str, Any]) -> dic
         "block_evaluations": outcome.cost.block_evaluations,
         "measured_images": outcome.cost.measured_images,
         "curves": {name: [[*map(_plain, row)] for row in rows] for name, rows in outcome.curves.items()},
+        "judged": judged_points(outcome),
         "trace": [list(step) for step in outcome.trace],
+        "pairs": None if outcome.pairs is None else asdict(outcome.pairs),
         "arms": dict(outcome.arms),
         "arm_means": {name: _plain(value) for name, value in outcome.arm_means.items()},
         "context": dict(context),
@@ -64,7 +68,7 @@ def paragraph(record: Mapping[str, Any], spec: ClaimSpec) -> str:
     """Tell a verdict that is no pass: effect, interval, bound, paper, control, images, and the curves."""
     effect = record["effect"]
     if effect is None:
-        return f"{spec.id} is {record['verdict']} on {record['model']}: {record['reason']}."
+        return plain(f"{spec.id} is {record['verdict']} on {record['model']}: {record['reason']}.")
     sentences = [
         f"{spec.id} is {record['verdict']} on {record['model']}: {record['reason']}.",
         f"The claim: {spec.statement}",
@@ -73,9 +77,8 @@ def paragraph(record: Mapping[str, Any], spec: ClaimSpec) -> str:
         f"Published: {spec.published.text}",
         f"Control: {_control(record, spec)}",
         f"Images used: {record['images']} of at most {spec.budget}; error of the verdict at most {record['delta']}.",
-        curve_text(record, spec),
     ]
-    return "\n".join(sentence for sentence in sentences if sentence)
+    return "\n".join([*map(plain, sentences), *filter(None, [curve_text(record, spec)])])
 
 
 def number(value: float | None) -> str:
@@ -91,11 +94,39 @@ def finding_data(finding: Finding) -> dict[str, Any]:
         "label": finding.label,
         "estimate": _plain(finding.estimate),
         "interval": None if finding.interval is None else [_plain(end) for end in finding.interval],
-        "bound": finding.bound,
+        "bound": _plain(finding.bound),
         "direction": finding.direction,
         "p_true": finding.p.true,
         "p_false": finding.p.false,
     }
+
+
+def judged_points(outcome: "Outcome") -> dict[str, list[list[Any]]]:
+    """List the points of each curve that the verdict compared with a bound: layer, part, direction, bound."""
+    judgement = outcome.judgement
+    parts = {"effect": judgement.effect, "control": judgement.control, "gate": judgement.gate}
+    marks: dict[str, list[list[Any]]] = {}
+    for name, series in outcome.series.items():
+        found = [
+            [layer, part, finding.direction, _plain(finding.bound)]
+            for layer, quantity in series.points
+            for part, findings in parts.items()
+            for finding in findings
+            if finding.quantity is not None and finding.quantity == quantity
+        ]
+        if found:
+            marks[name] = found
+    return marks
+
+
+def properties(record: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    """List what a test report carries of a record into JUnit files."""
+    effect = record["effect"] or {}
+    names = ("claim", "model", "verdict", "reason", "images", "seconds", "published")
+    pairs = [(f"claims.{name}", record[name]) for name in names]
+    bound = f"{effect['direction']} {number(effect['bound'])}" if effect else None
+    pairs += [("claims.effect", effect.get("estimate")), ("claims.interval", effect.get("interval"))]
+    return [*pairs, ("claims.bound", bound)]
 
 
 def _head(spec: ClaimSpec, model: str) -> dict[str, Any]:

@@ -1,0 +1,61 @@
+"""A report into a file, in the format that the suffix of its path names."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from harness.errors import ClaimsError
+from harness.report import tables
+from harness.report.runs import columns_of
+from harness.spec import ClaimSpec
+
+TITLE = "Which findings carry over to which models"
+
+
+def write_report(
+    path: Path,
+    records: Sequence[Mapping[str, Any]],
+    specs: Mapping[str, ClaimSpec],
+    *,
+    now: datetime,
+    title: str = TITLE,
+    notes: Sequence[str] = (),
+) -> list[Path]:
+    """Write a report (.html, .md) or the tables behind it (.csv, .parquet); returns the files that were written.
+
+    The suffix was checked when options were read. Raises ClaimsError where nothing can be written there.
+    """
+    if not records:
+        raise ClaimsError(f"there are no records to report in {str(path)!r}")
+    suffix = path.suffix.lower()
+    if suffix in (".csv", ".parquet"):
+        return _tables(path, records)
+    if suffix == ".html":
+        from harness.report.html import html_report as render  # drawing libraries are loaded for this format alone
+    else:
+        from harness.report.markdown import markdown_report as render
+    return [_write(path, render(records, specs, title=title, now=now, notes=notes).encode("utf-8"))]
+
+
+def _tables(path: Path, records: Sequence[Mapping[str, Any]]) -> list[Path]:
+    """Write the table of results, and beside it the one of curves."""
+    kept = [record for column in columns_of(records) for record in column.records.values()]
+    parts = (
+        (path, tables.result_rows(kept), tables.RESULT_KINDS),
+        (path.with_suffix(f".{tables.CURVES}{path.suffix}"), tables.curve_rows(kept), tables.CURVE_KINDS),
+    )
+    parquet = path.suffix.lower() == ".parquet"
+    return [
+        _write(place, tables.parquet_bytes(rows, kinds) if parquet else tables.csv_text(rows, kinds).encode("utf-8"))
+        for place, rows, kinds in parts
+    ]
+
+
+def _write(path: Path, data: bytes) -> Path:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    except OSError as error:
+        raise ClaimsError(f"cannot write the report {str(path)!r}: {error.strerror}") from error
+    return path
