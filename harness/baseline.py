@@ -69,36 +69,54 @@ def read_baseline(path: Path, explicit: bool) -> Baseline:
 
 
 def accept(records: Sequence[Mapping[str, Any]], path: Path) -> list[str]:
-    """Write the verdicts of these records as the expected ones; return the differences in words."""
-    old = read_baseline.__wrapped__(path, explicit=True).models if path.exists() else {}
+    """Write the verdicts of these records as the expected ones; return the differences in words.
+
+    What was accepted of a model under other conditions is dropped, and told: it would be expected under the new ones.
+    """
+    old = accepted(path)
     models: dict[str, Any] = {name: dict(entry) for name, entry in old.items()}
     for record in records:
         context = record["context"]
         conditions = {name: context.get(name) for name in CONDITIONS}
-        entry = models.setdefault(record["model"], {"conditions": conditions, "verdicts": {}})
-        entry["conditions"] = conditions
-        entry["weights"] = context.get("weights")
-        effect = record["effect"]
-        entry["verdicts"] = {
-            **entry["verdicts"],
-            record["claim"]: {
-                "verdict": record["verdict"],
-                "effect": None if effect is None else effect["estimate"],
-                "images": record["images"],
-            },
-        }
-    differences = _differences(old, models)
+        before = models.get(record["model"], {})
+        kept = before["verdicts"] if before.get("conditions") == conditions else {}
+        entry = {"conditions": conditions, "weights": context.get("weights"), "verdicts": {**kept}}
+        entry["verdicts"][record["claim"]] = _expectation(record)
+        models[record["model"]] = entry
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps({"models": models}, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-    return differences
+    return _differences(old, models)
+
+
+def accepted(path: Path) -> Mapping[str, Mapping[str, Any]]:
+    """Read what a file of expected verdicts holds by model, as it is now; nothing where there is no file."""
+    return read_baseline.__wrapped__(path, explicit=True).models if path.exists() else {}
+
+
+def places(models: Mapping[str, Mapping[str, Any]]) -> set[tuple[str, str]]:
+    """List the (model, claim) with an expected verdict."""
+    return {(model, claim) for model, entry in models.items() for claim in entry["verdicts"]}
+
+
+def _expectation(record: Mapping[str, Any]) -> dict[str, Any]:
+    effect = record["effect"]
+    return {
+        "verdict": record["verdict"],
+        "effect": None if effect is None else effect["estimate"],
+        "images": record["images"],
+        "fingerprints": record.get("fingerprints", {}),
+    }
 
 
 def _differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     lines = []
     for model, entry in new.items():
         before = old.get(model, {"verdicts": {}})["verdicts"]
-        for claim, now in entry["verdicts"].items():
-            was = before.get(claim, {}).get("verdict", "new")
-            if was != now["verdict"]:
-                lines.append(f"{model}: {claim}: {was} -> {now['verdict']}")
+        for claim in {**before, **entry["verdicts"]}:
+            was, now = before.get(claim), entry["verdicts"].get(claim)
+            if was is None or now is None or was["verdict"] != now["verdict"]:
+                verdicts = [one["verdict"] if one else word for one, word in ((was, "new"), (now, "dropped"))]
+                lines.append(f"{model}: {claim}: {verdicts[0]} -> {verdicts[1]}")
+            elif was.get("effect") != now["effect"]:
+                lines.append(f"{model}: {claim}: {now['verdict']}, effect {was.get('effect')} -> {now['effect']}")
     return lines

@@ -4,15 +4,15 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from harness.commands import accept, doctor, explain, judge, list_claims, models, plan
+from harness.commands import accept, diff, doctor, explain, history, judge, list_claims, models, nightly, plan, report
 from harness.errors import ClaimsError
 
-COMMANDS = (list_claims, explain, models, plan, judge, accept, doctor)
+COMMANDS = (list_claims, explain, models, plan, judge, accept, report, history, diff, nightly, doctor)
 USAGE_ERROR = 2
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; 0 is fine, 1 a trap found by the doctor, 2 a wrong argument or anything that was refused."""
+    """Run one command; 0 is fine, 1 what doctor or nightly found, 2 a wrong argument or anything that was refused."""
     asked = parser().parse_args(arguments)
     try:
         return asked.run(asked)

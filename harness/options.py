@@ -1,12 +1,17 @@
 """The options of a run: one table that the pytest plugin, its ini keys and the command line share."""
 
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
+from harness.embedded_switches import is_embedded, read_world
 from harness.errors import ClaimsError, unknown
 
 DTYPES = ("float32", "float64", "bfloat16", "float16")
 DEFAULT_CACHE = ".claims"
+REPORTS = (".html", ".md", ".csv", ".parquet")
+NEEDS_PYARROW = "Parquet needs pyarrow: pip install 'executable-claims[parquet]'; CSV (.csv) holds the same"
+LEAST = {"seed": 0, "rounds": 1, "count": 2}  # smallest whole number of each kind of option
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +49,10 @@ OPTIONS = (
         flag="--claim", kind="text", default=None, repeatable=True, help="claim id to run (repeatable; default: all)"
     ),
     Option(
-        flag="--data", kind="text", default=None, help="pictures: a folder, a tar, or hfds/NAME (default: embedded)"
+        flag="--data",
+        kind="text",
+        default=None,
+        help="pictures: a folder, a tar, hfds/NAME, or embedded:SWITCH=VALUE,... (default: embedded)",
     ),
     Option(flag="--train-data", kind="text", default=None, help="pictures on which probes are fitted"),
     Option(flag="--pretrained", kind="choice", default="yes", choices=("yes", "no"), help="no: random weights"),
@@ -71,8 +79,17 @@ OPTIONS = (
         help="what an inconclusive claim does to the exit code",
     ),
     Option(flag="--claims-cache", kind="text", default=DEFAULT_CACHE, help="folder of stored measurements"),
-    Option(flag="--claims-no-cache", kind="flag", default=None, help="measure everything anew and store nothing"),
+    Option(flag="--claims-no-cache", kind="flag", default=None, help="measure everything anew, keep no measurement"),
+    Option(flag="--claims-no-history", kind="flag", default=None, help="leave this run out of the history of runs"),
+    Option(flag="--claims-rounds", kind="rounds", default="1", help="how often a benchmarked claim is timed"),
     Option(flag="--claims-json", kind="text", default=None, help="write the records of this run to a JSON file"),
+    Option(
+        flag="--claims-report",
+        kind="text",
+        default=None,
+        repeatable=True,
+        help="write a report of this run, by suffix .html, .md, .csv or .parquet (repeatable)",
+    ),
 )
 
 
@@ -96,7 +113,10 @@ class RunOptions:
     baseline: str | None
     inconclusive: str
     cache: Path | None
+    history: Path | None
+    rounds: int
     json: Path | None
+    reports: tuple[Path, ...] = ()
 
 
 def parse(values: dict[str, object], where: dict[str, str]) -> RunOptions:
@@ -126,8 +146,25 @@ def parse(values: dict[str, object], where: dict[str, str]) -> RunOptions:
         baseline=read["claims_baseline"],
         inconclusive=read["claims_inconclusive"],
         cache=None if read["claims_no_cache"] else Path(read["claims_cache"]),
+        history=None if read["claims_no_history"] else Path(read["claims_cache"]),
+        rounds=read["claims_rounds"],
         json=None if read["claims_json"] is None else Path(read["claims_json"]),
+        reports=tuple(
+            report_path(text, where.get("claims_report", "--claims-report")) for text in read["claims_report"]
+        ),
     )
+
+
+def report_path(text: str, where: str) -> Path:
+    """Read the path of a report; ClaimsError for a suffix that no report has, and for Parquet without its library."""
+    path = Path(text)
+    if path.suffix.lower() not in REPORTS:
+        raise ClaimsError(f"{text!r} in {where}; allowed: a file name that ends in {', '.join(REPORTS)}")
+    if path.is_dir():
+        raise ClaimsError(f"{text!r} in {where} is a folder; allowed: a file name that ends in {', '.join(REPORTS)}")
+    if path.suffix.lower() == ".parquet" and find_spec("pyarrow") is None:
+        raise ClaimsError(f"{text!r} in {where}: {NEEDS_PYARROW}")
+    return path
 
 
 def _read(option: Option, value, where: str):
@@ -141,8 +178,8 @@ def _read(option: Option, value, where: str):
         return value is True or str(value).lower() in ("1", "true", "yes", "on")
     if option.kind == "choice" and value not in option.choices:
         raise unknown("value", str(value), option.choices, where)
-    if option.kind in ("count", "seed"):
-        return _whole(str(value), where, at_least=0 if option.kind == "seed" else 2)
+    if option.kind in LEAST:
+        return _whole(str(value), where, at_least=LEAST[option.kind])
     if option.kind == "error":
         return _error_level(str(value), where)
     return str(value)
@@ -165,7 +202,10 @@ def _error_level(text: str, where: str) -> float:
 
 
 def _refuse_missing_folder(value: str | None, where: str) -> None:
-    """Refuse a path that does not exist; names of data sets (hfds/NAME) are left to the reader."""
+    """Refuse a path or a switch that does not exist; names of data sets (hfds/NAME) are left to the reader."""
+    if value is not None and is_embedded(value):
+        read_world(value, where)
+        return
     if value is None or Path(value).exists() or value.split("/")[0] in ("hfds", "hfids", "tfds"):
         return
     folder = Path(value).parent

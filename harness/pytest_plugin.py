@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Generator
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from harness import network
 from harness.errors import ClaimsError, unknown
 from harness.options import OPTIONS, RunOptions, parse
+from harness.report.names import plain
 from harness.spec import ClaimSpec, spec_beside
 
 if TYPE_CHECKING:
@@ -105,20 +107,19 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     baseline = find_baseline(pyfuncitem.config.stash[OPTIONS_KEY].baseline, pyfuncitem.path)
     expected = baseline.expected(record["model"], record["claim"], record["context"])
     record["expected"] = expected
-    verdict = record["verdict"]
+    _session(pyfuncitem.config).keep(record)
+    verdict, reason = record["verdict"], plain(record["reason"])
     if expected is not None and expected != verdict:
         text = paragraph(record, asked.spec)
         pytest.fail(f"the verdict changed: expected {expected}, found {verdict}.\n{text}", pytrace=False)
     if verdict in ("refuted", "vacuous"):
         if expected == verdict:
-            pytest.xfail(f"{verdict}, as expected: {record['reason']}")
+            pytest.xfail(f"{verdict}, as expected: {reason}")
         pytest.fail(paragraph(record, asked.spec), pytrace=False)
-    if verdict == "not applicable":
-        pytest.skip(f"not applicable: {record['reason']}")
-    if verdict == "inconclusive":
-        if pyfuncitem.config.stash[OPTIONS_KEY].inconclusive == "fail" and expected is None:
-            pytest.fail(paragraph(record, asked.spec), pytrace=False)
-        pytest.skip(f"inconclusive: {record['reason']}")
+    if verdict == "inconclusive" and expected is None and pyfuncitem.config.stash[OPTIONS_KEY].inconclusive == "fail":
+        pytest.fail(paragraph(record, asked.spec), pytrace=False)
+    if verdict in ("not applicable", "inconclusive"):
+        pytest.skip(f"{verdict}: {reason}")
     return True
 
 
@@ -131,11 +132,10 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
         report.claim_raised = True  # type: ignore[attr-defined]
     if report.when == "call" and record is not None:
         report.claim_record = json.dumps(record)  # type: ignore[attr-defined]
-        effect = record["effect"] or {}
-        pairs = [
-            (f"claims.{name}", record[name]) for name in ("claim", "model", "verdict", "images", "seconds", "published")
-        ]
-        pairs += [("claims.effect", effect.get("estimate")), ("claims.interval", effect.get("interval"))]
+        report.claim_entry = item.stash[ASKED_KEY].spec.model_dump_json()  # type: ignore[attr-defined]
+        from harness.report.record import properties
+
+        pairs = properties(record)
         report.user_properties += pairs
         item.user_properties += pairs  # JUnit files are written from the report of the teardown, which is made later
     return report
@@ -168,29 +168,30 @@ class Summary:
     def __init__(self, config: pytest.Config) -> None:
         self.config = config
         self.records: list[dict[str, Any]] = []
+        self.entries: dict[str, str] = {}  # ledger entries by claim id, as JSON
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Collect the record that a report carries."""
         if (record := getattr(report, "claim_record", None)) is not None and report.when == "call":
             self.records.append(json.loads(record))
+            self.entries[self.records[-1]["claim"]] = report.claim_entry  # type: ignore[attr-defined]
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        """Print the table of claims, and write the JSON record where one is asked for."""
+        """Print the table of claims, and write records and reports where they are asked for."""
         if not self.records:
             return
-        from harness.report import terminal
+        from harness.report.summary import told, written
 
         terminalreporter.section("claims")
-        width = max(100, terminalreporter._tw.fullwidth) if terminalreporter.isatty else terminal.WIDE
-        lines = [*terminal.summary(self.records, width).splitlines(), terminal.totals(self.records)]
-        lines += filter(None, [terminal.jointly(self.records)])
-        if self.config.pluginmanager.hasplugin("dsession"):
-            lines.append("timings under xdist come from the records: claims ran one by one and shared the processor")
-        if SESSION_KEY in self.config.stash:
-            lines += self.config.stash[SESSION_KEY].notes()
-        if (path := self.config.stash[OPTIONS_KEY].json) is not None:
-            path.write_text(json.dumps({"records": self.records}, indent=1) + "\n", encoding="utf-8")
-            lines.append(f"records written to {path}")
+        config, session = self.config, self.config.stash.get(SESSION_KEY, None)
+        notes = [] if session is None else session.notes()
+        width, shared = terminalreporter._tw.fullwidth, config.pluginmanager.hasplugin("dsession")
+        lines = told(self.records, notes, width=width, verbosity=config.get_verbosity(), shared=shared)
+        try:
+            lines += written(self.records, self.entries, notes, config.stash[OPTIONS_KEY], datetime.now(UTC))
+        except ClaimsError as error:  # the verdicts are shown first
+            lines.append(plain(f"ERROR: {error}"))
+            terminalreporter._session.exitstatus = pytest.ExitCode.USAGE_ERROR  # type: ignore[union-attr]
         for line in lines:
             terminalreporter.write_line(line)
 
@@ -204,7 +205,8 @@ def _session(config: pytest.Config) -> "Session":
         plugin = config.pluginmanager.getplugin
         progress = Progress(plugin("terminalreporter"), plugin("capturemanager"))
         try:
-            config.stash[SESSION_KEY] = Session(config.stash[OPTIONS_KEY], advance=progress)
+            run = getattr(config, "workerinput", {}).get("testrunuid")  # all workers of xdist are one run
+            config.stash[SESSION_KEY] = Session(config.stash[OPTIONS_KEY], advance=progress, run=run)
         except ClaimsError as error:
             raise pytest.UsageError(str(error)) from error
     return config.stash[SESSION_KEY]
@@ -217,10 +219,9 @@ def _measure(item: pytest.Function, asked: "Asked") -> dict[str, Any]:
     beside = [other.stash[ASKED_KEY] for other in items]
     record = session.record(model, asked, beside, merge=not hasattr(item.config, "workerinput"))
     if _benchmarked(item.config) and record["verdict"] != "not applicable":
-        benchmark = item._request.getfixturevalue("benchmark")
-        benchmark.extra_info.update({name: record[name] for name in ("claim", "model", "verdict", "images")})
-        outcome = benchmark.pedantic(session.fresh(model, asked, beside), rounds=1, iterations=1)
-        benchmark.extra_info["block_evaluations"] = outcome.cost.block_evaluations
+        from harness.timing import timed
+
+        timed(item._request.getfixturevalue("benchmark"), session.fresh(model, asked, beside), record, session.options)
     return record
 
 

@@ -112,6 +112,13 @@ def test_a_folder_that_does_not_exist_is_refused_with_the_nearest_match(tmp_path
         parsed(**{dest: str(tmp_path / "no" / "where")})
 
 
+@pytest.mark.parametrize("dest", ["data", "train_data"])
+def test_switches_of_the_embedded_pictures_are_checked_at_the_door(dest):
+    assert getattr(parsed(**{dest: "embedded:objects=1-3"}), dest) == "embedded:objects=1-3"
+    with pytest.raises(ClaimsError, match=r"unknown switch 'object' in .*Did you mean 'objects'"):
+        parsed(**{dest: "embedded:object=2"})
+
+
 def test_names_of_data_sets_are_left_to_their_reader():
     assert parsed(data="hfds/some/name").data == "hfds/some/name"
 

@@ -10,6 +10,7 @@ from support import folders, planted
 
 import harness.session  # noqa: F401 - an inner run forgets what it imports, and torch cannot be imported twice
 from harness.baseline import accept
+from harness.history import open_history
 
 LATE = "support.zoo:late_reader"
 # Of the other plugins those that take seconds to report nothing stay away.
@@ -82,7 +83,7 @@ def test_a_refuted_claim_fails_with_one_paragraph_and_no_traceback(run):
         "bound >= 0.900",
         "Published: The paper says 0.99.",
         "Control: A rival. Measured: none.",
-        "Images used: 32 of at most 96; error of the verdict at most 0.05.",
+        "Images used: 32 of at most 256; error of the verdict at most 0.05.",
     ):
         assert part in text
     assert "Traceback" not in text
@@ -149,17 +150,18 @@ def test_a_verdict_that_differs_from_the_accepted_one_fails(run, pytester, name,
     assert f"expected {was}, found {VERDICTS[name]}" in text_of(result)
 
 
-def test_the_summary_is_a_table_of_claims_with_cost(run):
+def test_the_summary_is_a_table_of_claims_with_cost(run, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "160")
     result = run("--claims-seed", "3", models=(LATE, "support.zoo:early_carrier"))
     text = text_of(result)
     head = next(line for line in result.outlines if line.startswith("claim ") and "verdict" in line)
-    columns = ["claim", "verdict", "effect [interval]", "bound", "published", "images", "seconds", "img/s"]
+    columns = ["claim", "verdict", "effect [interval]", "bound", "paper", "images", "sec", "blocks", "img/s"]
     places = [head.find(column) for column in columns]
     assert -1 not in places
     assert places == sorted(places)
     assert f"{LATE}: {LATE} on pictures" in text
     assert "support.zoo:early_carrier" in text
-    rows = [line for line in result.outlines if line.startswith("holds  ")]
+    rows = [line for line in result.outlines if line.startswith("holds  ") and "[" in line]
     assert [("supported" in row, "refuted" in row) for row in rows] == [(True, False), (False, True)]
     assert "not applicable (1), the model has no distillation token: needy" in text
     assert "block evaluations x images in" in text
@@ -174,16 +176,29 @@ def test_a_second_run_reads_what_the_first_has_measured(run, pytester, monkeypat
     monkeypatch.setattr(planted.Planted, "start", start)
     run("--claims-json", "second.json")
     first, second = records(pytester.path / "first.json"), records(pytester.path / "second.json")
-    varying = {"seconds", "block_evaluations", "measured_images"}
+    varying = {"seconds", "block_evaluations", "measured_images", "run"}
     assert [{k: v for k, v in record.items() if k not in varying} for record in first] == [
         {k: v for k, v in record.items() if k not in varying} for record in second
     ]
     assert all(record["measured_images"] == 0 for record in second)
 
 
-def test_without_the_cache_nothing_is_kept(run, pytester):
-    result = run("--claims-no-cache", "--claim", "holds")
-    result.assert_outcomes(passed=2, deselected=6)
+def test_without_the_cache_no_measurement_is_kept_but_the_run_with_its_outcomes_is(run, pytester):
+    result = run("--claims-no-cache", "--claim", "told", "--claims-json", "out.json")
+    assert result.parseoutcomes() == {"reported": 1, "passed": 1, "deselected": 6}
+    assert not (pytester.path / ".claims" / "measurements.sqlite").exists()
+    history = open_history(pytester.path / ".claims")
+    (kept,), (told,) = history.records(), records(pytester.path / "out.json")
+    assert {name: value for name, value in kept.items() if name != "time"} == told
+    outcomes = history.outcomes(told["run"], LATE, "told")
+    assert {name: values.mean() for name, values in outcomes.items()} == told["arm_means"]
+    assert all(len(values) == told["images"] for values in outcomes.values())
+    assert len(history.names(told["context"]["image_fingerprint"])) >= told["images"]
+    history.close()
+
+
+def test_a_run_can_be_left_out_of_the_history(run, pytester):
+    assert run("--claims-no-cache", "--claims-no-history", "--claim", "told").ret == pytest.ExitCode.OK
     assert not (pytester.path / ".claims").exists()
 
 
@@ -198,7 +213,8 @@ def test_junit_holds_the_numbers_of_every_claim(run, pytester):
     assert {name: properties["claims.verdict"] for name, (properties, _) in found.items()} == VERDICTS
     assert found["holds"][0]["claims.model"] == LATE
     assert float(found["holds"][0]["claims.effect"]) == 1.0
-    assert {"claims.interval", "claims.images", "claims.seconds", "claims.published"} <= set(found["holds"][0])
+    numbers = {"claims.interval", "claims.bound", "claims.images", "claims.seconds", "claims.published"}
+    assert numbers <= set(found["holds"][0])
     assert "skipped" in found["open"][1]
     assert "failure" in found["fails"][1]
 
@@ -215,6 +231,10 @@ def test_two_workers_reach_the_same_verdicts(run, pytester, monkeypatch):
         return {record["claim"]: {name: record.get(name) for name in names} for record in made}
 
     assert told(serial) == told(parallel)
+    assert len({record["run"] for record in parallel}) == 1, "the workers are one run"
+    history = open_history(pytester.path / ".claims")
+    assert [len(history.records(run=one.id)) for one in history.runs()] == [len(serial), len(parallel)]
+    history.close()
     assert "timings under xdist" in text_of(result)
 
 
@@ -239,7 +259,7 @@ def test_ini_keys_stand_in_for_options(pytester, pictures):
     pytester.runpytest_inprocess("mine").assert_outcomes(passed=2, failed=1, deselected=5)
     made = records(pytester.path / "out.json")
     assert [record["context"]["batch_size"] for record in made] == [16, 16]
-    assert not (pytester.path / ".claims").exists()
+    assert not (pytester.path / ".claims" / "measurements.sqlite").exists()
     assert pytester.runpytest_inprocess("mine", "--batch-size", "32", "--claim", "holds").parseoutcomes()["passed"] == 2
     assert [record["context"]["batch_size"] for record in records(pytester.path / "out.json")] == [32]
 
