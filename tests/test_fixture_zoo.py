@@ -2,15 +2,19 @@
 
 import json
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from fixtures import train, zoo
+from fixtures import clip, objectives, train, zoo
+from fixtures.captions import write_captions
 from fixtures.pictures import render
-from fixtures.recipes import RECIPES, Recipe, construct
+from fixtures.probe_head import with_probe
+from fixtures.recipes import OBJECTIVES, RECIPES, Recipe, construct
+from harness.models import resolve
 
 LIMIT = 40 * 2**20  # bytes, all weights together
 TESTED = 500
@@ -26,7 +30,8 @@ MICRO = Recipe(
 
 
 def test_every_recipe_has_its_weights_and_its_record() -> None:
-    assert {path.stem for path in zoo.WEIGHTS.glob("*.safetensors")} == set(zoo.NAMES)
+    companions = {"tiny_clip_text"}
+    assert {path.stem for path in zoo.WEIGHTS.glob("*.safetensors")} == {*zoo.NAMES, *companions}
     assert {path.stem for path in zoo.WEIGHTS.glob("*.json")} == set(zoo.NAMES)
 
 
@@ -64,6 +69,13 @@ def test_a_built_model_is_in_eval_mode_and_tells_timm_its_input(name) -> None:
     assert all(parameter.dtype == torch.float32 for parameter in model.parameters())
 
 
+@pytest.mark.parametrize("name", zoo.NAMES)
+def test_the_harness_reads_every_member_as_a_classifier_of_ten_classes(name) -> None:
+    subject = resolve(name).load()
+    assert (subject.card.classes, subject.card.depth) == (10, 4 if name == "tiny_resnet" else 12)
+    assert "head" in subject.card.capabilities
+
+
 def test_the_default_model_has_twelve_blocks_and_a_class_token() -> None:
     model = zoo.build("tiny_vit")
     assert len(model.blocks) == 12
@@ -87,19 +99,26 @@ def test_preprocessing_maps_bytes_to_minus_one_to_one() -> None:
     assert zoo.preprocess(images).unique().tolist() == [-1.0, 1.0]
 
 
-def test_a_resumed_training_ends_at_the_same_bytes_as_an_unbroken_one(tmp_path) -> None:
-    unbroken = fit(tmp_path / "unbroken")
-    fit(tmp_path / "broken", until=3)
-    resumed = fit(tmp_path / "broken")
+@pytest.mark.parametrize("objective", objectives.OBJECTIVES)
+def test_a_resumed_training_ends_at_the_same_bytes_as_an_unbroken_one(objective, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(objectives, "with_probe", partial(with_probe, pictures=200))
+    recipe = replace(MICRO, objective=objective)
+    unbroken = fit(tmp_path / "unbroken", recipe)
+    fit(tmp_path / "broken", recipe, until=3)
+    resumed = fit(tmp_path / "broken", recipe)
     assert resumed.step == unbroken.step == MICRO.steps
     assert [entry["loss"] for entry in resumed.log] == [entry["loss"] for entry in unbroken.log]
     assert_same_weights(resumed.model, unbroken.model)
-    exported = [(tmp_path / kind / "micro.safetensors").read_bytes() for kind in ("broken", "unbroken")]
-    assert exported[0] == exported[1]
+    for file in (tmp_path / "unbroken").glob("micro*.safetensors"):
+        assert file.read_bytes() == (tmp_path / "broken" / file.name).read_bytes()
+
+
+def test_every_objective_of_the_recipes_has_its_code() -> None:
+    assert set(objectives.OBJECTIVES) == set(OBJECTIVES)
 
 
 def test_a_resumed_training_without_its_optimizer_state_would_end_elsewhere(tmp_path) -> None:
-    unbroken, other = fit(tmp_path / "unbroken"), fit(tmp_path / "broken", until=3)
+    unbroken, other = fit(tmp_path / "unbroken", MICRO), fit(tmp_path / "broken", MICRO, until=3)
     forgetful = train.start(MICRO)
     forgetful.model.load_state_dict(other.model.state_dict())
     forgetful.step = other.step
@@ -113,7 +132,40 @@ def test_a_resumed_training_without_its_optimizer_state_would_end_elsewhere(tmp_
 def test_the_record_shows_a_training_that_learned(name) -> None:
     log = read_record(name)["log"]
     assert [entry["step"] for entry in log] == sorted({entry["step"] for entry in log})
-    assert log[-1]["loss"] < 0.5 * log[0]["loss"]
+    assert log[-1]["loss"] < (0.5 if RECIPES[name].objective == "labels" else 1) * log[0]["loss"]
+    assert log[-1]["test_accuracy"] > log[0]["test_accuracy"]
+
+
+def test_models_of_matched_accuracy_are_matched() -> None:
+    errors = {name: 1 - read_record(name)["test_accuracy"] for name in ("tiny_vit", "tiny_resnet", "tiny_convnext")}
+    assert max(errors.values()) <= 0.01
+
+
+@pytest.mark.parametrize("name", [name for name in zoo.NAMES if RECIPES[name].objective == "labels"])
+def test_a_model_that_learned_from_labels_answers_nineteen_of_twenty(name) -> None:
+    assert read_record(name)["test_accuracy"] >= 0.95
+
+
+def test_self_distillation_did_not_collapse() -> None:
+    assert read_record("tiny_dino")["figures"]["information_nats"] > 0.5  # 0 were a collapse
+
+
+def test_the_self_supervised_head_is_the_probe_of_its_frozen_trunk() -> None:
+    model = zoo.build("tiny_dino")
+    again = with_probe(model)
+    torch.testing.assert_close(again.head.weight, model.head.weight, atol=1e-3, rtol=1e-3)
+
+
+@torch.no_grad()
+def test_the_clip_pair_finds_captions_as_often_as_its_record_says() -> None:
+    pair = clip.load_pair(zoo.build("tiny_clip"), zoo.WEIGHTS / "tiny_clip_text.safetensors")
+    pictures = render(np.arange(objectives.JUDGED), split="test")
+    tokens = clip.tokens_of(write_captions(pictures), torch.device("cpu"))
+    seen, said = pair.embed_pictures(zoo.preprocess(pictures.images)), pair.embed_captions(tokens)
+    figures = read_record("tiny_clip")["figures"]
+    for first in (1, 5, 10):
+        measured = clip.recall(seen, said, clip.same_captions(tokens), first)
+        assert measured == pytest.approx(figures[f"recall_at_{first}_of_{objectives.JUDGED}"], abs=0.005)
 
 
 def test_the_initial_weights_depend_on_the_seed_alone() -> None:
@@ -137,8 +189,8 @@ def test_a_teacher_is_learned_by_the_second_output_alone() -> None:
     right = [torch.nn.functional.one_hot(answer, 10) * 50.0 for answer in (labels, says)]
     teacher = lambda inputs: right[1]  # noqa: E731
     inputs = torch.zeros(2, 3, 32, 32)
-    assert train.objective((right[0], right[1]), labels, inputs, teacher).item() == pytest.approx(0, abs=1e-6)
-    assert train.objective((right[1], right[0]), labels, inputs, teacher).item() > 10
+    assert objectives.label_loss((right[0], right[1]), labels, inputs, teacher).item() == pytest.approx(0, abs=1e-6)
+    assert objectives.label_loss((right[1], right[0]), labels, inputs, teacher).item() > 10
 
 
 @pytest.mark.parametrize(
@@ -147,6 +199,8 @@ def test_a_teacher_is_learned_by_the_second_output_alone() -> None:
         ({"architecture": "VisionTransformr"}, "VisionTransformr"),
         ({"steps": 0}, "steps 0"),
         ({"warmup": 6}, "warmup 6"),
+        ({"objective": "lables"}, "lables"),
+        ({"objective": "dino", "teacher": "tiny_resnet"}, "teacher 'tiny_resnet'"),
     ],
 )
 def test_an_impossible_recipe_is_refused_with_the_offending_value(changes, message) -> None:
@@ -164,8 +218,8 @@ def read_record(name: str) -> dict:
     return json.loads((zoo.WEIGHTS / f"{name}.json").read_text())
 
 
-def fit(folder: Path, until: int | None = None) -> train.Training:
-    return train.fit(MICRO, checkpoint=folder / "state.safetensors", export=folder, until=until)
+def fit(folder: Path, recipe: Recipe, until: int | None = None) -> train.Training:
+    return train.fit(recipe, checkpoint=folder / "state.safetensors", export=folder, until=until)
 
 
 def assert_same_weights(one: torch.nn.Module, other: torch.nn.Module) -> None:
