@@ -52,7 +52,7 @@ class Comparison:
 def compare_outcomes(before: Claims, after: Claims) -> Comparison:
     """Compare every arm that both sides hold, paired by image; arms with the same numbers on both sides are one test.
 
-    Images that exchange class tokens are two and two; their changes count one by one.
+    In claims whose images exchange something a pair of neighbours counts once.
     """
     unpaired: list[tuple[str, str, str]] = []
     found: list[tuple[str, str, str, str]] = []
@@ -68,8 +68,8 @@ def compare_outcomes(before: Claims, after: Claims) -> Comparison:
         else:
             for arm in now.arms:
                 if arm in then.arms:
-                    key = _digest(then.arms[arm], now.arms[arm])
-                    pairs.setdefault(key, compare(then.arms[arm], now.arms[arm]))
+                    key = f"{now.exchanged} {_digest(then.arms[arm], now.arms[arm])}"
+                    pairs.setdefault(key, compare(then.arms[arm], now.arms[arm], exchanged=now.exchanged))
                     found.append((model, claim, arm, key))
     levels = dict(zip(pairs, adjusted(list(pairs.values())), strict=True))
     changed = tuple(

@@ -24,10 +24,14 @@ CODES = 256
 
 @dataclass(frozen=True, kw_only=True)
 class AcceptedClaim:
-    """The outcomes of one claim on one model: the set of pictures, and the numbers of each arm [image]."""
+    """The outcomes of one claim on one model: the set of pictures, and the numbers of each arm [image].
+
+    `exchanged` says that neighbours exchange something in some arm, so that their numbers belong together.
+    """
 
     images: str
     arms: Mapping[str, np.ndarray]
+    exchanged: bool = False
 
     def __post_init__(self) -> None:
         for name, values in self.arms.items():
@@ -64,6 +68,7 @@ def read_outcomes(path: Path) -> AcceptedOutcomes:
             (model, claim): AcceptedClaim(
                 images=entry["images"],
                 arms={arm: numbers[place][:count] for arm, (place, count) in entry["arms"].items()},
+                exchanged=entry["exchanged"],
             )
             for model, entries in index["models"].items()
             for claim, entry in entries.items()
@@ -81,7 +86,11 @@ def write_outcomes(path: Path, outcomes: AcceptedOutcomes) -> None:
     models: dict[str, dict[str, Any]] = {}
     for (model, claim), entry in outcomes.claims.items():
         arms = {arm: placed[model, claim, arm] for arm in entry.arms}
-        models.setdefault(model, {})[claim] = {"images": entry.images, "arms": arms}
+        models.setdefault(model, {})[claim] = {
+            "images": entry.images,
+            "arms": arms,
+            "exchanged": entry.exchanged,
+        }
     names: dict[str, str] = {}
     for images in sorted({entry.images for entry in outcomes.claims.values()} & set(outcomes.names)):
         names[images] = f"names {len(names)}"

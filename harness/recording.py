@@ -53,5 +53,7 @@ def outcomes_of(history: History, records: Iterable[Mapping[str, Any]]) -> dict[
         arms = history.outcomes(record["run"], record["model"], record["claim"])
         if arms:
             images = record["context"]["image_fingerprint"]
-            found[record["model"], record["claim"]] = AcceptedClaim(images=images, arms=arms)
+            found[record["model"], record["claim"]] = AcceptedClaim(
+                images=images, arms=arms, exchanged=record.get("pairs") is not None
+            )
     return found

@@ -12,6 +12,7 @@ from statsmodels.stats.contingency_tables import mcnemar
 
 from harness.drift import ERROR, ROUNDING, Change, adjusted, compare, noticeable
 from harness.errors import ClaimsError
+from harness.stats import mcnemar_exact
 
 BITS = st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=60)
 
@@ -98,3 +99,21 @@ def test_false_alarms_stay_below_the_declared_error():
         found = [change(int(n - r), int(r), 200) for n, r in zip(counts, rises, strict=True)]
         alarms += bool((adjusted(found) <= ERROR).any())
     assert alarms / nights <= ERROR + 3 * np.sqrt(ERROR / nights)
+
+
+def test_neighbours_that_exchange_are_one_unit():
+    before, after = np.zeros(8), np.array([1.0, 1, 1, -1, 0, 1, 0, 0])
+    alone, paired = compare(before, after), compare(before, after, exchanged=True)
+    assert (paired.fell, paired.rose) == (alone.fell, alone.rose) == (1, 4)
+    assert (alone.units, paired.units) == (5, 2)  # the second pair cancels out, the last has not changed
+    assert paired.p == mcnemar_exact(0, 2)
+
+
+def test_pairs_that_change_together_are_no_more_evidence_than_single_images():
+    after = np.repeat([1.0, 1, 1, 1, 1], 2)
+    assert compare(np.zeros(10), after, exchanged=True).p == compare(np.zeros(5), after[::2]).p
+    assert compare(np.zeros(10), after).p < compare(np.zeros(10), after, exchanged=True).p
+
+
+def test_an_odd_last_image_is_a_unit_of_its_own():
+    assert compare(np.zeros(3), np.ones(3), exchanged=True).units == 2

@@ -121,7 +121,7 @@ def test_timing_measures_alone_and_without_the_cache(session):
 def test_a_finite_set_is_all_of_the_given_pictures_whatever_the_budgets(pictures):
     with closing(opened(pictures, claims_target="images")) as made:
         made.outcome(LATE, ASKED["close"], [ASKED["close"]])
-        assert made._loaded.bench.usable == 128
+        assert made._loaded.bench.usable == 256
 
 
 def test_a_model_whose_labels_the_embedded_pictures_cannot_have_is_refused_at_the_door():
