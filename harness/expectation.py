@@ -66,6 +66,8 @@ def _outlook(part: Statement, spec: ClaimSpec, plan: Plan, classes: int, alpha: 
 def _comparison(quantity: Quantity, plan: Plan, value: float, bound: float, alpha: float) -> float | None:
     """Expect the images of one comparison, for numbers at the ends of their ranges (the widest spread there is)."""
     needed = paired_images_needed if plan.exchanges else images_needed
+    if not set(quantity.arms()) <= set(plan.arms):
+        return None  # a derived arm: how it spreads follows from no published number
     ranges = [(plan.arms[arm].readout.low, plan.arms[arm].readout.high) for arm in quantity.arms()]
     if isinstance(quantity, Level):
         low, high = ranges[0]

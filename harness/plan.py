@@ -1,9 +1,10 @@
 """Plans: what a claim proposes to measure. A claim maps a model card to a plan and cannot judge it."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from harness.derived import Derived, Mix, measured
 from harness.errors import ClaimsError, unknown
 from harness.interventions import NONE, Intervention
 from harness.quantities import Difference, Level, Quantity, Ratio
@@ -40,8 +41,9 @@ class Curve:
 class Plan:
     """Arms by name, and the statements about them: effect, control that must fail, gate without which both are empty.
 
-    A bare quantity as effect or control is compared with the ledger's bound named "bound". `report_only` is the reason
-    why this model's value is reported and not judged.
+    A bare quantity as effect or control is compared with the ledger's bound named "bound". `derived` arms are computed
+    from measured ones, image by image; quantities name both alike. `report_only` is the reason why this model's value
+    is reported and not judged.
     """
 
     arms: Mapping[str, Arm]
@@ -49,12 +51,26 @@ class Plan:
     control: Statement | Level | Difference | Ratio | None = None
     gate: Statement | Level | Difference | Ratio | None = None
     curves: Mapping[str, Curve] = field(default_factory=dict)
+    derived: Mapping[str, Derived] = field(default_factory=dict)
     report_only: str = ""
 
     @property
     def exchanges(self) -> bool:
         """Tell whether images receive something of one another in any arm: then pairs of them are the units."""
-        return any(arm.intervention.exchanges or arm.readout.exchanges for arm in self.arms.values())
+        measured_ones = any(arm.intervention.exchanges or arm.readout.exchanges for arm in self.arms.values())
+        return measured_ones or any(arm.exchanges for arm in self.derived.values())
+
+    def used(self) -> set[str]:
+        """List the measured arms that statements and curves rest on; others would be measured for nothing."""
+        named = set(self.question.arms()).union(*(curve.arms() for curve in self.curves.values()))
+        return measured(named, self.derived)
+
+    def judged_only(self) -> "Plan":
+        """Leave out the curves, and the arms that only they need."""
+        needed = measured(set(self.question.arms()), self.derived)
+        kept = {name: arm for name, arm in self.arms.items() if name in needed}
+        derived = {name: arm for name, arm in self.derived.items() if measured({name}, self.derived) <= needed}
+        return replace(self, arms=kept, derived=derived, curves={})
 
     @property
     def question(self) -> Question:
@@ -89,9 +105,11 @@ def propose(function: ClaimFunction, spec: ClaimSpec, card: ModelCard) -> Plan:
     if not isinstance(plan, Plan):
         raise ClaimsError(f"claim {spec.id!r} returned {type(plan).__name__}, not a Plan")
     where = f"claim {spec.id!r}"
-    used = set(plan.question.arms()).union(*(curve.arms() for curve in plan.curves.values()))
+    if doubled := set(plan.arms) & set(plan.derived):
+        raise ClaimsError(f"{where}: arms {sorted(doubled)} are both measured and derived")
+    used = plan.used()
     for absent in used - set(plan.arms):
-        raise unknown("arm", absent, plan.arms, where)
+        raise unknown("arm", absent, {*plan.arms, *plan.derived}, where)
     if unused := set(plan.arms) - used:
         raise ClaimsError(f"{where}: arms {sorted(unused)} are measured but nothing uses them")
     for bound in plan.question.bound_names():
@@ -119,6 +137,17 @@ def ratio(first: str, second: str) -> Ratio:
 def difference(first: str, second: str) -> Difference:
     """The mean of one arm minus that of another, paired by image."""
     return Difference(first, second)
+
+
+def mix(terms: Mapping[str, float], constant: float = 0.0) -> Mix:
+    """Derive an arm as a weighted sum of arms."""
+    return Mix(tuple(terms.items()), constant)
+
+
+def mean_of(arms: Iterable[str]) -> Mix:
+    """Derive an arm as the mean of arms."""
+    names = tuple(arms)
+    return Mix(tuple((name, 1.0 / len(names)) for name in names))
 
 
 def curve(points: Mapping[int, Quantity]) -> Curve:

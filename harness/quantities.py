@@ -154,6 +154,8 @@ class Ratio:
 
     def interval(self, sheet: Sheet, alpha: float) -> tuple[float, float]:
         first, second = sheet.samples[self.first], sheet.samples[self.second]
+        if first.low < 0:
+            return _ratio_over_box(first, second, alpha, sheet.population)
         return stats.ratio_interval(
             first.values, second.values, alpha, a_max=first.high, b_max=second.high, population=sheet.population
         )
@@ -173,6 +175,16 @@ def _contrast(sheet: Sheet, pair: Difference | Ratio, factor: float) -> tuple[np
         first.low - factor * second.high,
         first.high - factor * second.low,
     )
+
+
+def _ratio_over_box(first: Sample, second: Sample, alpha: float, population: int | None) -> tuple[float, float]:
+    """Bound a ratio whose first mean may be negative by the intervals of both means, at half the error each."""
+    tops = stats.mean_interval(*_parts(first), alpha / 2, population=population)
+    bottom, top = stats.mean_interval(*_parts(second), alpha / 2, population=population)
+    if bottom <= 0:
+        return (0.0 if tops[0] >= 0 else -np.inf, 0.0 if tops[1] <= 0 else np.inf)
+    ends = [one / other for one in tops for other in (bottom, top)]
+    return min(ends), max(ends)
 
 
 def _above(values: np.ndarray, low: float, high: float, bound: float, population: int | None) -> PValues:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from harness.chunks import whole_pairs
+from harness.derived import resolve
 from harness.errors import NotApplicable
 from harness.plan import Curve, Plan, Weights
 from harness.probes import Probe
@@ -165,11 +166,12 @@ def lay_out(
     With `pairs` the unit is the pair: the sheet holds one mean per pair [pair], and `population`, the images of a
     finite set (None: the distribution behind them), becomes its pairs. All pairs weigh the same, as all have two.
     """
-    if pairs is not None:
-        numbers = {name: pairs.means(values) for name, values in numbers.items()}
-        population = None if population is None else pairs.in_all
     readouts = {name: arm.readout for name, arm in job.plan.arms.items()}
     samples = {name: Sample(values, readouts[name].low, readouts[name].high) for name, values in numbers.items()}
+    samples = resolve(samples, job.plan.derived, pairs)
+    if pairs is not None:
+        samples = {name: Sample(pairs.means(one.values), one.low, one.high) for name, one in samples.items()}
+        population = None if population is None else pairs.in_all
     return Sheet(samples=samples, bounds=job.spec.bounds, classes=classes, population=population)
 
 
