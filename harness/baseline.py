@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from harness.errors import ClaimsError, unknown
 from harness.verdict import Verdict
@@ -38,6 +38,20 @@ class Baseline:
 
 
 NO_BASELINE = Baseline(None, {})
+
+
+def ruling(
+    record: Mapping[str, Any], expected: str | None, *, strict: bool
+) -> Literal["pass", "fail", "xfail", "changed", "skip"]:
+    """Say what a verdict means for a test run, given the expected one; `strict` fails what is inconclusive."""
+    verdict = record["verdict"]
+    if expected is not None and expected != verdict:
+        return "changed"
+    if verdict in ("refuted", "vacuous"):
+        return "fail" if expected is None else "xfail"
+    if verdict == "inconclusive" and expected is None and strict:
+        return "fail"
+    return "skip" if verdict in ("not applicable", "inconclusive") else "pass"
 
 
 def find_baseline(named: str | None, claims_file: Path) -> Baseline:

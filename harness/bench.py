@@ -1,45 +1,36 @@
 """A loaded model beside the images it is measured on, and the name of every number that can be measured there."""
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable
 from functools import cache, cached_property
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
 from harness import readouts
-from harness.chunks import donors, exchange_pairs, usable_grid
+from harness.census import Place
+from harness.chunks import chunk_grid, donors, exchange_pairs, usable_grid
 from harness.fits import FitPlace
 from harness.images import ImageSet
 from harness.interventions import Chunk, code_revision
+from harness.passes import Bill, Wanted, measure_chunk
 from harness.plan import Arm, Weights
 from harness.probes import Fit, Probe
-from harness.store import MeasurementKey, Store
+from harness.spec import ClaimSpec
+from harness.store import MeasurementKey, Row, Store
 from harness.subject import Subject
+from harness.table import Missing, Settings
 
 BEHIND_EVERY_NUMBER = ("chunks.py", "embedded_images.py", "passes.py", "pixels.py", "stored_images.py", "subject.py")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Settings:
-    """What a run may vary without changing a claim; `delta` and `max_images` None leave it to the ledger.
-
-    `population` judges the image set itself (sampling without replacement) and not the distribution behind it.
-    """
-
-    batch_size: int = 64
-    delta: float | None = None
-    max_images: int | None = None
-    seed: int = 0
-    device: str = "cpu"
-    dtype: str = "float32"
-    population: bool = False
-
-
 class Bench:
-    """One loaded model beside the images it is measured on."""
+    """One loaded model beside the images it is measured on (a `Table`)."""
+
+    what = "images"
 
     def __init__(
         self,
@@ -53,11 +44,35 @@ class Bench:
         self.store, self.settings = store, settings
         self.grid = usable_grid(len(images), settings.batch_size)
         self.fits: dict[tuple[Weights, Probe], Fit] = {}
+        self._shared: dict[tuple[Weights, int], dict[Hashable, object]] = {}
 
     @property
     def usable(self) -> int:
         """Count the images that can be measured (all but one that would be alone in the last chunk)."""
         return self.grid[-1].stop if self.grid else 0
+
+    @property
+    def classes(self) -> int:
+        """Count the classes of the head, or where there is none those of the images."""
+        return self.subject.card.classes or self.images.classes
+
+    @property
+    def population(self) -> int | None:
+        """Count the images where a statement is about exactly them."""
+        return self.usable if self.settings.population else None
+
+    def most(self, spec: ClaimSpec) -> int:
+        """Give the most images that a claim may use: its budget, capped by the run and by what is there."""
+        return min(spec.budget, self.usable, self.settings.max_images or spec.budget)
+
+    @property
+    def benches(self) -> "tuple[Bench, ...]":
+        """List this one."""
+        return (self,)
+
+    def bench_of(self, arm: Arm) -> "Bench":
+        """Give this bench: all arms are about its model."""
+        return self
 
     @cached_property
     def pairs(self) -> np.ndarray:
@@ -98,23 +113,63 @@ class Bench:
         batch = self.images.load(positions, self.subject.card.preprocessing)
         return batch.to(device=self.settings.device, dtype=getattr(torch, self.settings.dtype))
 
+    def measure(
+        self, missing: Missing, positions: range, loaded: torch.Tensor
+    ) -> tuple[dict[MeasurementKey, Row], Bill]:
+        """Measure arms on one chunk: one merged pass per set of weights."""
+        chunk, bill = self.chunk(positions), Bill()
+        fresh: dict[MeasurementKey, Row] = {}
+        for which in dict.fromkeys(arm.weights for arm, _ in missing.values()):
+            lane = {key: (arm, claims) for key, (arm, claims) in missing.items() if arm.weights == which}
+            wanted = [
+                Wanted(intervention=arm.intervention, readout=arm.per_image, claimants=claims)
+                for arm, claims in lane.values()
+            ]
+            fits = {probe: fit for (owner, probe), fit in self.fits.items() if owner == which}
+            rows = measure_chunk(self.weights(which), loaded, chunk, wanted, fits, bill)
+            fresh |= dict(zip(lane, rows, strict=True))
+        return fresh, bill
+
+    def conditions(self, which: Weights) -> dict[str, Any]:
+        """Name what all numbers of these weights depend on beside images, intervention and readout."""
+        return {
+            "weights": self.weights_hash(which),
+            "subject_code": subject_revision(self.subject),
+            "preprocessing": repr(self.subject.card.preprocessing),
+            "batch_size": self.settings.batch_size,
+            "seed": self.settings.seed,
+            "dtype": self.settings.dtype,
+            "device": torch.device(self.settings.device).type,
+        }
+
     def key(self, arm: Arm) -> MeasurementKey:
         """Name the measurement of an arm by everything that it depends on."""
-        probe = arm.readout.probe
+        probe = arm.probe
         return MeasurementKey(
-            weights=self.weights_hash(arm.weights),
-            subject_code=subject_revision(self.subject),
-            preprocessing=repr(self.subject.card.preprocessing),
+            **self.conditions(arm.weights),
             images=self.images.fingerprint,
-            batch_size=self.settings.batch_size,
-            seed=self.settings.seed,
-            dtype=self.settings.dtype,
-            device=torch.device(self.settings.device).type,
             intervention=arm.intervention.key,
             intervention_code=arm.intervention.revision,
             readout=repr(arm.readout),
-            readout_code=readouts.revision(arm.readout),
+            readout_code=readouts.revision(arm.per_image),
             fits=self.fit_place(arm.weights).id(probe) if probe else "",
+        )
+
+    def place(self, which: Weights, pictures: int, charge: Callable[[float], None]) -> Place:
+        """Give what a census looks at: these weights, and the first `pictures` of the images."""
+        fit_place = self.fit_place(which)
+        return Place(
+            subject=self.weights(which),
+            images=self.images,
+            train=self.train,
+            grid=chunk_grid(pictures, self.settings.batch_size),
+            load=self.load,
+            chunk_of=self.chunk,
+            seed=self.settings.seed,
+            folder=fit_place.folder,
+            context=f"{fit_place.context}/{self.images.fingerprint}/{pictures}",
+            charge=charge,
+            shared=self._shared.setdefault((which, pictures), {}),
         )
 
     def fit_place(self, which: Weights) -> FitPlace:

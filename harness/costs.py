@@ -47,10 +47,12 @@ def plan_evaluations(plans: Mapping[str, Plan], card: ModelCard, images: int = 6
     """Give the block evaluations per image of several plans measured together, over all their sets of weights."""
     merged: dict[tuple, Wanted] = {}
     for claimant, plan in plans.items():
+        if plan.census is not None:
+            continue  # its readings look at pictures by themselves
         for arm in plan.arms.values():
             key = (arm.weights, arm.intervention, arm.readout)
             before = merged[key].claimants if key in merged else frozenset()
-            merged[key] = Wanted(intervention=arm.intervention, readout=arm.readout, claimants=before | {claimant})
+            merged[key] = Wanted(intervention=arm.intervention, readout=arm.per_image, claimants=before | {claimant})
     lanes: dict[str, list[Wanted]] = {}
     for (weights, *_), wanted in merged.items():
         lanes.setdefault(weights, []).append(wanted)

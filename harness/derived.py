@@ -51,7 +51,7 @@ class Mix:
         parts = [(samples[arm], weight) for arm, weight in self.terms]
         ends = [sorted((weight * part.low, weight * part.high)) for part, weight in parts]
         return Sample(
-            sum((weight * part.values for part, weight in parts), np.float64(self.constant)),
+            self.constant + np.sum([weight * part.values for part, weight in parts], axis=0),
             self.constant + sum(low for low, _ in ends),
             self.constant + sum(high for _, high in ends),
         )

@@ -1,4 +1,4 @@
-"""Run plans on one model: merged passes over chunks, early stop per claim, everything measured kept.
+"""Run plans on a model or a set of them: merged passes, early stop per claim, everything measured kept.
 
 Claims are known before anything runs. Chunk by chunk, the arms that any undecided claim still needs and the store does
 not hold are measured in one pass, stored, and every claim looks at its own numbers. What a claim sees, and when it
@@ -6,66 +6,86 @@ stops, is the same whichever other claims run beside it.
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-
-import torch
+from typing import Any
 
 from harness.bench import Bench
+from harness.census import Census
+from harness.census_table import CensusTable
 from harness.chunks import chunk_grid
 from harness.errors import NotApplicable
 from harness.fits import fit_probes
-from harness.passes import Bill, Wanted, measure_chunk
-from harness.plan import Arm
-from harness.store import MeasurementKey, Row
+from harness.passes import Bill
+from harness.plan import Arm, Weights
+from harness.probes import Probe
+from harness.several import SeveralBenches
+from harness.store import MeasurementKey
+from harness.table import Missing, Table
 from harness.trial import Job, Outcome, Trial
 
 Advance = Callable[[str, int, int], None]
-Missing = Mapping[MeasurementKey, tuple[Arm, frozenset[str]]]
 
 
 def silent(what: str, done: int, total: int) -> None:
     """Show no progress."""
 
 
-def run(jobs: Sequence[Job], bench: Bench, advance: Advance = silent) -> dict[str, Outcome]:
-    """Measure and judge claims on one model; every outcome by claim id.
+def run(jobs: Sequence[Job], bench: Bench | SeveralBenches, advance: Advance = silent) -> dict[str, Outcome]:
+    """Measure and judge claims on one model, or on one set of models; every outcome by claim id.
 
     Raises what a readout or intervention raises: an error is never a verdict. What was stored before stays.
     """
-    trials = [Trial(job, bench) for job in jobs]
-    _fit(trials, bench, advance)
+    outcomes: dict[str, Outcome] = {}
+    for table, group in _tables(jobs, bench):
+        trials = [Trial(job, table) for job in group]
+        _fit(trials, advance)
+        _run(trials, table, advance)
+        outcomes |= {trial.job.spec.id: trial.outcome() for trial in trials}
+    return outcomes
+
+
+def _tables(jobs: Sequence[Job], bench: Bench | SeveralBenches) -> list[tuple[Table, list[Job]]]:
+    """Put together the jobs whose arms are measured on the same members: on images, or on the same census."""
+    groups: dict[tuple[Census, int] | None, list[Job]] = {}
+    for job in jobs:
+        census = job.plan.census
+        groups.setdefault(None if census is None else (census, job.spec.pictures), []).append(job)
+    return [(bench if key is None else CensusTable(bench, *key), group) for key, group in groups.items()]
+
+
+def _run(trials: list[Trial], table: Table, advance: Advance) -> None:
+    """Measure chunk by chunk until every claim is decided or its budget used."""
     total = max((trial.budget for trial in trials), default=0)
     with ThreadPoolExecutor(max_workers=1) as pool:
-        loader = _Loader(bench, pool)
-        for number, positions in enumerate(bench.grid):
+        loader = _Loader(table, pool)
+        for number, positions in enumerate(table.grid):
             active = [trial for trial in trials if not trial.done]
             if not active:
                 break
-            advance("images", min(positions.start, total), total)
-            _look(active, bench, positions, loader, bench.grid[number + 1 : number + 2])
+            advance(table.what, min(positions.start, total), total)
+            _look(active, table, positions, loader, table.grid[number + 1 : number + 2])
             for trial in active:
                 trial.look(positions)
-    advance("images", total, total)
-    return {trial.job.spec.id: trial.outcome() for trial in trials}
+    advance(table.what, total, total)
 
 
 class _Loader:
-    """Decodes the next chunk while the current one is measured."""
+    """Loads the next chunk while the current one is measured."""
 
-    def __init__(self, bench: Bench, pool: ThreadPoolExecutor) -> None:
-        self.bench, self.pool = bench, pool
-        self.ahead: tuple[range, Future[torch.Tensor]] | None = None
+    def __init__(self, table: Table, pool: ThreadPoolExecutor) -> None:
+        self.table, self.pool = table, pool
+        self.ahead: tuple[range, Future[Any]] | None = None
 
-    def get(self, positions: range, following: Sequence[range]) -> torch.Tensor:
+    def get(self, positions: range, following: Sequence[range]) -> Any:
         """Give this chunk and start on the following one."""
         ready = self.ahead[1] if self.ahead and self.ahead[0] == positions else None
-        batch = ready.result() if ready else self.bench.load(positions)
-        self.ahead = (following[0], self.pool.submit(self.bench.load, following[0])) if following else None
-        return batch
+        loaded = ready.result() if ready else self.table.load(positions)
+        self.ahead = (following[0], self.pool.submit(self.table.load, following[0])) if following else None
+        return loaded
 
 
-def _look(active: list[Trial], bench: Bench, positions: range, loader: _Loader, following: Sequence[range]) -> None:
+def _look(active: list[Trial], table: Table, positions: range, loader: _Loader, following: Sequence[range]) -> None:
     """Give every active claim the numbers of one chunk, measuring what the store does not hold."""
     arms: dict[MeasurementKey, Arm] = {}
     claimants: dict[MeasurementKey, set[str]] = {}
@@ -73,35 +93,16 @@ def _look(active: list[Trial], bench: Bench, positions: range, loader: _Loader, 
         for name, key in trial.keys.items():
             arms[key] = trial.job.plan.arms[name]
             claimants.setdefault(key, set()).add(trial.job.spec.id)
-    rows = bench.store.load({key.id for key in arms}, positions)
+    rows = table.store.load({key.id for key in arms}, positions)
     missing = {key: (arm, frozenset(claimants[key])) for key, arm in arms.items() if key.id not in rows}
     if missing:
         start = time.perf_counter()
-        images = loader.get(positions, following)
-        fresh, bill = _measure(missing, bench, positions, images)
-        bench.store.append(positions, fresh)
+        fresh, bill = table.measure(missing, positions, loader.get(positions, following))
+        table.store.append(positions, fresh)
         rows |= {key.id: row for key, row in fresh.items()}
         _charge(active, missing, bill, time.perf_counter() - start, len(positions))
     for trial in active:
         trial.take(rows)
-
-
-def _measure(
-    missing: Missing, bench: Bench, positions: range, images: torch.Tensor
-) -> tuple[dict[MeasurementKey, Row], Bill]:
-    """Measure arms on one chunk: one merged pass per set of weights."""
-    chunk, bill = bench.chunk(positions), Bill()
-    fresh: dict[MeasurementKey, Row] = {}
-    for which in dict.fromkeys(arm.weights for arm, _ in missing.values()):
-        lane = {key: (arm, claims) for key, (arm, claims) in missing.items() if arm.weights == which}
-        wanted = [
-            Wanted(intervention=arm.intervention, readout=arm.readout, claimants=claims)
-            for arm, claims in lane.values()
-        ]
-        fits = {probe: fit for (owner, probe), fit in bench.fits.items() if owner == which}
-        rows = measure_chunk(bench.weights(which), images, chunk, wanted, fits, bill)
-        fresh |= dict(zip(lane, rows, strict=True))
-    return fresh, bill
 
 
 def _charge(active: list[Trial], missing: Missing, bill: Bill, seconds: float, images: int) -> None:
@@ -115,14 +116,25 @@ def _charge(active: list[Trial], missing: Missing, bill: Bill, seconds: float, i
             trial.charge(blocks=bill.shares.get(name, 0.0), seconds=share, images=images)
 
 
-def _fit(trials: list[Trial], bench: Bench, advance: Advance) -> None:
-    """Fit the probes that the claims need, in one pass per set of weights, and split the bill."""
-    wanted = list(dict.fromkeys(probe for trial in trials for probe in trial.probes if probe not in bench.fits))
-    if not wanted:
-        return
+def _fit(trials: list[Trial], advance: Advance) -> None:
+    """Fit what the claims read, in one pass per model and set of weights, and split the bill."""
+    benches: dict[Bench, list[tuple[Weights, Probe]]] = {}
+    for trial in trials:
+        for bench, which, probe in trial.probes:
+            if (which, probe) not in bench.fits:
+                benches.setdefault(bench, []).append((which, probe))
+    start = time.perf_counter()
+    for bench, wanted in benches.items():
+        _fit_bench(bench, list(dict.fromkeys(wanted)), advance)
+    users = [trial for trial in trials if trial.probes]
+    for trial in users if benches else ():
+        trial.charge(blocks=0.0, seconds=(time.perf_counter() - start) / len(users), images=0)
+
+
+def _fit_bench(bench: Bench, wanted: Sequence[tuple[Weights, Probe]], advance: Advance) -> None:
     if bench.train is None:
         raise NotApplicable("no training images are given (--train-data)")
-    start, total = time.perf_counter(), len(bench.train)
+    total = len(bench.train)
     grid = chunk_grid(total, bench.settings.batch_size)
     for which in dict.fromkeys(owner for owner, _ in wanted):
         found = fit_probes(
@@ -135,6 +147,3 @@ def _fit(trials: list[Trial], bench: Bench, advance: Advance) -> None:
             advance=lambda done: advance("training images", done, total),
         )
         bench.fits |= {(which, probe): fit for probe, fit in found.items()}
-    users = [trial for trial in trials if trial.probes]
-    for trial in users:
-        trial.charge(blocks=0.0, seconds=(time.perf_counter() - start) / len(users), images=0)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.baseline import CONDITIONS
+from harness.cohorts import models_of
 from harness.comparison import ArmChange, Comparison
 from harness.drift import ERROR
 from harness.report.record import number
@@ -117,7 +118,7 @@ def asked_for(accepted: Accepted, models: Collection[str], claims: Collection[st
         (model, claim)
         for model, entry in accepted.items()
         for claim in entry["verdicts"]
-        if (not models or model in models) and (not claims or claim in claims)
+        if (not models or models_of(model) <= set(models)) and (not claims or claim in claims)
     }
 
 

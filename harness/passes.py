@@ -53,6 +53,12 @@ class Bill:
         for claimant in claimants:
             self.shares[claimant] = self.shares.get(claimant, 0.0) + evaluations / len(claimants)
 
+    def add(self, other: "Bill") -> None:
+        """Add another bill to this one."""
+        self.total += other.total
+        for claimant, share in other.shares.items():
+            self.shares[claimant] = self.shares.get(claimant, 0.0) + share
+
 
 def measure_chunk(
     subject: Subject,

@@ -4,9 +4,11 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from harness.census import Census, CensusReadout
 from harness.derived import Derived, Mix, measured
 from harness.errors import ClaimsError, unknown
 from harness.interventions import NONE, Intervention
+from harness.probes import Probe
 from harness.quantities import Difference, Level, Quantity, Ratio
 from harness.readouts import Accuracy, Readout, block_of
 from harness.spec import ClaimSpec
@@ -19,11 +21,27 @@ Weights = Literal["given", "untrained"]
 
 @dataclass(frozen=True, kw_only=True)
 class Arm:
-    """One condition: what is edited, what is read, and on which weights (given, or an untrained twin's)."""
+    """One condition: what is edited, what is read, and on which weights (given, or an untrained twin's).
+
+    `subject` is the role of the model in a claim about several, "" in a claim about one.
+    """
 
     intervention: Intervention = NONE
-    readout: Readout = field(default_factory=Accuracy)
+    readout: Readout | CensusReadout = field(default_factory=Accuracy)
     weights: Weights = "given"
+    subject: str = ""
+
+    @property
+    def per_image(self) -> Readout:
+        """Give the readout of an arm that is about images; TypeError for one that reads a census."""
+        if isinstance(self.readout, CensusReadout):
+            raise TypeError(f"{self.readout!r} reads no images")
+        return self.readout
+
+    @property
+    def probe(self) -> Probe | None:
+        """Give the fit that must exist before the arm can be read."""
+        return None if isinstance(self.readout, CensusReadout) else self.readout.probe
 
 
 @dataclass(frozen=True)
@@ -42,8 +60,8 @@ class Plan:
     """Arms by name, and the statements about them: effect, control that must fail, gate without which both are empty.
 
     A bare quantity as effect or control is compared with the ledger's bound named "bound". `derived` arms are computed
-    from measured ones, image by image; quantities name both alike. `report_only` is the reason why this model's value
-    is reported and not judged.
+    from measured ones, image by image; quantities name both alike. With a `census` the arms read its members and no
+    images. `report_only` is the reason why this model's value is reported and not judged.
     """
 
     arms: Mapping[str, Arm]
@@ -52,12 +70,15 @@ class Plan:
     gate: Statement | Level | Difference | Ratio | None = None
     curves: Mapping[str, Curve] = field(default_factory=dict)
     derived: Mapping[str, Derived] = field(default_factory=dict)
+    census: Census | None = None
     report_only: str = ""
 
     @property
     def exchanges(self) -> bool:
         """Tell whether images receive something of one another in any arm: then pairs of them are the units."""
-        measured_ones = any(arm.intervention.exchanges or arm.readout.exchanges for arm in self.arms.values())
+        if self.census is not None:
+            return False
+        measured_ones = any(arm.intervention.exchanges or arm.per_image.exchanges for arm in self.arms.values())
         return measured_ones or any(arm.exchanges for arm in self.derived.values())
 
     def used(self) -> set[str]:
@@ -83,7 +104,8 @@ class Plan:
         )
 
 
-ClaimFunction = Callable[[ModelCard], Plan]
+Cards = ModelCard | Mapping[str, ModelCard]  # of one model, or of several by role
+ClaimFunction = Callable[..., Plan]
 
 
 def claim(identifier: str) -> Callable[[ClaimFunction], ClaimFunction]:
@@ -96,12 +118,12 @@ def claim(identifier: str) -> Callable[[ClaimFunction], ClaimFunction]:
     return mark
 
 
-def propose(function: ClaimFunction, spec: ClaimSpec, card: ModelCard) -> Plan:
+def propose(function: ClaimFunction, spec: ClaimSpec, cards: Cards) -> Plan:
     """Ask a claim for its plan and refuse what cannot be measured or judged, before any forward pass.
 
     Raises ClaimsError for arms or bounds that do not exist, arms that nothing uses, and places that the model lacks.
     """
-    plan = function(card)
+    plan = function(cards) if isinstance(cards, ModelCard) else function(**cards)
     if not isinstance(plan, Plan):
         raise ClaimsError(f"claim {spec.id!r} returned {type(plan).__name__}, not a Plan")
     where = f"claim {spec.id!r}"
@@ -115,12 +137,11 @@ def propose(function: ClaimFunction, spec: ClaimSpec, card: ModelCard) -> Plan:
     for bound in plan.question.bound_names():
         if bound not in spec.bounds:
             raise unknown("bound", bound, spec.bounds, f"{where}; the ledger must hold every bound")
+    by_role = {"": cards} if isinstance(cards, ModelCard) else cards
     for name, arm in plan.arms.items():
-        try:
-            arm.intervention.program(card)
-            block_of(arm.readout, card)
-        except ValueError as error:
-            raise ClaimsError(f"{where}, arm {name!r}: {error}") from error
+        if arm.subject not in by_role:
+            raise unknown("subject", arm.subject, by_role, f"{where}, arm {name!r}")
+        _refuse_arm(arm, by_role[arm.subject], plan.census, f"{where}, arm {name!r}")
     return plan
 
 
@@ -153,6 +174,21 @@ def mean_of(arms: Iterable[str]) -> Mix:
 def curve(points: Mapping[int, Quantity]) -> Curve:
     """A series for the report by layer."""
     return Curve(tuple(points.items()))
+
+
+def _refuse_arm(arm: Arm, card: ModelCard, census: Census | None, where: str) -> None:
+    """Raise ClaimsError where an arm is at places that the model lacks, or reads what its plan does not sample."""
+    if isinstance(arm.readout, CensusReadout) is (census is None):
+        raise ClaimsError(f"{where}: {arm.readout!r} does not read {'images' if census is None else census.what}")
+    if census is not None:
+        if arm.intervention != NONE:
+            raise ClaimsError(f"{where}: {arm.intervention.key} is about images, and the plan is about {census.what}")
+        return
+    try:
+        arm.intervention.program(card)
+        block_of(arm.per_image, card)
+    except ValueError as error:
+        raise ClaimsError(f"{where}: {error}") from error
 
 
 def _statement(part: Statement | Level | Difference | Ratio, bound: str) -> Statement:

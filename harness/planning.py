@@ -14,7 +14,7 @@ from harness.expectation import expected_images, rounded
 from harness.images import ImageSet, open_images
 from harness.models import ModelEntry, resolve
 from harness.plan import Plan, propose
-from harness.run_images import EMBEDDED_CLASSES, TRAIN_IMAGES_PER_CLASS
+from harness.run_images import EMBEDDED_CLASSES, TRAIN_IMAGES_PER_CLASS, have
 from harness.spec import ClaimSpec, missing_data
 
 TIMED = 8  # images in the batch whose forward pass is timed
@@ -98,15 +98,16 @@ class Planner:
         """Ask one claim for its plan and count what it takes."""
         spec, card = claim.spec, self.entry.card
         images = self.images
-        labels = images is None or images.labels is not None  # pictures that are not given are assumed labelled
-        data = missing_data(spec.needs, "" if images is None else images.name, labels=labels, train=bool(self.train))
+        if spec.subjects:
+            return PlannedClaim(spec=spec, plan=None, reason=f"it compares several models: {', '.join(spec.subjects)}")
+        data = missing_data(spec.needs, "" if images is None else images.name, have(images, bool(self.train)))
         if reason := card.missing(spec.needs) or data:
             return PlannedClaim(spec=spec, plan=None, reason=reason)
         try:
             plan = propose(claim.function, spec, card)
         except NotApplicable as refusal:
             return PlannedClaim(spec=spec, plan=None, reason=str(refusal))
-        if not self.train and any(arm.readout.probe for arm in plan.arms.values()):
+        if not self.train and any(arm.probe for arm in plan.arms.values()):
             return PlannedClaim(spec=spec, plan=None, reason="it needs fitted probes, and no --train-data is given")
         caps = (spec.budget, self.max_images, None if self.images is None else len(self.images))
         expected = expected_images(spec, plan, self._classes, self.delta or spec.delta)
@@ -128,7 +129,7 @@ class Planner:
     def training_images(self, planned: Sequence[PlannedClaim]) -> int:
         """Count training images times passes: one pass per set of weights that a probe reads."""
         arms = [arm for claim in planned if claim.plan is not None for arm in claim.plan.arms.values()]
-        return self.train * len({arm.weights for arm in arms if arm.readout.probe})
+        return self.train * len({arm.weights for arm in arms if arm.probe})
 
     def time_forward(self, device: str) -> float:
         """Time a plain forward pass of the architecture with random weights, in images per second."""

@@ -27,9 +27,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the options of a run and their ini keys."""
     group = parser.getgroup("claims", "executable claims about vision models")
     for option in OPTIONS:
-        extra: dict[str, Any] = {"action": "store_true", "default": None} if option.kind == "flag" else {}
-        if option.repeatable:
-            extra = {"action": "append"}
+        flag: dict[str, Any] = {"action": "store_true", "default": None} if option.kind == "flag" else {}
+        extra = {"action": "append"} if option.repeatable else flag
         default = f" (default {option.default})" if option.default and "default" not in option.help else ""
         group.addoption(option.flag, dest=option.dest, help=option.help + default, **extra)
         kind: Any = "linelist" if option.repeatable else "string"
@@ -54,25 +53,30 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_sessionstart(session: pytest.Session) -> None:
     """Refuse unknown models, data and devices at the door when any were named."""
     options = session.config.stash[OPTIONS_KEY]
+    if options.models and options.pretrained:
+        network.begin()  # its answer is awaited only for weights that are not on this machine
     if options.models or options.data:
-        if options.models and options.pretrained:
-            network.begin()  # its answer is awaited only for weights that are not on this machine
         _session(session.config)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Ask every claim of every model of the run."""
-    if getattr(metafunc.function, MARK, None) is not None:
-        entries = _session(metafunc.config).entries
-        cards = [entry.card.named(name) for name, entry in entries.items()]  # a factory may name its model anyhow
-        metafunc.parametrize("card", cards, ids=list(entries))
+    """Ask every claim of every model of the run, or of every set of models that it compares."""
+    if getattr(metafunc.function, MARK, None) is None:
+        return
+    try:
+        spec = _spec(metafunc.definition)
+    except pytest.UsageError:
+        spec = None  # refused for all items together, after collection
+    roles = list(spec.subjects) if spec and spec.subjects else ["card"]
+    found, why = _session(metafunc.config).cards_for(spec)
+    nobody = [pytest.param(*[None] * len(roles), marks=pytest.mark.skip(reason=why), id="none")]
+    metafunc.parametrize(roles, nobody if why else list(found.values()), ids=None if why else list(found))
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Look up the ledger entry of each claim, keep the claims asked for, and put models one after the other."""
-    claims = [item for item in items if _identifier(item) is not None]
-    if not claims:
+    if not (claims := [item for item in items if _identifier(item) is not None]):
         return
     specs = {item: _spec(item) for item in claims}
     wanted = config.stash[OPTIONS_KEY].claims
@@ -87,9 +91,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     dropped = [item for item in claims if wanted and specs[item].id not in wanted]
     if dropped:
         config.hook.pytest_deselected(items=dropped)
-    order = {name: place for place, name in enumerate(_session(config).entries)}
+    order = {name: place for place, name in enumerate(_session(config).cohorts)}
     kept = [item for item in items if item not in set(dropped)]
-    kept.sort(key=lambda item: order[_model(item)] if item in specs else -1)
+    kept.sort(key=lambda item: order.get(_model(item), len(order)) if item in specs else -1)
     items[:] = kept
 
 
@@ -98,7 +102,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     """Run a claim: measure, judge, record, and raise what its verdict means to pytest."""
     if ASKED_KEY not in pyfuncitem.stash:
         return None
-    from harness.baseline import find_baseline
+    from harness.baseline import find_baseline, ruling
     from harness.report.record import paragraph
 
     asked = pyfuncitem.stash[ASKED_KEY]
@@ -108,18 +112,16 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     expected = baseline.expected(record["model"], record["claim"], record["context"])
     record["expected"] = expected
     _session(pyfuncitem.config).keep(record)
-    verdict, reason = record["verdict"], plain(record["reason"])
-    if expected is not None and expected != verdict:
-        text = paragraph(record, asked.spec)
-        pytest.fail(f"the verdict changed: expected {expected}, found {verdict}.\n{text}", pytrace=False)
-    if verdict in ("refuted", "vacuous"):
-        if expected == verdict:
-            pytest.xfail(f"{verdict}, as expected: {reason}")
-        pytest.fail(paragraph(record, asked.spec), pytrace=False)
-    if verdict == "inconclusive" and expected is None and pyfuncitem.config.stash[OPTIONS_KEY].inconclusive == "fail":
-        pytest.fail(paragraph(record, asked.spec), pytrace=False)
-    if verdict in ("not applicable", "inconclusive"):
-        pytest.skip(f"{verdict}: {reason}")
+    match ruling(record, expected, strict=pyfuncitem.config.stash[OPTIONS_KEY].inconclusive == "fail"):
+        case "changed":
+            told = f"the verdict changed: expected {expected}, found {record['verdict']}."
+            pytest.fail(f"{told}\n{paragraph(record, asked.spec)}", pytrace=False)
+        case "xfail":
+            pytest.xfail(f"{record['verdict']}, as expected: {plain(record['reason'])}")
+        case "fail":
+            pytest.fail(paragraph(record, asked.spec), pytrace=False)
+        case "skip":
+            pytest.skip(f"{record['verdict']}: {plain(record['reason'])}")
     return True
 
 
@@ -135,9 +137,10 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
         report.claim_entry = item.stash[ASKED_KEY].spec.model_dump_json()  # type: ignore[attr-defined]
         from harness.report.record import properties
 
-        pairs = properties(record)
-        report.user_properties += pairs
-        item.user_properties += pairs  # JUnit files are written from the report of the teardown, which is made later
+        report.user_properties += properties(record)
+        item.user_properties += properties(
+            record
+        )  # JUnit files are written from the report of the teardown, which is made later
     return report
 
 
@@ -145,8 +148,7 @@ def pytest_report_teststatus(report: pytest.TestReport) -> tuple[str, str, str] 
     """Give inconclusive and reported claims categories of their own; what raised while measuring is an error."""
     if getattr(report, "claim_raised", False):
         return "error", "E", "ERROR"
-    record = getattr(report, "claim_record", None)
-    if record is None or report.when != "call":
+    if (record := getattr(report, "claim_record", None)) is None or report.when != "call":
         return None
     verdict = json.loads(record)["verdict"]
     if verdict == "inconclusive" and report.outcome == "skipped" and not hasattr(report, "wasxfail"):
@@ -197,7 +199,7 @@ class Summary:
 
 
 def _session(config: pytest.Config) -> "Session":
-    """Open the session at the first need: torch and the model libraries are imported here."""
+    """Open the session at the first need: the model libraries are imported here."""
     if SESSION_KEY not in config.stash:
         from harness.report.progress import Progress
         from harness.session import Session
@@ -215,8 +217,8 @@ def _session(config: pytest.Config) -> "Session":
 def _measure(item: pytest.Function, asked: "Asked") -> dict[str, Any]:
     """Get the record of a claim; it is measured once more, alone and without the cache, when it is benchmarked."""
     session, model = _session(item.config), _model(item)
-    items = [other for other in item.session.items if ASKED_KEY in other.stash and _model(other) == model]
-    beside = [other.stash[ASKED_KEY] for other in items]
+    claims = [other for other in item.session.items if ASKED_KEY in other.stash]
+    beside = [other.stash[ASKED_KEY] for other in claims if _model(other) == model]
     record = session.record(model, asked, beside, merge=not hasattr(item.config, "workerinput"))
     if _benchmarked(item.config) and record["verdict"] != "not applicable":
         from harness.timing import timed
@@ -226,9 +228,8 @@ def _measure(item: pytest.Function, asked: "Asked") -> dict[str, Any]:
 
 
 def _benchmarked(config: pytest.Config) -> bool:
-    """Tell whether pytest-benchmark was asked to keep timings of this run."""
-    names = ("benchmark_json", "benchmark_save", "benchmark_autosave", "benchmark_compare")
-    return config.pluginmanager.hasplugin("benchmark") and any(config.getoption(name, None) for name in names)
+    keep = ("benchmark_json", "benchmark_save", "benchmark_autosave", "benchmark_compare")
+    return config.pluginmanager.hasplugin("benchmark") and any(config.getoption(name, None) for name in keep)
 
 
 def _identifier(item: pytest.Item) -> str | None:
@@ -236,7 +237,7 @@ def _identifier(item: pytest.Item) -> str | None:
 
 
 def _model(item: pytest.Item) -> str:
-    return item.callspec.params["card"].name  # type: ignore[attr-defined]
+    return item.callspec.id  # type: ignore[attr-defined]
 
 
 def _spec(item: pytest.Item) -> ClaimSpec:

@@ -66,6 +66,11 @@ class Sheet:
     classes: int = 0
     population: int | None = None
 
+    @property
+    def complete(self) -> bool:
+        """Tell whether all of a finite population is seen."""
+        return self.population is not None and all(len(one.values) == self.population for one in self.samples.values())
+
 
 @dataclass(frozen=True)
 class PValues:

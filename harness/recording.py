@@ -53,6 +53,8 @@ def outcomes_of(history: History, records: Iterable[Mapping[str, Any]]) -> dict[
         arms = history.outcomes(record["run"], record["model"], record["claim"])
         if arms:
             images = record["context"]["image_fingerprint"]
+            if record.get("what", "images") != "images":  # members are not named as pictures are
+                images = f"{record['what']} beside {images}"
             found[record["model"], record["claim"]] = AcceptedClaim(
                 images=images, arms=arms, exchanged=record.get("pairs") is not None
             )

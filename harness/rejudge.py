@@ -7,9 +7,10 @@ from typing import Any
 from harness import readouts
 from harness.catalogue import ListedClaim
 from harness.errors import ClaimsError, unknown
+from harness.interventions import code_revision
 from harness.plan import Arm, Plan, propose
 from harness.quantities import Pairs
-from harness.report.context import card_from
+from harness.report.context import cards_from
 from harness.spec import ClaimSpec
 from harness.store import MeasurementKey, Store
 from harness.trial import Job, lay_out
@@ -49,17 +50,19 @@ def rejudge(
     claim has changed what it measures, or where numbers are gone; NotApplicable where it no longer asks this model.
     """
     context = record["context"]
-    if "card" not in context:
+    if not {"card", "cards"} & set(context):
         raise ClaimsError(f"the record of {spec.id!r} on {record['model']!r} holds no model card; run it again")
-    card = card_from(context["card"])
-    plan = propose(claim.function, spec, card)
+    cards = cards_from(context)
+    plan = propose(claim.function, spec, cards)
     keys = _keys(plan, record, store)
     numbers = {name: store.numbers(record["arms"][name], record["images"]) for name in plan.arms}
     sheet = lay_out(
         Job(spec=spec, plan=plan),
         numbers,
-        classes=card.classes or context["image_classes"],
-        population=context["usable_images"] if context["target"] == "images" else None,
+        classes=next(iter(cards.values())).classes
+        if isinstance(cards, dict)
+        else cards.classes or context["image_classes"],
+        population=_population(record),
         pairs=_pairs(plan, record),
     )
     level = delta or record["delta"]
@@ -69,6 +72,13 @@ def rejudge(
         delta=level,
         outdated=_outdated(plan, keys),
     )
+
+
+def _population(record: Mapping[str, Any]) -> int | None:
+    """Give the members of a finite population that a record is about, None where it is about a distribution."""
+    if record.get("what", "images") != "images":
+        return record["members"]
+    return record["context"]["usable_images"] if record["context"]["target"] == "images" else None
 
 
 def _keys(plan: Plan, record: Mapping[str, Any], store: Store) -> dict[str, MeasurementKey]:
@@ -106,15 +116,20 @@ def _asked(arm: Arm) -> str:
 
 
 def _measured(key: MeasurementKey, context: Mapping[str, Any]) -> str:
-    weights = "given" if key.weights == context["weights"] else "untrained"
+    given = {context["weights"], *context.get("weights_by_role", {}).values()}
+    weights = "given" if key.weights in given else "untrained"
     return f"{key.readout} under {key.intervention} on {weights} weights"
 
 
 def _outdated(plan: Plan, keys: Mapping[str, MeasurementKey]) -> str:
-    changed = set()
+    changed: set[str] = set()
     for name, arm in plan.arms.items():
+        if plan.census is not None:
+            code = {type(arm.readout), type(plan.census)}
+            changed |= {"readouts"} if code_revision(code) != keys[name].readout_code else set()
+            continue
         if arm.intervention.revision != keys[name].intervention_code:
             changed.add("interventions")
-        if readouts.revision(arm.readout) != keys[name].readout_code:
+        if readouts.revision(arm.per_image) != keys[name].readout_code:
             changed.add("readouts")
     return " and ".join(sorted(changed))

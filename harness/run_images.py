@@ -1,9 +1,11 @@
 """The pictures of a run: those that are measured and those that probes are fitted on, as its options name them."""
 
+from harness.embedded_images import EmbeddedImages
 from harness.embedded_switches import is_embedded
 from harness.errors import ClaimsError, NotApplicable
 from harness.images import ImageSet, open_images
 from harness.options import RunOptions
+from harness.spec import DATA_NEEDS
 from harness.subject import ModelCard
 
 EMBEDDED_CLASSES = 10
@@ -19,6 +21,19 @@ def measured_images(options: RunOptions, card: ModelCard, budget: int) -> ImageS
     whole = -(-limit // options.batch_size) * options.batch_size
     opened = None if options.population else whole
     return open_images(options.data, seed=options.seed, split="test", limit=opened, card=card)
+
+
+def have(images: ImageSet | None, train: bool) -> dict[str, bool]:
+    """Say which needs for data (`spec.DATA_NEEDS`) are met; images that are not given are assumed to meet all."""
+    if images is None:
+        return {**dict.fromkeys(DATA_NEEDS, True), "train": train}
+    return {
+        "labels": images.labels is not None,
+        "train": train,
+        "masks": images.has_masks,
+        "boxes": images.has_boxes or images.has_masks,
+        "attributes": isinstance(images, EmbeddedImages),
+    }
 
 
 def training_images(options: RunOptions, card: ModelCard, measured: ImageSet) -> ImageSet | None:

@@ -1,31 +1,32 @@
 """A run over several models and claims: what is loaded when, and every outcome asked for once.
 
-Nothing is loaded before it is needed, one model is held at a time, and all claims of a model are measured together
-when the first of them is asked for.
+Nothing is loaded before it is needed, only the models of one group are held at a time (one model, or those that a
+claim compares), and all claims of a group are measured together when the first of them is asked for.
 """
 
 import traceback
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import torch
-
-from harness.bench import Bench, Settings
-from harness.embedded_switches import is_embedded
-from harness.errors import ClaimsError, NotApplicable
+from harness.bench import Bench
+from harness.cohorts import Cohort, cohorts, lone
+from harness.door import admitted
+from harness.errors import NotApplicable
 from harness.images import ImageSet
 from harness.measure import Advance, run, silent
-from harness.models import EMBEDDED, ModelEntry, resolve
 from harness.options import RunOptions
 from harness.plan import ClaimFunction, propose
 from harness.recording import Recorder
-from harness.report.context import context_of
+from harness.report.context import context_of, context_of_several
 from harness.report.record import record_of, record_of_refusal
-from harness.run_images import EMBEDDED_CLASSES, measured_images, training_images
+from harness.run_images import have
+from harness.several import SeveralBenches
+from harness.shelf import Shelf
 from harness.spec import ClaimSpec, missing_data
 from harness.staleness import fingerprints
 from harness.store import Store
+from harness.subject import ModelCard
 from harness.trial import Job, Outcome
 
 
@@ -46,10 +47,10 @@ class Refusal:
 
 @dataclass
 class _Loaded:
-    """The one model in memory, with what has been found out about it."""
+    """The one group of models in memory, with what has been found out about it."""
 
-    entry: ModelEntry
-    bench: Bench
+    cohort: Cohort
+    bench: Bench | SeveralBenches
     outcomes: dict[str, Outcome | Refusal] = field(default_factory=dict)
     merged: bool = False
 
@@ -59,14 +60,29 @@ class Session:
 
     def __init__(self, options: RunOptions, advance: Advance = silent, run: str | None = None) -> None:
         self.options, self.advance = options, advance
-        self.entries = _by_name(map(self._resolve, options.models or EMBEDDED))
-        self._check_device()
-        self._check_data()
+        self.entries = admitted(options)
+        self.cohorts = {name: lone(name) for name in self.entries}
         self.store = Store(options.cache)
+        self._shelf = Shelf(options, self.entries, self.store)
         self.recorder = Recorder(options.history, run)
         self._loaded: _Loaded | None = None
         self.opened: dict[str, ImageSet] = {}
         self.one_by_one: dict[str, str] = {}  # models whose merged run raised, with what it raised
+        self.unmatched: dict[str, str] = {}  # claims about several models that no models of this run fit, with why
+
+    def cards_for(self, spec: ClaimSpec | None) -> tuple[dict[str, tuple[ModelCard, ...]], str]:
+        """List whom a claim is asked of, cards by label: each model, or each set that fits its roles; else why none.
+
+        A claim without a ledger entry (None), which is refused later, counts as one about single models.
+        """
+        cards = {name: entry.card.named(name) for name, entry in self.entries.items()}  # a factory names its anyhow
+        if spec is None or not spec.subjects:
+            return {name: (card,) for name, card in cards.items()}, ""
+        found, why = cohorts(spec.subjects, cards)
+        self.cohorts |= {cohort.label: cohort for cohort in found}
+        if why:
+            self.unmatched[spec.id] = why
+        return {cohort.label: tuple(cards[name] for name in cohort.roles.values()) for cohort in found}, why
 
     def outcome(self, model: str, asked: Asked, beside: Sequence[Asked], merge: bool = True) -> Outcome | Refusal:
         """Give one outcome; the claims `beside` it are measured in the same passes.
@@ -78,13 +94,13 @@ class Session:
             loaded.merged = True
             self._merge(loaded, beside)
         if asked.spec.id not in loaded.outcomes:
-            loaded.outcomes[asked.spec.id] = self._alone(loaded.bench, asked)
+            loaded.outcomes[asked.spec.id] = self._alone(loaded, asked)
         return loaded.outcomes[asked.spec.id]
 
     def record(self, model: str, asked: Asked, beside: Sequence[Asked], merge: bool = True) -> dict[str, Any]:
         """Give one outcome as a record, and keep it in the store's history."""
         outcome = self.outcome(model, asked, beside, merge)
-        context = context_of(self.entries[model], self._load(model, beside).bench, self.options)
+        context = self._context(self._load(model, beside))
         if isinstance(outcome, Refusal):
             record = record_of_refusal(asked.spec, model, outcome.reason, context)
         else:
@@ -103,12 +119,17 @@ class Session:
 
         Raises NotApplicable where the claim cannot be asked.
         """
-        bench = self._load(model, beside).bench
-        job = self._job(bench, asked)
+        loaded = self._load(model, beside)
+        job = self._job(loaded, asked)
 
         def measure() -> Outcome:
-            alone = Bench(bench.subject, bench.images, Store(None), bench.settings, bench.train)
-            return run([job], alone)[asked.spec.id]
+            store = Store(None)
+            alone = {
+                role: Bench(bench.subject, bench.images, store, bench.settings, bench.train)
+                for role, name in loaded.cohort.roles.items()
+                for bench in [self._shelf.benches[name]]
+            }
+            return run([job], SeveralBenches(alone) if len(alone) > 1 else alone[""])[asked.spec.id]
 
         return measure
 
@@ -119,17 +140,21 @@ class Session:
             if images.left_out:
                 count, shown = len(images.left_out), "; ".join(images.left_out[:5])
                 notes.append(f"{images.name}: {count} picture(s) left out: {shown}{' ...' if count > 5 else ''}")
-        if self._loaded is not None and (left := len(self._loaded.bench.images) - self._loaded.bench.usable):
+        for bench in self._shelf.benches.values():
+            if not (left := len(bench.images) - bench.usable):
+                continue
             notes.append(f"the last {left} picture is not used: alone in its chunk, it has none to exchange with")
         for model, raised in self.one_by_one.items():
             notes.append(
                 f"{model}: its claims were measured one by one, because measuring them together raised {raised}"
             )
+        notes += [f"{claim} was asked of no models: {why}" for claim, why in self.unmatched.items()]
         return list(dict.fromkeys(notes))
 
     def close(self) -> None:
         """Close the store and forget the model."""
         self._loaded = None
+        self._shelf.clear()
         self.store.close()
         self.recorder.close()
 
@@ -142,7 +167,7 @@ class Session:
         jobs = []
         for asked in beside:
             try:
-                jobs.append(self._job(loaded.bench, asked))
+                jobs.append(self._job(loaded, asked))
             except NotApplicable as refusal:
                 loaded.outcomes[asked.spec.id] = Refusal(str(refusal))
             except Exception:  # noqa: BLE001 - not swallowed: raised again by _alone in the test of this claim
@@ -150,90 +175,46 @@ class Session:
         try:
             loaded.outcomes |= run(jobs, loaded.bench, self.advance)
         except Exception:  # noqa: BLE001 - not swallowed: raised again by _alone in the test of the guilty claim
-            self.one_by_one[loaded.entry.name] = traceback.format_exc().strip().splitlines()[-1]
+            self.one_by_one[loaded.cohort.label] = traceback.format_exc().strip().splitlines()[-1]
 
-    def _alone(self, bench: Bench, asked: Asked) -> Outcome | Refusal:
+    def _alone(self, loaded: _Loaded, asked: Asked) -> Outcome | Refusal:
         try:
-            return run([self._job(bench, asked)], bench, self.advance)[asked.spec.id]
+            return run([self._job(loaded, asked)], loaded.bench, self.advance)[asked.spec.id]
         except NotApplicable as refusal:
             return Refusal(str(refusal))
 
-    def _job(self, bench: Bench, asked: Asked) -> Job:
-        """Ask for the plan of a claim on the loaded model; NotApplicable with the reason where it has none."""
-        card = bench.subject.card
-        labels, train = bench.images.labels is not None, bench.train is not None
-        reason = card.missing(asked.spec.needs) or missing_data(
-            asked.spec.needs, bench.images.name, labels=labels, train=train
-        )
-        if reason:
-            raise NotApplicable(reason)
-        plan = propose(asked.function, asked.spec, card)
-        if bench.train is None and any(arm.readout.probe for arm in plan.arms.values()):
+    def _job(self, loaded: _Loaded, asked: Asked) -> Job:
+        """Ask for the plan of a claim on the loaded models; NotApplicable with the reason where it has none."""
+        spec = asked.spec
+        cards: dict[str, ModelCard] = {
+            role: self._shelf.benches[name].subject.card for role, name in loaded.cohort.roles.items()
+        }
+        for role, card in cards.items():
+            if reason := card.missing(spec.needs) or card.missing(spec.subjects.get(role, ())):
+                raise NotApplicable(f"{card.name}: {reason}" if role else reason)
+        for bench in loaded.bench.benches:
+            met = have(bench.images, bench.train is not None)
+            if reason := missing_data(spec.needs, bench.images.name, met):
+                raise NotApplicable(reason)
+        plan = propose(asked.function, spec, cards if spec.subjects else cards[""])
+        reads_fits = any(arm.probe for arm in plan.arms.values())
+        if reads_fits and any(bench.train is None for bench in loaded.bench.benches):
             raise NotApplicable("it needs fitted probes, and no training images are given (--train-data)")
-        return Job(spec=asked.spec, plan=plan)
+        return Job(spec=spec, plan=plan)
 
     def _load(self, model: str, beside: Sequence[Asked]) -> _Loaded:
-        if self._loaded is None or self._loaded.entry.name != model:
-            self._loaded = None  # the old model leaves memory before the new one comes
-            entry = self.entries[model]
-            budget = max((asked.spec.budget for asked in beside), default=1)
-            images = self.opened[model] = measured_images(self.options, entry.card, budget)
-            subject = entry.load(self.options.device, getattr(torch, self.options.dtype))
-            train = training_images(self.options, entry.card, images)
-            bench = Bench(subject, images, self.store, settings_of(self.options), train)
-            self._loaded = _Loaded(entry, bench)
+        if self._loaded is None or self._loaded.cohort.label != model:
+            self._loaded = None  # the old models leave memory before the new ones come
+            cohort = self.cohorts[model]
+            budget = max((asked.spec.looked_at for asked in beside), default=1)
+            bench = self._shelf.take(cohort, budget)
+            self.opened[model] = bench.benches[0].images
+            self._loaded = _Loaded(cohort, bench)
         return self._loaded
 
-    def _resolve(self, text: str) -> ModelEntry:
-        if self.options.pretrained:
-            return resolve(text)
-        own = is_embedded(self.options.data)
-        return resolve(text, pretrained=False, classes=EMBEDDED_CLASSES if own else None)
-
-    def _check_device(self) -> None:
-        try:
-            torch.empty(1, device=self.options.device)
-        except (RuntimeError, AssertionError) as error:
-            raise ClaimsError(f"device {self.options.device!r} in --device cannot be used: {error}") from error
-
-    def _check_data(self) -> None:
-        """Refuse models whose labels the images cannot have, or whose weights are out of reach, all in one message."""
-        problems = []
-        for entry in self.entries.values():
-            missing = entry.missing()
-            if missing:
-                problems.append(missing)
-            if is_embedded(self.options.data) and entry.card.classes not in (0, EMBEDDED_CLASSES):
-                problems.append(
-                    f"{entry.name} answers {entry.card.classes} classes; the embedded pictures have "
-                    f"{EMBEDDED_CLASSES}. Give pictures of its classes: --data FOLDER (one sub-folder per synset, or "
-                    "images/ with labels.csv)."
-                )
-        if problems:
-            raise ClaimsError("\n".join(problems))
-
-
-def settings_of(options: RunOptions) -> Settings:
-    """Pick what the measuring depends on."""
-    return Settings(
-        batch_size=options.batch_size,
-        delta=options.delta,
-        max_images=options.max_images,
-        seed=options.seed,
-        device=options.device,
-        dtype=options.dtype,
-        population=options.population,
-    )
-
-
-def _by_name(entries: Iterable[ModelEntry]) -> dict[str, ModelEntry]:
-    """Key models by the name under which their results are kept; two of one name would be told apart by nothing."""
-    named: dict[str, ModelEntry] = {}
-    for entry in entries:
-        if entry.name in named:
-            raise ClaimsError(
-                f"two models are called {entry.name!r} ({named[entry.name].resolved} and {entry.resolved}) in --model; "
-                "give a checkpoint another name with PATH,arch=...,name=LABEL"
-            )
-        named[entry.name] = entry
-    return named
+    def _context(self, loaded: _Loaded) -> dict[str, Any]:
+        parts = {
+            role: context_of(self.entries[name], self._shelf.benches[name], self.options)
+            for role, name in loaded.cohort.roles.items()
+        }
+        return context_of_several(parts) if len(parts) > 1 else parts[""]

@@ -17,6 +17,9 @@ from harness.errors import ClaimsError, unknown
 DATA_NEEDS = {
     "labels": "{} has no labels",
     "train": "no training images are given (--train-data)",
+    "masks": "{} has no object masks (a folder masks/ beside images/)",
+    "boxes": "{} has no object boxes (boxes.csv, or masks/, beside images/)",
+    "attributes": "{} does not say the attributes of its objects (only embedded pictures do)",
 }
 LEDGER_NAME = "ledger.yaml"
 
@@ -103,7 +106,9 @@ class ClaimSpec(_Record):
     bounds: Mapping[str, Bound]
     control: Text
     needs: tuple[str, ...]
-    budget: int = Field(ge=2, description="most images a verdict may use")
+    subjects: Mapping[str, tuple[str, ...]] = Field(default={}, description="needs by role, of several models")
+    budget: int = Field(ge=2, description="most images, or members of a census, that a verdict may use")
+    pictures: int = Field(default=0, ge=0, description="images that a census looks at")
     delta: float = Field(gt=0.0, lt=0.5, description="error of the whole verdict, control included")
     version: int = Field(ge=1, description="rises exactly when numbers of this entry change")
     note: str = ""
@@ -116,11 +121,22 @@ class ClaimSpec(_Record):
             raise ValueError("a claim needs at least one bound")
         return bounds
 
+    @field_validator("subjects")
+    @classmethod
+    def _several_have_names(cls, subjects: Mapping[str, tuple[str, ...]]) -> Mapping[str, tuple[str, ...]]:
+        if len(subjects) == 1 or not all(role.isidentifier() for role in subjects):
+            raise ValueError("a claim about several models names two roles or more, as Python names")
+        return subjects
 
-def missing_data(needs: tuple[str, ...], images: str, *, labels: bool, train: bool) -> str | None:
-    """Say which need for data is unmet, given whether the `images` have labels and training images are there."""
-    have = {"labels": labels, "train": train}
-    return next((DATA_NEEDS[need].format(images) for need in needs if need in have and not have[need]), None)
+    @property
+    def looked_at(self) -> int:
+        """Give the most images that may be opened for it."""
+        return max(self.budget, self.pictures)
+
+
+def missing_data(needs: tuple[str, ...], images: str, have: Mapping[str, bool]) -> str | None:
+    """Say which need for data is unmet, given what comes with the `images` (by the names of DATA_NEEDS)."""
+    return next((DATA_NEEDS[need].format(images) for need in needs if need in DATA_NEEDS and not have[need]), None)
 
 
 def read_ledger(path: Path, capabilities: frozenset[str] = frozenset()) -> dict[str, ClaimSpec]:
@@ -141,7 +157,7 @@ def read_ledger(path: Path, capabilities: frozenset[str] = frozenset()) -> dict[
         spec = _entry(path, number, entry, document["source"])
         if spec.id in specs:
             raise ClaimsError(f"ledger {path}: claim {spec.id!r} appears twice")
-        for need in spec.needs:
+        for need in (*spec.needs, *(need for needs in spec.subjects.values() for need in needs)):
             if capabilities and need not in capabilities | set(DATA_NEEDS):
                 raise unknown("need", need, capabilities | set(DATA_NEEDS), f"{path}, claim {spec.id!r}")
         specs[spec.id] = spec

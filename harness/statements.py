@@ -67,6 +67,8 @@ class Holds:
     def p_values(self, sheet: Sheet) -> PValues:
         bound = sheet.bounds[self.bound]
         p = self.quantity.above(sheet, bound.at(sheet.classes))
+        if p.true == p.false and sheet.complete:
+            return PValues(0.0, 1.0)  # all is seen and neither side is excluded: exactly at the bound
         return p if bound.direction == ">=" else PValues(p.false, p.true)
 
     def findings(self, sheet: Sheet) -> tuple[Finding, ...]:

@@ -19,6 +19,7 @@ from harness.verdict import Judgement, Verdict, decide, judge
 
 if TYPE_CHECKING:  # judging stored numbers needs no bench, and the bench imports the model libraries
     from harness.bench import Bench
+    from harness.table import Table
 
 CurveRow = tuple[int, float, float, float]
 
@@ -46,7 +47,8 @@ class Outcome:
 
     `curves` maps a name to rows (layer, estimate, low, high); `trace` lists (images, error level of the verdict so
     far) after every chunk; `arms` maps arm names to measurement ids; `series` holds what the points of a curve are.
-    `pairs` are the units where images exchange something, None where each counts by itself; `images` are images always.
+    `pairs` are the units where images exchange something, None where each counts by itself; `images` are images always,
+    or the members of a census: `what` names them.
     """
 
     spec: ClaimSpec
@@ -60,6 +62,8 @@ class Outcome:
     arm_means: Mapping[str, float] = field(default_factory=dict)
     series: Mapping[str, Curve] = field(default_factory=dict)
     pairs: Pairs | None = None
+    what: str = "images"
+    members: int | None = None
 
 
 class Trial:
@@ -68,24 +72,24 @@ class Trial:
     Raises NotApplicable where images are to exchange and no pair of two classes is within the budget.
     """
 
-    def __init__(self, job: Job, bench: "Bench") -> None:
-        self.job, self.bench = job, bench
-        self.keys = {name: bench.key(arm) for name, arm in job.plan.arms.items()}
-        settings = bench.settings
-        self.delta = settings.delta or job.spec.delta
-        self.budget = min(job.spec.budget, bench.usable, settings.max_images or job.spec.budget)
+    def __init__(self, job: Job, table: "Table") -> None:
+        self.job, self.table = job, table
+        self.keys = {name: table.key(arm) for name, arm in job.plan.arms.items()}
+        self.delta = table.settings.delta or job.spec.delta
+        self.budget = table.most(job.spec)
         self.images, self.done = 0, False
         if job.plan.exchanges:
-            self.budget = whole_pairs(self.budget, bench.grid)
+            self.budget = whole_pairs(self.budget, table.grid)
             self._refuse_without_pairs()
         self._parts: dict[str, list[np.ndarray]] = {name: [] for name in job.plan.arms}
         self._trace: list[tuple[int, float]] = []
         self._blocks, self._seconds, self._measured = 0.0, 0.0, 0
 
     @property
-    def probes(self) -> list[tuple[Weights, Probe]]:
-        """List the fits that the arms read, each with the weights it belongs to."""
-        return [(arm.weights, arm.readout.probe) for arm in self.job.plan.arms.values() if arm.readout.probe]
+    def probes(self) -> list[tuple["Bench", Weights, Probe]]:
+        """List the fits that the arms read, each with the model and the weights it belongs to."""
+        arms = self.job.plan.arms.values()
+        return [(self.table.bench_of(arm), arm.weights, arm.probe) for arm in arms if arm.probe]
 
     def take(self, rows: Mapping[str, Row]) -> None:
         """Take the numbers of one chunk, stored or new, by measurement id."""
@@ -129,31 +133,32 @@ class Trial:
             arm_means={name: float(np.mean(sample.values)) for name, sample in sheet.samples.items()},
             series=self.job.plan.curves,
             pairs=self._pairs(),
+            what=self.table.what,
+            members=None if self.job.plan.census is None else self.table.population,
         )
 
     def _pairs(self) -> Pairs | None:
         """List the pairs within the images used: the budget cuts none in two, and neither does a chunk."""
         if not self.job.plan.exchanges:
             return None
-        first = self.bench.pairs
+        first = self.table.pairs
         return Pairs(tuple(first[first < self.images].tolist()), len(first))
 
     def _refuse_without_pairs(self) -> None:
-        first = self.bench.pairs
+        first = self.table.pairs
         if not (first < self.budget).any():
             raise NotApplicable(
-                f"among the first {self.budget} of {len(self.bench.images)} pictures no two neighbours are of "
+                f"among the first {self.budget} of {self.table.usable} pictures no two neighbours are of "
                 "different classes, so none can exchange; allowed: pictures in random order, of more than one class"
             )
 
     def _sheet(self) -> Sheet:
         numbers = {name: np.concatenate(parts)[: self.images] for name, parts in self._parts.items()}
-        bench = self.bench
         return lay_out(
             self.job,
             numbers,
-            classes=bench.subject.card.classes or bench.images.classes,
-            population=bench.usable if bench.settings.population else None,
+            classes=self.table.classes,
+            population=self.table.population,
             pairs=self._pairs(),
         )
 

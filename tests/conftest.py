@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from jaxtyping import install_import_hook
 
 # Shape annotations are checked wherever tensors cross a public function. The hook must come before these modules.
@@ -20,6 +21,10 @@ CHECKED = (
 )
 install_import_hook([*CHECKED], "beartype.beartype")
 sys.path.insert(0, str(Path(__file__).parent))  # `from support import ...`; test modules are imported by their path
+
+# A busy machine stretches a first call a hundredfold, which says nothing about the code.
+settings.register_profile("patient", deadline=None)
+settings.load_profile("patient")
 
 pytest_plugins = ["pytester"]
 

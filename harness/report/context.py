@@ -49,9 +49,35 @@ def context_of(entry: "ModelEntry", bench: "Bench", options: "RunOptions") -> di
     }
 
 
+def context_of_several(parts: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Join the contexts of models by role: what they share once, what differs side by side, each card by its role."""
+    first = next(iter(parts.values()))
+    joined = {
+        name: " vs ".join(str(part[name]) for part in parts.values())
+        for name in ("resolved", "family", "weights", "preprocessing")
+    }
+    kept = {name: value for name, value in first.items() if name not in ("card", "depth", "width", "native")}
+    train = {role: part["train_images"] for role, part in parts.items()}
+    return {
+        **kept,
+        **joined,
+        "pretrained": all(part["pretrained"] for part in parts.values()),
+        "train_images": first["train_images"] if len(set(map(str, train.values()))) == 1 else train,
+        "cards": {role: part["card"] for role, part in parts.items()},
+        "weights_by_role": {role: part["weights"] for role, part in parts.items()},
+    }
+
+
 def card_data(card: ModelCard) -> dict[str, Any]:
     """Turn a model card into plain data, so that a claim can be judged again without its model."""
     return {**asdict(card), "capabilities": sorted(card.capabilities)}
+
+
+def cards_from(context: Mapping[str, Any]) -> ModelCard | dict[str, ModelCard]:
+    """Read back the card of a context, or those of several models by role."""
+    if "cards" in context:
+        return {role: card_from(data) for role, data in context["cards"].items()}
+    return card_from(context["card"])
 
 
 def card_from(data: Mapping[str, Any]) -> ModelCard:

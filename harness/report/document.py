@@ -78,7 +78,9 @@ class RunRecord(_Open):
     effect: FindingRecord | None = Field(description="the deciding comparison; null where not applicable")
     findings: Findings | None = None
     delta: Number = Field(default=None, description="error level of the verdict")
-    images: int = Field(ge=0, description="images until the verdict")
+    images: int = Field(ge=0, description="images until the verdict; members of a census where `what` names one")
+    what: str = Field(default="images", description="what was counted: images, or the members of a census")
+    members: int | None = Field(default=None, description="the members of the census in all; null for images")
     budget: int = Field(default=0, description="most images the claim may use")
     seconds: float = Field(ge=0)
     block_evaluations: float = Field(ge=0, description="blocks x images, the claim's share of merged passes")

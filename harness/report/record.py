@@ -41,6 +41,8 @@ def record_of(outcome: "Outcome", model: str, context: Mapping[str, Any]) -> dic
         "curves": {name: [[*map(_plain, row)] for row in rows] for name, rows in outcome.curves.items()},
         "judged": judged_points(outcome),
         "trace": [list(step) for step in outcome.trace],
+        "what": outcome.what,
+        "members": outcome.members,
         "pairs": None if outcome.pairs is None else asdict(outcome.pairs),
         "arms": dict(outcome.arms),
         "arm_means": {name: _plain(value) for name, value in outcome.arm_means.items()},
@@ -76,7 +78,8 @@ def paragraph(record: Mapping[str, Any], spec: ClaimSpec) -> str:
         f"{number(effect['bound'])}.",
         f"Published: {spec.published.text}",
         f"Control: {_control(record, spec)}",
-        f"Images used: {record['images']} of at most {spec.budget}; error of the verdict at most {record['delta']}.",
+        f"{record.get('what', 'images').capitalize()} used: {record['images']} of at most {spec.budget}; error of the "
+        f"verdict at most {record['delta']}.",
     ]
     return "\n".join([*map(plain, sentences), *filter(None, [curve_text(record, spec)])])
 
