@@ -11,7 +11,8 @@ import torch
 
 from harness import readouts
 from harness.chunks import donors, exchange_pairs, usable_grid
-from harness.fits import FitPlace
+from harness.fit_files import FitPlace
+from harness.fits import fit_id
 from harness.images import ImageSet
 from harness.interventions import Chunk, code_revision
 from harness.plan import Arm, Weights
@@ -114,7 +115,7 @@ class Bench:
             intervention_code=arm.intervention.revision,
             readout=repr(arm.readout),
             readout_code=readouts.revision(arm.readout),
-            fits=self.fit_place(arm.weights).id(probe) if probe else "",
+            fits=fit_id(self.fit_place(arm.weights), probe) if probe else "",
         )
 
     def fit_place(self, which: Weights) -> FitPlace:

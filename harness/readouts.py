@@ -12,7 +12,7 @@ from torch import Tensor
 
 from harness.errors import ClaimsError
 from harness.interventions import code_revision
-from harness.probes import Probe, features
+from harness.probes import Probe, features, written
 from harness.reading import Head, Labels, Reading, ranks
 from harness.subject import ModelCard
 
@@ -175,16 +175,23 @@ class ProbeAccuracy:
 
     @property
     def layer(self) -> int:
-        """Give the layer that the probe reads."""
-        return self.probe.layer
+        """Give the block after which it stands: before the block whose write the probe reads."""
+        return self.probe.read_after
 
     def read(self, reading: Reading) -> Float[Tensor, "image"]:
-        fit = reading.fits[self.probe]
-        inputs = features(self.probe, reading.subject, reading.stream)
+        fit, inputs = reading.fits[self.probe], probe_inputs(self.probe, reading)
         if self.only_class:
             inputs = inputs.clone()
             inputs[:, reading.card.width :] = 0.0
         return (ranks(fit.scores(inputs), reading.labels("own")) == 0).float()
+
+
+def probe_inputs(probe: Probe, reading: Reading) -> Float[Tensor, "image feature"]:
+    """Read what a probe reads of a chunk; a write is computed from the stream before its block, without any mask."""
+    stream = reading.stream
+    if probe.stream != "resid":
+        stream = written(probe.stream, reading.subject, probe.layer, stream)
+    return features(probe, reading.subject, stream)
 
 
 def block_of(readout: Readout, card: ModelCard) -> int:
