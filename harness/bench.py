@@ -13,10 +13,10 @@ from harness import readouts
 from harness.chunks import donors, exchange_pairs, usable_grid
 from harness.fit_files import FitPlace
 from harness.fits import fit_id
+from harness.fittable import Fittable, Fitted
 from harness.images import ImageSet
 from harness.interventions import Chunk, code_revision
 from harness.plan import Arm, Weights
-from harness.probes import Fit, Probe
 from harness.store import MeasurementKey, Store
 from harness.subject import Subject
 
@@ -53,7 +53,7 @@ class Bench:
         self.subject, self.images, self.train = subject, images, train
         self.store, self.settings = store, settings
         self.grid = usable_grid(len(images), settings.batch_size)
-        self.fits: dict[tuple[Weights, Probe], Fit] = {}
+        self.fits: dict[tuple[Weights, Fittable], Fitted] = {}
 
     @property
     def usable(self) -> int:
@@ -101,7 +101,7 @@ class Bench:
 
     def key(self, arm: Arm) -> MeasurementKey:
         """Name the measurement of an arm by everything that it depends on."""
-        probe = arm.readout.probe
+        place = self.fit_place(arm.weights)
         return MeasurementKey(
             weights=self.weights_hash(arm.weights),
             subject_code=subject_revision(self.subject),
@@ -115,7 +115,7 @@ class Bench:
             intervention_code=arm.intervention.revision,
             readout=repr(arm.readout),
             readout_code=readouts.revision(arm.readout),
-            fits=fit_id(self.fit_place(arm.weights), probe) if probe else "",
+            fits="/".join(fit_id(place, described) for described in arm.readout.fits),
         )
 
     def fit_place(self, which: Weights) -> FitPlace:

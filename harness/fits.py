@@ -10,11 +10,14 @@ import torch
 
 from harness import probe_fits
 from harness.fit_files import Arrays, FitPlace
+from harness.fittable import Fittable, Fitted
 from harness.probe_fits import Advance, Training
-from harness.probes import Fit, Probe
+from harness.probes import Fit
 
 
-def fit_all(wanted: Sequence[Probe], training: Training, place: FitPlace, advance: Advance) -> dict[Probe, Fit]:
+def fit_all(
+    wanted: Sequence[Fittable], training: Training, place: FitPlace, advance: Advance
+) -> dict[Fittable, Fitted]:
     """Give every fit that is wanted, making those that are not in the cache.
 
     Raises ClaimsError for what the model cannot have and for training images that cannot teach.
@@ -30,24 +33,18 @@ def fit_all(wanted: Sequence[Probe], training: Training, place: FitPlace, advanc
     return found
 
 
-def fit_probes(probes, subject, images, place, *, chunks, seed, advance) -> dict[Probe, Fit]:
-    """Give every fit that is wanted; see `fit_all`."""
-    training = Training(subject=subject, images=images, chunks=chunks, seed=seed)
-    return fit_all(probes, training, place, lambda what, done, total: advance(done))
-
-
-def fit_id(place: FitPlace, wanted: Probe) -> str:
+def fit_id(place: FitPlace, wanted: Fittable) -> str:
     """Name a fit by everything that it depends on."""
     return place.id(wanted, probe_fits.CODE)
 
 
-def _load(place: FitPlace, probe: Probe) -> Fit | None:
+def _load(place: FitPlace, probe: Fittable) -> Fit | None:
     if (arrays := place.read(fit_id(place, probe))) is None:
         return None
     tensors = {name: torch.from_numpy(arrays[name]) for name in ("centre", "weights", "bias")}
     return Fit(**tensors, strength=float(arrays["strength"][0]))
 
 
-def _save(place: FitPlace, probe: Probe, fit: Fit) -> None:
+def _save(place: FitPlace, probe: Fittable, fit: Fit) -> None:
     arrays: Arrays = {name: getattr(fit, name).numpy() for name in ("centre", "weights", "bias")}
     place.write(fit_id(place, probe), {**arrays, "strength": np.array([fit.strength])})

@@ -14,9 +14,10 @@ import torch
 from harness.bench import Bench
 from harness.chunks import chunk_grid
 from harness.errors import NotApplicable
-from harness.fits import fit_probes
+from harness.fits import fit_all
 from harness.passes import Bill, Wanted, measure_chunk
 from harness.plan import Arm
+from harness.probe_fits import Training
 from harness.store import MeasurementKey, Row
 from harness.trial import Job, Outcome, Trial
 
@@ -98,7 +99,7 @@ def _measure(
             Wanted(intervention=arm.intervention, readout=arm.readout, claimants=claims)
             for arm, claims in lane.values()
         ]
-        fits = {probe: fit for (owner, probe), fit in bench.fits.items() if owner == which}
+        fits = {described: fit for (owner, described), fit in bench.fits.items() if owner == which}
         rows = measure_chunk(bench.weights(which), images, chunk, wanted, fits, bill)
         fresh |= dict(zip(lane, rows, strict=True))
     return fresh, bill
@@ -116,25 +117,18 @@ def _charge(active: list[Trial], missing: Missing, bill: Bill, seconds: float, i
 
 
 def _fit(trials: list[Trial], bench: Bench, advance: Advance) -> None:
-    """Fit the probes that the claims need, in one pass per set of weights, and split the bill."""
-    wanted = list(dict.fromkeys(probe for trial in trials for probe in trial.probes if probe not in bench.fits))
+    """Fit what the readouts of the claims need, for each set of weights, and split the bill."""
+    wanted = list(dict.fromkeys(fit for trial in trials for fit in trial.fits if fit not in bench.fits))
     if not wanted:
         return
     if bench.train is None:
         raise NotApplicable("no training images are given (--train-data)")
-    start, total = time.perf_counter(), len(bench.train)
-    grid = chunk_grid(total, bench.settings.batch_size)
+    start, grid = time.perf_counter(), chunk_grid(len(bench.train), bench.settings.batch_size)
     for which in dict.fromkeys(owner for owner, _ in wanted):
-        found = fit_probes(
-            [probe for owner, probe in wanted if owner == which],
-            bench.weights(which),
-            bench.train,
-            bench.fit_place(which),
-            chunks=grid,
-            seed=bench.settings.seed,
-            advance=lambda done: advance("training images", done, total),
-        )
-        bench.fits |= {(which, probe): fit for probe, fit in found.items()}
-    users = [trial for trial in trials if trial.probes]
+        training = Training(subject=bench.weights(which), images=bench.train, chunks=grid, seed=bench.settings.seed)
+        mine = [described for owner, described in wanted if owner == which]
+        found = fit_all(mine, training, bench.fit_place(which), advance)
+        bench.fits |= {(which, described): fit for described, fit in found.items()}
+    users = [trial for trial in trials if trial.fits]
     for trial in users:
         trial.charge(blocks=0.0, seconds=(time.perf_counter() - start) / len(users), images=0)

@@ -168,7 +168,7 @@ class Session:
         if reason:
             raise NotApplicable(reason)
         plan = propose(asked.function, asked.spec, card)
-        if bench.train is None and any(arm.readout.probe for arm in plan.arms.values()):
+        if bench.train is None and any(arm.readout.fits for arm in plan.arms.values()):
             raise NotApplicable("it needs fitted probes, and no training images are given (--train-data)")
         return Job(spec=asked.spec, plan=plan)
 

@@ -9,8 +9,8 @@ import numpy as np
 
 from harness.chunks import whole_pairs
 from harness.errors import NotApplicable
+from harness.fittable import Fittable
 from harness.plan import Curve, Plan, Weights
-from harness.probes import Probe
 from harness.quantities import Pairs, Sample, Sheet
 from harness.spec import ClaimSpec
 from harness.store import Row
@@ -82,9 +82,9 @@ class Trial:
         self._blocks, self._seconds, self._measured = 0.0, 0.0, 0
 
     @property
-    def probes(self) -> list[tuple[Weights, Probe]]:
+    def fits(self) -> list[tuple[Weights, Fittable]]:
         """List the fits that the arms read, each with the weights it belongs to."""
-        return [(arm.weights, arm.readout.probe) for arm in self.job.plan.arms.values() if arm.readout.probe]
+        return [(arm.weights, fit) for arm in self.job.plan.arms.values() for fit in arm.readout.fits]
 
     def take(self, rows: Mapping[str, Row]) -> None:
         """Take the numbers of one chunk, stored or new, by measurement id."""

@@ -25,7 +25,7 @@ GROUPS = (
         "drift",
         "slowdown",
     ),
-    ("subject", "interventions", "probes", "moments", "ridge", "reading", "readouts", "plan", "families"),
+    ("subject", "interventions", "probes", "fittable", "moments", "ridge", "reading", "readouts", "plan", "families"),
     (
         "chunks",
         "pixels",

@@ -1,0 +1,6 @@
+"""What can be fitted on training images before it is read, and what comes of it."""
+
+from harness.probes import Fit, Probe
+
+Fittable = Probe
+Fitted = Fit
