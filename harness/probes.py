@@ -4,7 +4,7 @@ A `Probe` says what is read, on which images it is fitted and how; a `Fit` is wh
 `reads` share their features, whatever else differs.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
 import torch
@@ -116,6 +116,18 @@ def written(site: Site, subject: Subject, block: int, before: Stream) -> Stream:
     """Give what the attention or the MLP of a block adds, from the stream before it, as a stream of its own."""
     writes = subject.writes(block, before)
     return before.with_tokens(writes.attention if site == "attention write" else writes.mlp)
+
+
+def probe_inputs(probe: Probe, subject: Subject, stream: Stream) -> Float[Tensor, "image feature"]:
+    """Read what a probe reads, from the stream after block `read_after`; a write is computed without any mask."""
+    if probe.stream != "resid":
+        stream = written(probe.stream, subject, probe.layer, stream)
+    return features(probe, subject, stream)
+
+
+def at_every_patch(probe: Probe, patches: int) -> tuple[Probe, ...]:
+    """Give the probes of all patch tokens that are otherwise like this one."""
+    return tuple(replace(probe, kind="patch", position=position) for position in range(patches))
 
 
 def check_probe(probe: Probe, card: ModelCard) -> None:

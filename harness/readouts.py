@@ -13,7 +13,7 @@ from torch import Tensor
 from harness.errors import ClaimsError
 from harness.fittable import Fittable
 from harness.interventions import code_revision
-from harness.probes import Probe, features, written
+from harness.probes import Probe, probe_inputs
 from harness.reading import Head, Labels, Reading, ranks
 from harness.subject import ModelCard
 
@@ -185,19 +185,11 @@ class ProbeAccuracy:
         return self.probe.read_after
 
     def read(self, reading: Reading) -> Float[Tensor, "image"]:
-        fit, inputs = reading.fits[self.probe], probe_inputs(self.probe, reading)
+        fit, inputs = reading.fits[self.probe], probe_inputs(self.probe, reading.subject, reading.stream)
         if self.only_class:
             inputs = inputs.clone()
             inputs[:, reading.card.width :] = 0.0
         return (ranks(fit.scores(inputs), reading.labels("own")) == 0).float()
-
-
-def probe_inputs(probe: Probe, reading: Reading) -> Float[Tensor, "image feature"]:
-    """Read what a probe reads of a chunk; a write is computed from the stream before its block, without any mask."""
-    stream = reading.stream
-    if probe.stream != "resid":
-        stream = written(probe.stream, reading.subject, probe.layer, stream)
-    return features(probe, reading.subject, stream)
 
 
 def block_of(readout: Readout, card: ModelCard) -> int:
