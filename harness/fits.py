@@ -3,16 +3,18 @@
 A finished fit is a safetensors file named by everything that it depends on.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import chain
 
 import numpy as np
 import torch
 
-from harness import probe_fits
+from harness import probe_fits, token_fits
 from harness.fit_files import Arrays, FitPlace
 from harness.fittable import Fittable, Fitted
 from harness.probe_fits import Advance, Training
-from harness.probes import Fit
+from harness.probes import Fit, Probe
+from harness.token_readouts import TokenFit, TokenReadout
 
 
 def fit_all(
@@ -20,31 +22,41 @@ def fit_all(
 ) -> dict[Fittable, Fitted]:
     """Give every fit that is wanted, making those that are not in the cache.
 
-    Raises ClaimsError for what the model cannot have and for training images that cannot teach.
+    `advance` is told what is gone through, how much of it is done and how much there is. Raises ClaimsError for what
+    the model cannot have and for training images that cannot teach.
     """
-    found = {one: fit for one in wanted if (fit := _load(place, one)) is not None}
+    found = {one: fit for one in dict.fromkeys(wanted) if (fit := _load(place, one)) is not None}
     missing = [one for one in dict.fromkeys(wanted) if one not in found]
-    if not missing:
-        return found
-    made = probe_fits.fit_probes(missing, training, place, advance)
-    for probe, fit in zip(missing, made, strict=True):
-        _save(place, probe, fit)
-        found[probe] = fit
+    probes = [one for one in missing if isinstance(one, Probe)]
+    readouts = [one for one in missing if isinstance(one, TokenReadout)]
+    made: Iterable[tuple[Fittable, Fitted]] = chain(
+        probe_fits.fit_probes(probes, training, place, advance) if probes else (),
+        token_fits.fit_tokens(readouts, training, place, advance) if readouts else (),
+    )
+    for one, fit in made:
+        _save(place, one, fit)
+        found[one] = fit
     return found
 
 
 def fit_id(place: FitPlace, wanted: Fittable) -> str:
     """Name a fit by everything that it depends on."""
-    return place.id(wanted, probe_fits.CODE)
+    return place.id(wanted, probe_fits.CODE if isinstance(wanted, Probe) else token_fits.CODE)
 
 
-def _load(place: FitPlace, probe: Fittable) -> Fit | None:
-    if (arrays := place.read(fit_id(place, probe))) is None:
+def _load(place: FitPlace, wanted: Fittable) -> Fitted | None:
+    if (arrays := place.read(fit_id(place, wanted))) is None:
         return None
-    tensors = {name: torch.from_numpy(arrays[name]) for name in ("centre", "weights", "bias")}
+    tensors = {name: torch.from_numpy(array) for name, array in arrays.items() if name != "strength"}
+    if isinstance(wanted, TokenReadout):
+        return TokenFit(parameters=tensors)
     return Fit(**tensors, strength=float(arrays["strength"][0]))
 
 
-def _save(place: FitPlace, probe: Fittable, fit: Fit) -> None:
-    arrays: Arrays = {name: getattr(fit, name).numpy() for name in ("centre", "weights", "bias")}
-    place.write(fit_id(place, probe), {**arrays, "strength": np.array([fit.strength])})
+def _save(place: FitPlace, wanted: Fittable, fit: Fitted) -> None:
+    if isinstance(fit, TokenFit):
+        arrays: Arrays = {name: tensor.numpy() for name, tensor in fit.parameters.items()}
+    else:
+        arrays = {name: getattr(fit, name).numpy() for name in ("centre", "weights", "bias")}
+        arrays["strength"] = np.array([fit.strength])
+    place.write(fit_id(place, wanted), arrays)

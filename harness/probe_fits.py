@@ -53,8 +53,10 @@ class Training:
         return max(self.subject.card.classes, int(self.labels.max()) + 1)
 
 
-def fit_probes(probes: Sequence[Probe], training: Training, place: FitPlace, advance: Advance) -> Iterator[Fit]:
-    """Fit probes, in order, in as few passes over the training images as memory allows.
+def fit_probes(
+    probes: Sequence[Probe], training: Training, place: FitPlace, advance: Advance
+) -> Iterator[tuple[Probe, Fit]]:
+    """Fit probes in as few passes over the training images as memory allows.
 
     Raises ClaimsError for probes that the model cannot have and images that cannot teach.
     """
@@ -66,7 +68,7 @@ def fit_probes(probes: Sequence[Probe], training: Training, place: FitPlace, adv
         name = partial_name(place.id(probe, CODE) for probe in group)
         _Pass(accumulator, training, place, name).run(advance)
         for probe in group:
-            yield fit_probe(probe, accumulator.filled[part_of(probe)])
+            yield probe, fit_probe(probe, accumulator.filled[part_of(probe)])
         place.drop(name)
 
 

@@ -9,9 +9,9 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from harness.errors import ClaimsError
-from harness.fittable import Fittable, Fitted
+from harness.fittable import Fittable, Fitted, linear_fit
 from harness.interventions import EMBEDDING, Chunk
-from harness.probes import Fit, Probe, at_every_patch, features, probe_inputs, written
+from harness.probes import Probe, at_every_patch, entropies, features, probe_inputs, written
 from harness.reading import Reading, ranks
 from harness.subject import Stream, Subject
 
@@ -143,16 +143,3 @@ def patch_ranks(
     return torch.stack(
         [ranks(linear_fit(fits, probe).scores(features(probe, subject, stream)), labels) for probe in probes], dim=1
     )
-
-
-def entropies(scores: Float[Tensor, "image class"], classes: int) -> Float[Tensor, "image"]:
-    """Give the entropy of the softmax in nats; rounding is kept below log(classes)."""
-    logs = torch.log_softmax(scores.double(), dim=-1)
-    return -(logs.exp() * logs).sum(dim=-1).clamp(min=-math.log(classes), max=0.0)
-
-
-def linear_fit(fits: Mapping[Fittable, Fitted], probe: Probe) -> Fit:
-    """Give the fit of a probe."""
-    fit = fits[probe]
-    assert isinstance(fit, Fit)
-    return fit

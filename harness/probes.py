@@ -4,6 +4,7 @@ A `Probe` says what is read, on which images it is fitted and how; a `Fit` is wh
 `reads` share their features, whatever else differs.
 """
 
+import math
 from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
@@ -128,6 +129,12 @@ def probe_inputs(probe: Probe, subject: Subject, stream: Stream) -> Float[Tensor
 def at_every_patch(probe: Probe, patches: int) -> tuple[Probe, ...]:
     """Give the probes of all patch tokens that are otherwise like this one."""
     return tuple(replace(probe, kind="patch", position=position) for position in range(patches))
+
+
+def entropies(scores: Float[Tensor, "image class"], classes: int) -> Float[Tensor, "image"]:
+    """Give the entropy of the softmax in nats; rounding is kept below log(classes)."""
+    logs = torch.log_softmax(scores.double(), dim=-1)
+    return -(logs.exp() * logs).sum(dim=-1).clamp(min=-math.log(classes), max=0.0)
 
 
 def check_probe(probe: Probe, card: ModelCard) -> None:

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from harness.errors import ClaimsError
-from harness.fittable import Fittable
+from harness.fittable import Fittable, linear_fit
 from harness.interventions import code_revision
 from harness.probes import Probe, probe_inputs
 from harness.reading import Head, Labels, Reading, ranks
@@ -185,7 +185,7 @@ class ProbeAccuracy:
         return self.probe.read_after
 
     def read(self, reading: Reading) -> Float[Tensor, "image"]:
-        fit, inputs = reading.fits[self.probe], probe_inputs(self.probe, reading.subject, reading.stream)
+        fit, inputs = linear_fit(reading.fits, self.probe), probe_inputs(self.probe, reading.subject, reading.stream)
         if self.only_class:
             inputs = inputs.clone()
             inputs[:, reading.card.width :] = 0.0
@@ -205,7 +205,8 @@ def block_of(readout: Readout, card: ModelCard) -> int:
 
 def revision(readout: Readout) -> str:
     """Identify the code behind a readout: sha256 over the source of its modules."""
-    return code_revision({type(readout), Reading, *map(type, readout.fits)})
+    fitted = {Probe, *map(type, readout.fits)} if readout.fits else set()
+    return code_revision({type(readout), Reading, *fitted})
 
 
 def _clean(reading: Reading) -> Reading:
