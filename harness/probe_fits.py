@@ -18,12 +18,14 @@ from harness.feature_pass import FeaturePass, Found
 from harness.fit_files import FitPlace, partial_name
 from harness.images import ImageSet
 from harness.interventions import Chunk
+from harness.lda import Gaussians, fit_lda
+from harness.logistic import Examples, fit_logistic, fit_sgd
 from harness.moments import Moments
 from harness.probes import FOLDS, Fit, Probe, check_probe
 from harness.ridge import System, fit_ridge
 from harness.subject import Subject
 
-CODE: tuple[type, ...] = (Probe, Moments, Accumulator, System, Design, FeaturePass)
+CODE: tuple[type, ...] = (Probe, Moments, Accumulator, System, Gaussians, Examples, Design, FeaturePass)
 HELD_BYTES = 8 * 2**30  # of moments and feature tables in memory at a time
 ROWS_PER_UPDATE = 512  # images whose features are collected before they are added up
 CHECKPOINT_SECONDS = 20.0
@@ -68,7 +70,7 @@ def fit_probes(
         name = partial_name(place.id(probe, CODE) for probe in group)
         _Pass(accumulator, training, place, name).run(advance)
         for probe in group:
-            yield probe, fit_probe(probe, accumulator.filled[part_of(probe)])
+            yield probe, fit_probe(probe, accumulator.filled[part_of(probe)], design, training)
         place.drop(name)
 
 
@@ -85,10 +87,19 @@ def groups(probes: Sequence[Probe], training: Training) -> Iterator[list[Probe]]
         yield group
 
 
-def fit_probe(probe: Probe, filled: Accumulated) -> Fit:
+def fit_probe(probe: Probe, filled: Accumulated, design: Design, training: Training) -> Fit:
     """Fit one probe from what was accumulated for it."""
-    assert isinstance(filled, Moments)
-    return fit_ridge(filled, probe.labels, standardized=probe.standardized)
+    if isinstance(filled, Moments):
+        if probe.family == "lda":
+            return fit_lda(filled, probe.labels)
+        return fit_ridge(filled, probe.labels, standardized=probe.standardized)
+    exchanged = probe.reads.after is not None
+    rows = design.rows(probe.shots, exchanged)
+    labels = design.targets(probe.labels, probe.shots, exchanged)
+    examples = Examples(
+        inputs=filled.rows[rows], labels=labels[rows], folds=design.folds[rows], classes=training.classes
+    )
+    return fit_logistic(examples) if probe.family == "logistic" else fit_sgd(examples, training.seed)
 
 
 class _Pass:

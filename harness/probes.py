@@ -20,6 +20,7 @@ Site = Literal["resid", "attention write", "mlp write"]
 Family = Literal["ridge", "lda", "logistic", "sgd"]
 LabelKind = Literal["own", "permuted"]
 FOLDS = 5
+ABSENT = -1e4  # the score of a class that no training image has, for families that cannot fit one
 
 
 class Reads(NamedTuple):

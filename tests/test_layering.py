@@ -33,6 +33,8 @@ GROUPS = (
         "fittable",
         "moments",
         "ridge",
+        "lda",
+        "logistic",
         "reading",
         "readouts",
         "probe_readouts",

@@ -1,7 +1,6 @@
 """Ridge probes from streamed moments equal ridge regression on the features themselves."""
 
 from dataclasses import replace
-from functools import cache
 
 import numpy as np
 import pytest
@@ -9,34 +8,13 @@ import torch
 from sklearn.linear_model import Ridge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from support.features import CLASSES, IMAGES, WIDTH, data, moments
 from support.planted import Planted, PlantedImages
 
 from harness.errors import ClaimsError
 from harness.moments import Moments
 from harness.probes import FOLDS, Probe, check_probe, features
 from harness.ridge import STRENGTHS, fit_ridge, fold_errors
-
-CLASSES, WIDTH, IMAGES = 4, 9, 300
-
-
-@cache
-def data() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Draw features [image, feature] that tell classes apart a little, labels and folds."""
-    random = np.random.default_rng(0)
-    labels = np.arange(IMAGES) % CLASSES
-    centres = random.normal(size=(CLASSES, WIDTH))
-    mixing = random.normal(size=(WIDTH, WIDTH))
-    inputs = (centres[labels] + 2.0 * random.normal(size=(IMAGES, WIDTH))) @ mixing + 3.0
-    return inputs, labels, random.permutation(IMAGES) % FOLDS
-
-
-def moments(rows: slice = slice(None), parts: int = 7) -> Moments:
-    """Stream the data in uneven parts."""
-    inputs, labels, folds = data()
-    streamed = Moments.empty(WIDTH, CLASSES, ("own",))
-    for part in np.array_split(np.arange(IMAGES)[rows], parts):
-        streamed.add(inputs[part], {"own": labels[part]}, folds[part])
-    return streamed
 
 
 def twin(strength: float, rows: np.ndarray, standardized: bool = False):
