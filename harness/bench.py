@@ -13,12 +13,13 @@ import torch
 from harness import readouts
 from harness.census import Place
 from harness.chunks import chunk_grid, donors, exchange_pairs, usable_grid
-from harness.fits import FitPlace
+from harness.fit_files import FitPlace
+from harness.fits import fit_id
+from harness.fittable import Fittable, Fitted
 from harness.images import ImageSet
 from harness.interventions import Chunk, code_revision
 from harness.passes import Bill, Wanted, measure_chunk
 from harness.plan import Arm, Weights
-from harness.probes import Fit, Probe
 from harness.spec import ClaimSpec
 from harness.store import MeasurementKey, Row, Store
 from harness.subject import Subject
@@ -43,7 +44,7 @@ class Bench:
         self.subject, self.images, self.train = subject, images, train
         self.store, self.settings = store, settings
         self.grid = usable_grid(len(images), settings.batch_size)
-        self.fits: dict[tuple[Weights, Probe], Fit] = {}
+        self.fits: dict[tuple[Weights, Fittable], Fitted] = {}
         self._shared: dict[tuple[Weights, int], dict[Hashable, object]] = {}
 
     @property
@@ -125,7 +126,7 @@ class Bench:
                 Wanted(intervention=arm.intervention, readout=arm.per_image, claimants=claims)
                 for arm, claims in lane.values()
             ]
-            fits = {probe: fit for (owner, probe), fit in self.fits.items() if owner == which}
+            fits = {described: fit for (owner, described), fit in self.fits.items() if owner == which}
             rows = measure_chunk(self.weights(which), loaded, chunk, wanted, fits, bill)
             fresh |= dict(zip(lane, rows, strict=True))
         return fresh, bill
@@ -144,7 +145,7 @@ class Bench:
 
     def key(self, arm: Arm) -> MeasurementKey:
         """Name the measurement of an arm by everything that it depends on."""
-        probe = arm.probe
+        place = self.fit_place(arm.weights)
         return MeasurementKey(
             **self.conditions(arm.weights),
             images=self.images.fingerprint,
@@ -152,7 +153,7 @@ class Bench:
             intervention_code=arm.intervention.revision,
             readout=repr(arm.readout),
             readout_code=readouts.revision(arm.per_image),
-            fits=self.fit_place(arm.weights).id(probe) if probe else "",
+            fits="/".join(fit_id(place, described) for described in arm.fits),
         )
 
     def place(self, which: Weights, pictures: int, charge: Callable[[float], None]) -> Place:

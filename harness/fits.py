@@ -1,172 +1,62 @@
-"""Fitting probes: one pass over the training images for all probes of a run, cached and resumable.
+"""Fits: everything that readouts want fitted on the training images, made once and cached.
 
-The Gram matrices are checkpointed while they are streamed, so a killed fit goes on where it stood; a finished fit is
-a safetensors file named by everything it depends on.
+A finished fit is a safetensors file named by everything that it depends on.
 """
 
-import hashlib
-import json
-import os
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Iterable, Sequence
+from itertools import chain
 
 import numpy as np
 import torch
-from safetensors.numpy import load_file, save_file
 
-from harness.errors import ClaimsError
-from harness.images import ImageSet
-from harness.interventions import code_revision
-from harness.probes import FOLDS, Fit, Moments, Probe, features, fit_ridge
-from harness.subject import Subject
-
-CHECKPOINT_SECONDS = 20.0
+from harness import probe_fits, token_fits
+from harness.fit_files import Arrays, FitPlace
+from harness.fittable import Fittable, Fitted
+from harness.probe_fits import Advance, Training
+from harness.probes import Fit, Probe
+from harness.token_readouts import TokenFit, TokenReadout
 
 
-@dataclass(frozen=True, kw_only=True)
-class FitPlace:
-    """Where fits are kept and what they depend on beside the probe: weights, images, batch size and so on."""
+def fit_all(
+    wanted: Sequence[Fittable], training: Training, place: FitPlace, advance: Advance
+) -> dict[Fittable, Fitted]:
+    """Give every fit that is wanted, making those that are not in the cache.
 
-    folder: Path | None
-    context: str
-
-    def id(self, probe: Probe) -> str:
-        """Identify one fit by the probe, its context and the code that fits."""
-        words = json.dumps([repr(probe), self.context, code_revision({Probe, FitPlace})])
-        return hashlib.sha256(words.encode()).hexdigest()
-
-
-def fit_probes(
-    probes: Sequence[Probe],
-    subject: Subject,
-    images: ImageSet,
-    place: FitPlace,
-    *,
-    chunks: Sequence[range],
-    seed: int,
-    advance: Callable[[int], None],
-) -> dict[Probe, Fit]:
-    """Fit every probe that is not in the cache, in one pass over the training images.
-
-    Folds and permuted labels are fixed by `seed`. Raises ClaimsError where the training images have no labels or
-    fewer images than folds.
+    `advance` is told what is gone through, how much of it is done and how much there is. Raises ClaimsError for what
+    the model cannot have and for training images that cannot teach.
     """
-    found = {probe: fit for probe in probes if (fit := _load(place, probe)) is not None}
-    missing = [probe for probe in dict.fromkeys(probes) if probe not in found]
-    if not missing:
-        return found
-    if images.labels is None or len(images) < FOLDS:
-        raise ClaimsError(f"{images.name}: probes need at least {FOLDS} labelled training images")
-    moments = _stream(missing, subject, images, place, chunks=chunks, seed=seed, advance=advance)
-    for probe in missing:
-        found[probe] = fit_ridge(moments[probe.inputs], probe.labels)
-        _save(place, probe, found[probe])
-    if (partial := _partial_path(place, missing)) is not None:
-        partial.unlink(missing_ok=True)
+    found = {one: fit for one in dict.fromkeys(wanted) if (fit := _load(place, one)) is not None}
+    missing = [one for one in dict.fromkeys(wanted) if one not in found]
+    probes = [one for one in missing if isinstance(one, Probe)]
+    readouts = [one for one in missing if isinstance(one, TokenReadout)]
+    made: Iterable[tuple[Fittable, Fitted]] = chain(
+        probe_fits.fit_probes(probes, training, place, advance) if probes else (),
+        token_fits.fit_tokens(readouts, training, place, advance) if readouts else (),
+    )
+    for one, fit in made:
+        _save(place, one, fit)
+        found[one] = fit
     return found
 
 
-def _stream(probes, subject, images, place, *, chunks, seed, advance) -> dict[tuple, Moments]:
-    """Read the features of all probes chunk by chunk into their moments."""
-    random = np.random.Generator(np.random.PCG64([seed, 7]))
-    folds = random.permutation(len(images)) % FOLDS
-    targets = {"own": images.labels, "permuted": random.permutation(images.labels)}
-    classes = max(subject.card.classes, int(images.labels.max()) + 1)
-    kinds = tuple(sorted({probe.labels for probe in probes}))
-    by_input = {probe.inputs: probe for probe in probes}
-    done, moments = _resume(place, probes)
-    last_saved = time.monotonic()
-    for number, chunk in enumerate(chunks):
-        if number < done:
-            advance(chunk.stop)
-            continue
-        rows = slice(chunk.start, chunk.stop)
-        for inputs, matrix in _features(by_input, subject, images, chunk).items():
-            if inputs not in moments:
-                moments[inputs] = Moments.empty(matrix.shape[1], classes, kinds)
-            moments[inputs].add(matrix, {kind: targets[kind][rows] for kind in kinds}, folds[rows])
-        advance(chunk.stop)
-        if time.monotonic() - last_saved > CHECKPOINT_SECONDS:
-            _checkpoint(place, probes, number + 1, moments)
-            last_saved = time.monotonic()
-    return moments
+def fit_id(place: FitPlace, wanted: Fittable) -> str:
+    """Name a fit by everything that it depends on."""
+    return place.id(wanted, probe_fits.CODE if isinstance(wanted, Probe) else token_fits.CODE)
 
 
-def _features(
-    by_input: dict[tuple, Probe], subject: Subject, images: ImageSet, chunk: range
-) -> dict[tuple, np.ndarray]:
-    """Run the chain once over a chunk and read every input after its block."""
-    batch = images.load(chunk, subject.card.preprocessing)
-    last = max(probe.layer for probe in by_input.values())
-    read = {}
-    with torch.inference_mode():
-        stream = subject.start(batch)
-        for block in range(-1, last + 1):
-            if block >= 0:
-                stream = subject.step(block, stream)
-            for inputs, probe in by_input.items():
-                if probe.layer == block:
-                    read[inputs] = features(probe, subject, stream).cpu().numpy()
-    return read
-
-
-def _load(place: FitPlace, probe: Probe) -> Fit | None:
-    if place.folder is None or not (path := place.folder / f"{place.id(probe)}.safetensors").exists():
+def _load(place: FitPlace, wanted: Fittable) -> Fitted | None:
+    if (arrays := place.read(fit_id(place, wanted))) is None:
         return None
-    arrays = load_file(path)
-    tensors = {name: torch.from_numpy(arrays[name]) for name in ("centre", "weights", "bias")}
+    tensors = {name: torch.from_numpy(array) for name, array in arrays.items() if name != "strength"}
+    if isinstance(wanted, TokenReadout):
+        return TokenFit(parameters=tensors)
     return Fit(**tensors, strength=float(arrays["strength"][0]))
 
 
-def _save(place: FitPlace, probe: Probe, fit: Fit) -> None:
-    if place.folder is None:
-        return
-    arrays = {name: getattr(fit, name).numpy() for name in ("centre", "weights", "bias")}
-    _write(place.folder / f"{place.id(probe)}.safetensors", {**arrays, "strength": np.array([fit.strength])})
-
-
-def _partial_path(place: FitPlace, probes: Sequence[Probe]) -> Path | None:
-    if place.folder is None:
-        return None
-    words = "".join(sorted(place.id(probe) for probe in probes))
-    return place.folder / f"{hashlib.sha256(words.encode()).hexdigest()}.partial.safetensors"
-
-
-def _checkpoint(place: FitPlace, probes: Sequence[Probe], done: int, moments: dict[tuple, Moments]) -> None:
-    if (path := _partial_path(place, probes)) is None:
-        return
-    arrays = {"done": np.array([done])}
-    for inputs, sums in moments.items():
-        name = json.dumps(inputs)
-        arrays |= {f"{name}|count": sums.count, f"{name}|total": sums.total, f"{name}|gram": sums.gram}
-        arrays |= {f"{name}|cross|{kind}": array for kind, array in sums.cross.items()}
-        arrays |= {f"{name}|per_class|{kind}": array for kind, array in sums.per_class.items()}
-    _write(path, arrays)
-
-
-def _resume(place: FitPlace, probes: Sequence[Probe]) -> tuple[int, dict[tuple, Moments]]:
-    if (path := _partial_path(place, probes)) is None or not path.exists():
-        return 0, {}
-    arrays = load_file(path)
-    done = int(arrays.pop("done")[0])
-    moments: dict[tuple, Moments] = {}
-    for name in {key.split("|")[0] for key in arrays}:
-        own = {key.removeprefix(name + "|"): value for key, value in arrays.items() if key.startswith(name + "|")}
-        moments[tuple(json.loads(name))] = Moments(
-            count=own["count"],
-            total=own["total"],
-            gram=own["gram"],
-            cross={key.split("|")[1]: value for key, value in own.items() if key.startswith("cross|")},
-            per_class={key.split("|")[1]: value for key, value in own.items() if key.startswith("per_class|")},
-        )
-    return done, moments
-
-
-def _write(path: Path, arrays: dict[str, np.ndarray]) -> None:
-    """Write a file that is either whole or not there, also after a kill, and safe beside another writer."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_suffix(f".{os.getpid()}.draft")
-    save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, draft)
-    os.replace(draft, path)
+def _save(place: FitPlace, wanted: Fittable, fit: Fitted) -> None:
+    if isinstance(fit, TokenFit):
+        arrays: Arrays = {name: tensor.numpy() for name, tensor in fit.parameters.items()}
+    else:
+        arrays = {name: getattr(fit, name).numpy() for name in ("centre", "weights", "bias")}
+        arrays["strength"] = np.array([fit.strength])
+    place.write(fit_id(place, wanted), arrays)

@@ -15,10 +15,11 @@ from harness.census import Census
 from harness.census_table import CensusTable
 from harness.chunks import chunk_grid
 from harness.errors import NotApplicable
-from harness.fits import fit_probes
+from harness.fits import fit_all
+from harness.fittable import Fittable
 from harness.passes import Bill
 from harness.plan import Arm, Weights
-from harness.probes import Probe
+from harness.probe_fits import Training
 from harness.several import SeveralBenches
 from harness.store import MeasurementKey
 from harness.table import Missing, Table
@@ -117,33 +118,26 @@ def _charge(active: list[Trial], missing: Missing, bill: Bill, seconds: float, i
 
 
 def _fit(trials: list[Trial], advance: Advance) -> None:
-    """Fit what the claims read, in one pass per model and set of weights, and split the bill."""
-    benches: dict[Bench, list[tuple[Weights, Probe]]] = {}
+    """Fit what the readouts of the claims need, for each model and set of weights, and split the bill."""
+    benches: dict[Bench, list[tuple[Weights, Fittable]]] = {}
     for trial in trials:
-        for bench, which, probe in trial.probes:
-            if (which, probe) not in bench.fits:
-                benches.setdefault(bench, []).append((which, probe))
+        for bench, which, described in trial.fits:
+            if (which, described) not in bench.fits:
+                benches.setdefault(bench, []).append((which, described))
     start = time.perf_counter()
     for bench, wanted in benches.items():
         _fit_bench(bench, list(dict.fromkeys(wanted)), advance)
-    users = [trial for trial in trials if trial.probes]
+    users = [trial for trial in trials if trial.fits]
     for trial in users if benches else ():
         trial.charge(blocks=0.0, seconds=(time.perf_counter() - start) / len(users), images=0)
 
 
-def _fit_bench(bench: Bench, wanted: Sequence[tuple[Weights, Probe]], advance: Advance) -> None:
+def _fit_bench(bench: Bench, wanted: Sequence[tuple[Weights, Fittable]], advance: Advance) -> None:
     if bench.train is None:
         raise NotApplicable("no training images are given (--train-data)")
-    total = len(bench.train)
-    grid = chunk_grid(total, bench.settings.batch_size)
+    grid = chunk_grid(len(bench.train), bench.settings.batch_size)
     for which in dict.fromkeys(owner for owner, _ in wanted):
-        found = fit_probes(
-            [probe for owner, probe in wanted if owner == which],
-            bench.weights(which),
-            bench.train,
-            bench.fit_place(which),
-            chunks=grid,
-            seed=bench.settings.seed,
-            advance=lambda done: advance("training images", done, total),
-        )
-        bench.fits |= {(which, probe): fit for probe, fit in found.items()}
+        training = Training(subject=bench.weights(which), images=bench.train, chunks=grid, seed=bench.settings.seed)
+        mine = [described for owner, described in wanted if owner == which]
+        found = fit_all(mine, training, bench.fit_place(which), advance)
+        bench.fits |= {(which, described): fit for described, fit in found.items()}

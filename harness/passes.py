@@ -12,8 +12,8 @@ import numpy as np
 import torch
 
 from harness.errors import ClaimsError
+from harness.fittable import Fittable, Fitted
 from harness.interventions import EMBEDDING, NONE, Chunk, Edit, Intervention, Mask
-from harness.probes import Fit, Probe
 from harness.reading import Reading
 from harness.readouts import Readout, block_of
 from harness.store import Receipt, Row
@@ -65,7 +65,7 @@ def measure_chunk(
     images: torch.Tensor,
     chunk: Chunk,
     wanted: Sequence[Wanted],
-    fits: Mapping[Probe, Fit],
+    fits: Mapping[Fittable, Fitted],
     bill: Bill,
 ) -> list[Row]:
     """Measure all wanted readouts on one chunk: one row per entry of `wanted`, in order.

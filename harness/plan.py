@@ -7,8 +7,8 @@ from typing import Literal
 from harness.census import Census, CensusReadout
 from harness.derived import Derived, Mix, measured
 from harness.errors import ClaimsError, unknown
+from harness.fittable import Fittable
 from harness.interventions import NONE, Intervention
-from harness.probes import Probe
 from harness.quantities import Difference, Level, Quantity, Ratio
 from harness.readouts import Accuracy, Readout, block_of
 from harness.spec import ClaimSpec
@@ -39,9 +39,9 @@ class Arm:
         return self.readout
 
     @property
-    def probe(self) -> Probe | None:
-        """Give the fit that must exist before the arm can be read."""
-        return None if isinstance(self.readout, CensusReadout) else self.readout.probe
+    def fits(self) -> tuple[Fittable, ...]:
+        """List the fits that must exist before the arm can be read."""
+        return () if isinstance(self.readout, CensusReadout) else self.readout.fits
 
 
 @dataclass(frozen=True)

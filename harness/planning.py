@@ -107,7 +107,7 @@ class Planner:
             plan = propose(claim.function, spec, card)
         except NotApplicable as refusal:
             return PlannedClaim(spec=spec, plan=None, reason=str(refusal))
-        if not self.train and any(arm.probe for arm in plan.arms.values()):
+        if not self.train and any(arm.fits for arm in plan.arms.values()):
             return PlannedClaim(spec=spec, plan=None, reason="it needs fitted probes, and no --train-data is given")
         caps = (spec.budget, self.max_images, None if self.images is None else len(self.images))
         expected = expected_images(spec, plan, self._classes, self.delta or spec.delta)
@@ -129,7 +129,7 @@ class Planner:
     def training_images(self, planned: Sequence[PlannedClaim]) -> int:
         """Count training images times passes: one pass per set of weights that a probe reads."""
         arms = [arm for claim in planned if claim.plan is not None for arm in claim.plan.arms.values()]
-        return self.train * len({arm.weights for arm in arms if arm.probe})
+        return self.train * len({arm.weights for arm in arms if arm.fits})
 
     def time_forward(self, device: str) -> float:
         """Time a plain forward pass of the architecture with random weights, in images per second."""

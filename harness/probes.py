@@ -1,48 +1,94 @@
-"""Probes: ridge readouts fitted on training images, in closed form from streamed Gram matrices.
+"""Probes: linear readouts of one place in the stream, to be fitted on training images.
 
-One pass over the training images serves all layers and feature kinds: per fold the count, feature sum, Gram matrix
-and per-class feature sums are enough for every regularization strength and for cross-validation. Memory does not
-grow with the number of images.
+A `Probe` says what is read, on which images it is fitted and how; a `Fit` is what comes of it. Probes with equal
+`reads` share their features, whatever else differs.
 """
 
-from dataclasses import dataclass, field
-from typing import Literal
+import math
+from dataclasses import dataclass, replace
+from typing import Literal, NamedTuple
 
-import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from harness.subject import Stream, Subject
+from harness.errors import ClaimsError
+from harness.subject import ModelCard, Stream, Subject
 
-Kind = Literal["class", "patch mean", "class+patch mean"]
+Kind = Literal["class", "patch mean", "class+patch mean", "patch"]
+Site = Literal["resid", "attention write", "mlp write"]
+Family = Literal["ridge", "lda", "logistic", "sgd"]
+LabelKind = Literal["own", "permuted"]
 FOLDS = 5
-# Regularization relative to the mean feature variance (one alpha is not one regularization across layers).
-STRENGTHS = tuple(10.0**exponent for exponent in (-6, -5, -4, -3, -2.5, -2, -1.5, -1, -0.5, 0, 0.5, 1))
+ABSENT = -1e4  # the score of a class that no training image has, for families that cannot fit one
+
+
+class Reads(NamedTuple):
+    """What a probe reads of a training image: probes with equal ones share their features."""
+
+    layer: int
+    kind: Kind
+    position: int | None
+    stream: Site
+    normed: bool
+    after: int | None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Probe:
-    """A probe to be fitted: which features after which block, and whose labels.
+    """A probe to be fitted: which features of which block, on which images, and by which family.
 
-    `normed` applies the head's own norm first. `labels="permuted"` fits on labels permuted among the training
-    images, the control that must fail.
+    `kind` "patch" reads the patch token `position` alone. `stream` is what is read: the residual stream after block
+    `layer` (-1: the embedding) or what that block's attention or MLP adds to it. `normed` applies the head's own norm
+    first. `after` fits on training images whose class tokens were exchanged in pairs after that block; a pair of one
+    class takes no part. `shots` fits on the first so many training images of every class (None: on all).
+    `standardized` scales every feature to unit variance over the images of the fit; ridge alone may go without.
+    `family` "sgd" is deliberately under-trained, the control of claims about families. `labels` "permuted" fits on
+    labels permuted among the training images, the control that must fail; with `shots` classes stay balanced.
+
+    Raises ValueError for fields that do not go together.
     """
 
     layer: int
     kind: Kind = "class"
+    position: int | None = None
+    stream: Site = "resid"
     normed: bool = False
-    labels: Literal["own", "permuted"] = "own"
+    after: int | None = None
+    shots: int | None = None
+    standardized: bool = False
+    family: Family = "ridge"
+    labels: LabelKind = "own"
+
+    def __post_init__(self) -> None:
+        if (self.kind == "patch") != (self.position is not None):
+            raise ValueError(f"a probe of kind {self.kind!r} at position {self.position!r}; only 'patch' has one")
+        if self.stream != "resid" and self.layer < 0:
+            raise ValueError(f"layer {self.layer} has no {self.stream!r}: blocks alone write, from 0 on")
+        if self.shots is not None and self.shots < 1:
+            raise ValueError(f"a probe of {self.shots!r} shots; allowed: 1 or more, None for all images")
+        if self.family != "ridge" and not self.standardized:
+            raise ValueError(f"probes of family {self.family!r} standardize their features: say standardized=True")
 
     @property
-    def inputs(self) -> tuple[int, str, bool]:
-        """Name what the probe reads: probes with equal inputs share their Gram matrix."""
-        return (self.layer, self.kind, self.normed)
+    def reads(self) -> Reads:
+        """Name what the probe reads; an exchange that comes later than its place cannot reach it."""
+        reached = self.after is not None and (self.after < self.layer + (self.stream == "resid"))
+        after = self.after if reached else None
+        return Reads(self.layer, self.kind, self.position, self.stream, self.normed, after)
+
+    @property
+    def read_after(self) -> int:
+        """Give the block after which a readout of this probe stands: before the block whose write is read."""
+        return self.layer if self.stream == "resid" else self.layer - 1
 
 
 @dataclass(frozen=True, kw_only=True)
 class Fit:
-    """A fitted probe: scores = (features - centre) @ weights + bias, [feature, class] and [class]."""
+    """A fitted probe: scores = (features - centre) @ weights + bias, [feature, class] and [class].
+
+    `strength` is the regularization that cross-validation chose (nan for a family without any).
+    """
 
     centre: Tensor
     weights: Tensor
@@ -54,102 +100,56 @@ class Fit:
         return (inputs.to(self.weights) - self.centre) @ self.weights + self.bias
 
 
-@dataclass
-class Moments:
-    """Streamed sufficient statistics of ridge regression per fold, float64.
-
-    `gram` [fold, feature, feature], `total` [fold, feature], `count` [fold], and per kind of label `cross`
-    [fold, class, feature] and `per_class` [fold, class].
-    """
-
-    count: np.ndarray
-    total: np.ndarray
-    gram: np.ndarray
-    cross: dict[str, np.ndarray] = field(default_factory=dict)
-    per_class: dict[str, np.ndarray] = field(default_factory=dict)
-
-    @classmethod
-    def empty(cls, width: int, classes: int, labels: tuple[str, ...]) -> "Moments":
-        """Start with nothing seen."""
-        return cls(
-            count=np.zeros(FOLDS),
-            total=np.zeros((FOLDS, width)),
-            gram=np.zeros((FOLDS, width, width)),
-            cross={kind: np.zeros((FOLDS, classes, width)) for kind in labels},
-            per_class={kind: np.zeros((FOLDS, classes)) for kind in labels},
-        )
-
-    def add(self, inputs: np.ndarray, targets: dict[str, np.ndarray], folds: np.ndarray) -> None:
-        """Add images: inputs [image, feature], targets [image] class indices per kind, folds [image]."""
-        inputs = inputs.astype(np.float64)
-        for fold in np.unique(folds):
-            rows = folds == fold
-            part = inputs[rows]
-            self.count[fold] += len(part)
-            self.total[fold] += part.sum(0)
-            self.gram[fold] += part.T @ part
-            for kind, labels in targets.items():
-                np.add.at(self.cross[kind][fold], labels[rows], part)
-                np.add.at(self.per_class[kind][fold], labels[rows], 1.0)
-
-
-def features(probe: Probe, subject: Subject, stream: Stream) -> Float[Tensor, "image feature"]:
-    """Read what a probe reads from a stream, fp32."""
+def features(probe: Probe | Reads, subject: Subject, stream: Stream) -> Float[Tensor, "image feature"]:
+    """Read what a probe reads from the stream after its block, or from what the block writes, fp32."""
     tokens = subject.normed(stream) if probe.normed else stream.tokens
+    patches = len(subject.card.prefix)
+    if probe.position is not None:
+        return tokens[:, patches + probe.position].float()
     parts = []
     if probe.kind in ("class", "class+patch mean"):
         parts.append(tokens[:, subject.card.prefix.index("class")])
     if probe.kind in ("patch mean", "class+patch mean"):
-        parts.append(tokens[:, len(subject.card.prefix) :].mean(dim=1))
+        parts.append(tokens[:, patches:].mean(dim=1))
     return torch.cat(parts, dim=-1).float()
 
 
-def fit_ridge(moments: Moments, labels: str = "own", strengths: tuple[float, ...] = STRENGTHS) -> Fit:
-    """Fit multi-output ridge on +-1 one-hot targets with intercept; strength by 5-fold squared error.
+def written(site: Site, subject: Subject, block: int, before: Stream) -> Stream:
+    """Give what the attention or the MLP of a block adds, from the stream before it, as a stream of its own."""
+    writes = subject.writes(block, before)
+    return before.with_tokens(writes.attention if site == "attention write" else writes.mlp)
 
-    The penalty is strength x images x mean feature variance. Source of the recipe: lrast, lab note 2026-01-20
-    (ridge on +-1 targets, cross-validated by squared error), with a seeded grid instead of random draws.
+
+def probe_inputs(probe: Probe, subject: Subject, stream: Stream) -> Float[Tensor, "image feature"]:
+    """Read what a probe reads, from the stream after block `read_after`; a write is computed without any mask."""
+    if probe.stream != "resid":
+        stream = written(probe.stream, subject, probe.layer, stream)
+    return features(probe, subject, stream)
+
+
+def at_every_patch(probe: Probe, patches: int) -> tuple[Probe, ...]:
+    """Give the probes of all patch tokens that are otherwise like this one."""
+    return tuple(replace(probe, kind="patch", position=position) for position in range(patches))
+
+
+def entropies(scores: Float[Tensor, "image class"], classes: int) -> Float[Tensor, "image"]:
+    """Give the entropy of the softmax in nats; rounding is kept below log(classes)."""
+    logs = torch.log_softmax(scores.double(), dim=-1)
+    return -(logs.exp() * logs).sum(dim=-1).clamp(min=-math.log(classes), max=0.0)
+
+
+def check_probe(probe: Probe, card: ModelCard) -> None:
+    """Refuse a probe of what the model does not have, before any forward pass.
+
+    Raises ClaimsError for blocks, patches or tokens that do not exist and for writes that the model cannot give.
     """
-    errors = np.zeros(len(strengths))
-    for fold in map(int, np.flatnonzero(moments.count)):
-        rest = np.arange(FOLDS) != fold
-        if moments.count[rest].sum() == 0:
-            continue
-        solved = _solve(moments, labels, rest, strengths)
-        errors += [_squared_error(moments, labels, fold, *solution) for solution in solved]
-    best = int(np.argmin(errors))
-    centre, weights, bias = _solve(moments, labels, np.ones(FOLDS, dtype=bool), (strengths[best],))[0]
-    as_tensor = lambda array: torch.from_numpy(np.ascontiguousarray(array, dtype=np.float32))  # noqa: E731
-    return Fit(centre=as_tensor(centre), weights=as_tensor(weights), bias=as_tensor(bias), strength=strengths[best])
-
-
-def _solve(
-    moments: Moments, labels: str, folds: np.ndarray, strengths: tuple[float, ...]
-) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Solve for all strengths from one eigendecomposition: (centre, weights [feature, class], bias [class])."""
-    count = moments.count[folds].sum()
-    centre = moments.total[folds].sum(0) / count
-    gram = moments.gram[folds].sum(0) - count * np.outer(centre, centre)
-    # +-1 targets: 2 x one-hot - 1; centred cross-products need only the one-hot part.
-    per_class = moments.per_class[labels][folds].sum(0)
-    cross = 2.0 * (moments.cross[labels][folds].sum(0) - np.outer(per_class, centre)).T
-    bias = 2.0 * per_class / count - 1.0
-    values, vectors = np.linalg.eigh(gram)
-    values = np.clip(values, 0.0, None)
-    scale = values.mean()
-    rotated = vectors.T @ cross
-    return [(centre, vectors @ (rotated / (values + max(s * scale, 1e-12))[:, None]), bias) for s in strengths]
-
-
-def _squared_error(
-    moments: Moments, labels: str, fold: int, centre: np.ndarray, weights: np.ndarray, bias: np.ndarray
-) -> float:
-    """Sum squared errors over the images of one fold, from its moments alone."""
-    count, total, gram = moments.count[fold], moments.total[fold], moments.gram[fold]
-    per_class, cross = moments.per_class[labels][fold], moments.cross[labels][fold]
-    offset = bias - centre @ weights  # prediction = x @ weights + offset
-    predicted = np.einsum("fc,fc->", weights, gram @ weights) + 2.0 * total @ weights @ offset + count * offset @ offset
-    # sum over images of y . prediction with y = 2 onehot - 1
-    hit = 2.0 * (np.einsum("cf,fc->", cross, weights) + per_class @ offset)
-    everything = (total @ weights).sum() + count * offset.sum()
-    return float(predicted - 2.0 * (hit - everything))
+    where = f"{probe!r} on {card.name!r}"
+    blocks = range(-1, card.depth)
+    if probe.layer not in blocks or (probe.after is not None and probe.after not in blocks):
+        raise ClaimsError(f"{where}: the blocks are 0..{card.depth - 1}, -1 is the embedding")
+    if probe.position is not None and probe.position not in range(card.patches):
+        raise ClaimsError(f"{where}: the patch tokens are 0..{card.patches - 1}")
+    if (probe.kind.startswith("class") or probe.after is not None) and "class" not in card.prefix:
+        raise ClaimsError(f"{where}: the model has no class token in its stream")
+    if probe.stream != "resid" and (reason := card.missing(("writes",))):
+        raise ClaimsError(f"{where}: {reason}")

@@ -9,8 +9,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from harness.errors import ClaimsError
+from harness.fittable import Fittable, Fitted
 from harness.interventions import Chunk
-from harness.probes import Fit, Probe
 from harness.subject import ModelCard, Stream, Subject
 
 Head = Literal["native", "class", "patch mean"]
@@ -29,7 +29,7 @@ class Reading:
         stream: Stream,
         block: int,
         chunk: Chunk,
-        fits: Mapping[Probe, Fit],
+        fits: Mapping[Fittable, Fitted],
         clean: "Reading | None",
     ) -> None:
         self.subject, self.stream, self.block, self.chunk = subject, stream, block, chunk

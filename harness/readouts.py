@@ -11,8 +11,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from harness.errors import ClaimsError
+from harness.fittable import Fittable, linear_fit
 from harness.interventions import code_revision
-from harness.probes import Probe, features
+from harness.probes import Probe, probe_inputs
 from harness.reading import Head, Labels, Reading, ranks
 from harness.subject import ModelCard
 
@@ -21,7 +22,7 @@ from harness.subject import ModelCard
 class Readout(Protocol):
     """One number per image, between `low` and `high`, read after block `layer` (None: the last one).
 
-    `needs_clean` asks for the unedited arm to be read beside; `probe` is the fit that must exist before it can read;
+    `needs_clean` asks for the unedited arm to be read beside; `fits` are what must be fitted before it can read;
     `exchanges` says that it reads something of the donors, so that a claim with such an arm is judged pair by pair.
     """
 
@@ -41,7 +42,7 @@ class Readout(Protocol):
     def layer(self) -> int | None: ...
 
     @property
-    def probe(self) -> Probe | None: ...
+    def fits(self) -> tuple[Fittable, ...]: ...
 
     def read(self, reading: Reading) -> Float[Tensor, "image"]:
         """Read one number per image."""
@@ -60,7 +61,7 @@ class Accuracy:
     low = 0.0
     high = 1.0
     needs_clean = False
-    probe = None
+    fits = ()
 
     @property
     def exchanges(self) -> bool:
@@ -80,7 +81,7 @@ class Identifiability:
     low = 0.0
     high = 1.0
     needs_clean = False
-    probe = None
+    fits = ()
 
     @property
     def exchanges(self) -> bool:
@@ -102,7 +103,7 @@ class CrossEntropy:
     high: float = 10.0
     needs_clean = False
     exchanges = False
-    probe = None
+    fits = ()
 
     def read(self, reading: Reading) -> Float[Tensor, "image"]:
         loss = torch.nn.functional.cross_entropy(
@@ -121,7 +122,7 @@ class PatchAccuracy:
     high = 1.0
     needs_clean = False
     exchanges = False
-    probe = None
+    fits = ()
 
     def read(self, reading: Reading) -> Float[Tensor, "image"]:
         right = reading.patch_correct.float()
@@ -137,7 +138,7 @@ class Agreement:
     needs_clean = True
     exchanges = False
     layer = None
-    probe = None
+    fits = ()
 
     def read(self, reading: Reading) -> Float[Tensor, "image"]:
         return (reading.logits("native").argmax(-1) == _clean(reading).logits("native").argmax(-1)).float()
@@ -153,7 +154,7 @@ class SameLogits:
     needs_clean = True
     exchanges = False
     layer = None
-    probe = None
+    fits = ()
 
     def read(self, reading: Reading) -> Float[Tensor, "image"]:
         return (reading.logits(self.head) == _clean(reading).logits(self.head)).all(dim=-1).float()
@@ -174,13 +175,17 @@ class ProbeAccuracy:
     exchanges = False
 
     @property
+    def fits(self) -> tuple[Probe, ...]:
+        """Name the probe."""
+        return (self.probe,)
+
+    @property
     def layer(self) -> int:
-        """Give the layer that the probe reads."""
-        return self.probe.layer
+        """Give the block after which it stands: before the block whose write the probe reads."""
+        return self.probe.read_after
 
     def read(self, reading: Reading) -> Float[Tensor, "image"]:
-        fit = reading.fits[self.probe]
-        inputs = features(self.probe, reading.subject, reading.stream)
+        fit, inputs = linear_fit(reading.fits, self.probe), probe_inputs(self.probe, reading.subject, reading.stream)
         if self.only_class:
             inputs = inputs.clone()
             inputs[:, reading.card.width :] = 0.0
@@ -200,7 +205,8 @@ def block_of(readout: Readout, card: ModelCard) -> int:
 
 def revision(readout: Readout) -> str:
     """Identify the code behind a readout: sha256 over the source of its modules."""
-    return code_revision({type(readout), Reading, Probe} if readout.probe else {type(readout), Reading})
+    fitted = {Probe, *map(type, readout.fits)} if readout.fits else set()
+    return code_revision({type(readout), Reading, *fitted})
 
 
 def _clean(reading: Reading) -> Reading:

@@ -197,7 +197,7 @@ class Session:
             if reason := missing_data(spec.needs, bench.images.name, met):
                 raise NotApplicable(reason)
         plan = propose(asked.function, spec, cards if spec.subjects else cards[""])
-        reads_fits = any(arm.probe for arm in plan.arms.values())
+        reads_fits = any(arm.fits for arm in plan.arms.values())
         if reads_fits and any(bench.train is None for bench in loaded.bench.benches):
             raise NotApplicable("it needs fitted probes, and no training images are given (--train-data)")
         return Job(spec=spec, plan=plan)

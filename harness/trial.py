@@ -10,8 +10,8 @@ import numpy as np
 from harness.chunks import whole_pairs
 from harness.derived import resolve
 from harness.errors import NotApplicable
+from harness.fittable import Fittable
 from harness.plan import Curve, Plan, Weights
-from harness.probes import Probe
 from harness.quantities import Pairs, Sample, Sheet
 from harness.spec import ClaimSpec
 from harness.store import Row
@@ -86,10 +86,10 @@ class Trial:
         self._blocks, self._seconds, self._measured = 0.0, 0.0, 0
 
     @property
-    def probes(self) -> list[tuple["Bench", Weights, Probe]]:
+    def fits(self) -> list[tuple["Bench", Weights, Fittable]]:
         """List the fits that the arms read, each with the model and the weights it belongs to."""
         arms = self.job.plan.arms.values()
-        return [(self.table.bench_of(arm), arm.weights, arm.probe) for arm in arms if arm.probe]
+        return [(self.table.bench_of(arm), arm.weights, fit) for arm in arms for fit in arm.fits]
 
     def take(self, rows: Mapping[str, Row]) -> None:
         """Take the numbers of one chunk, stored or new, by measurement id."""

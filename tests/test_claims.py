@@ -126,7 +126,7 @@ def test_every_bound_of_the_ledger_is_used_for_some_model(identifier):
 def test_claims_without_train_in_their_needs_fit_probes_for_no_plain_head(identifier):
     plan = plan_for(identifier, ORIG)
     if isinstance(plan, Plan) and "train" not in SPECS[identifier].needs:
-        assert not [arm for arm in plan.arms.values() if arm.readout.probe]
+        assert not [arm for arm in plan.arms.values() if arm.readout.fits]
 
 
 def test_the_layers_of_a_twelve_block_model_are_those_of_the_source():

@@ -54,7 +54,7 @@ class Peeks:
     needs_clean = False
     exchanges = False
     layer = None
-    probe = None
+    fits = ()
 
     def read(self, reading):
         return (reading.labels("donor") == 0).float()

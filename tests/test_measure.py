@@ -33,7 +33,7 @@ class Raising:
     needs_clean = False
     exchanges = False
     layer = None
-    probe = None
+    fits = ()
 
     def read(self, reading):
         raise ZeroDivisionError("a bug in this readout")

@@ -29,7 +29,7 @@ class LabelLogit:
     needs_clean = False
     exchanges = False
     layer = None
-    probe = None
+    fits = ()
 
     def read(self, reading):
         return reading.logits("native").gather(1, reading.labels("own")[:, None])[:, 0]
@@ -45,7 +45,7 @@ class Constant:
     needs_clean = False
     exchanges = False
     layer = None
-    probe = None
+    fits = ()
 
     def read(self, reading):
         return torch.full((len(reading.stream.tokens),), self.value)

@@ -1,77 +1,67 @@
 """Ridge probes from streamed moments equal ridge regression on the features themselves."""
 
-from functools import cache
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from sklearn.linear_model import Ridge
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from support.features import CLASSES, IMAGES, WIDTH, data, moments
 from support.planted import Planted, PlantedImages
 
-from harness.probes import FOLDS, STRENGTHS, Moments, Probe, _solve, _squared_error, features, fit_ridge
-
-CLASSES, WIDTH, IMAGES = 4, 9, 300
-
-
-@cache
-def data() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Draw features [image, feature] that tell classes apart a little, labels and folds."""
-    random = np.random.default_rng(0)
-    labels = np.arange(IMAGES) % CLASSES
-    centres = random.normal(size=(CLASSES, WIDTH))
-    mixing = random.normal(size=(WIDTH, WIDTH))
-    inputs = (centres[labels] + 2.0 * random.normal(size=(IMAGES, WIDTH))) @ mixing + 3.0
-    return inputs, labels, random.permutation(IMAGES) % FOLDS
+from harness.errors import ClaimsError
+from harness.moments import Moments
+from harness.probes import FOLDS, Probe, check_probe, features
+from harness.ridge import STRENGTHS, fit_ridge, fold_errors
 
 
-def moments(rows: slice = slice(None), parts: int = 7) -> Moments:
-    """Stream the data in uneven parts."""
-    inputs, labels, folds = data()
-    streamed = Moments.empty(WIDTH, CLASSES, ("own",))
-    for part in np.array_split(np.arange(IMAGES)[rows], parts):
-        streamed.add(inputs[part], {"own": labels[part]}, folds[part])
-    return streamed
-
-
-def twin(strength: float, rows: np.ndarray) -> Ridge:
+def twin(strength: float, rows: np.ndarray, standardized: bool = False):
     """Fit the same regression with scikit-learn."""
     inputs, labels, _ = data()
     targets = 2.0 * np.eye(CLASSES)[labels] - 1.0
-    variance = np.var(inputs[rows], axis=0).mean()
-    return Ridge(alpha=strength * rows.sum() * variance).fit(inputs[rows], targets[rows])
+    variance = 1.0 if standardized else np.var(inputs[rows], axis=0).mean()
+    ridge = Ridge(alpha=strength * rows.sum() * variance)
+    return (make_pipeline(StandardScaler(), ridge) if standardized else ridge).fit(inputs[rows], targets[rows])
 
 
 @pytest.mark.parametrize("strength", [1e-6, 1e-2, 1.0, 10.0])
-def test_scores_equal_those_of_scikit_learn_with_the_same_penalty(strength):
+@pytest.mark.parametrize("standardized", [False, True])
+def test_scores_equal_those_of_scikit_learn_with_the_same_penalty(strength, standardized):
     inputs, _, _ = data()
-    fit = fit_ridge(moments(), strengths=(strength,))
-    expected = twin(strength, np.ones(IMAGES, dtype=bool)).predict(inputs)
+    fit = fit_ridge(moments(), strengths=(strength,), standardized=standardized)
+    expected = twin(strength, np.ones(IMAGES, dtype=bool), standardized).predict(inputs)
     np.testing.assert_allclose(fit.scores(torch.from_numpy(inputs).float()).numpy(), expected, atol=1e-5)
 
 
-def test_the_strength_is_the_one_with_the_least_cross_validated_error():
+@pytest.mark.parametrize("standardized", [False, True])
+def test_the_strength_is_the_one_with_the_least_cross_validated_error(standardized):
     inputs, labels, folds = data()
     targets = 2.0 * np.eye(CLASSES)[labels] - 1.0
     errors = []
     for strength in STRENGTHS:
         error = 0.0
         for fold in range(FOLDS):
-            error += (
-                (twin(strength, folds != fold).predict(inputs[folds == fold]) - targets[folds == fold]) ** 2
-            ).sum()
+            held, model = folds == fold, twin(strength, folds != fold, standardized)
+            error += ((model.predict(inputs[held]) - targets[held]) ** 2).sum()
         errors.append(error)
-    assert fit_ridge(moments()).strength == STRENGTHS[int(np.argmin(errors))]
+    assert fit_ridge(moments(), standardized=standardized).strength == STRENGTHS[int(np.argmin(errors))]
     assert 0 < int(np.argmin(errors)) < len(STRENGTHS) - 1, "the choice is no end of the grid, or this shows little"
 
 
-def test_squared_errors_of_a_fold_are_read_from_its_moments_up_to_what_all_strengths_share():
+@pytest.mark.parametrize("standardized", [False, True])
+def test_errors_of_a_fold_are_those_of_an_explicit_refit_up_to_what_all_strengths_share(standardized):
     inputs, labels, folds = data()
-    targets, held_out = 2.0 * np.eye(CLASSES)[labels] - 1.0, folds == 2
-    streamed = moments()
-    for centre, weights, bias in _solve(streamed, "own", np.arange(FOLDS) != 2, (1e-3, 0.1, 10.0)):
-        direct = (((inputs[held_out] - centre) @ weights + bias - targets[held_out]) ** 2).sum()
-        shared = held_out.sum() * CLASSES  # the sum of the squared targets, which are all +-1
-        assert _squared_error(streamed, "own", 2, centre, weights, bias) + shared == pytest.approx(direct, rel=1e-9)
+    targets, strengths = 2.0 * np.eye(CLASSES)[labels] - 1.0, (1e-6, 1e-3, 0.1, 10.0)
+    for fold in range(FOLDS):
+        held, rest = folds == fold, folds != fold
+        direct = [
+            ((twin(strength, rest, standardized).predict(inputs[held]) - targets[held]) ** 2).sum()
+            for strength in strengths
+        ]
+        errors = fold_errors(moments(), "own", fold, strengths, standardized=standardized)
+        np.testing.assert_allclose(errors - errors[0], np.array(direct) - direct[0], rtol=1e-7, atol=1e-8)
 
 
 def test_fold_moments_equal_direct_sums():
@@ -125,6 +115,13 @@ def test_a_class_without_training_images_and_constant_features_still_fit():
     assert scores[:, 2].tolist() == pytest.approx([-1.0] * 10, abs=1e-4), "a class that never occurs is never likely"
 
 
+def test_a_patch_probe_reads_its_own_token():
+    subject, images = Planted(), PlantedImages(count=8, noise=0.3)
+    stream = subject.start(images.load(range(8), subject.card.preprocessing))
+    read = features(Probe(layer=-1, kind="patch", position=3), subject, stream)
+    torch.testing.assert_close(read, stream.tokens[:, 4])
+
+
 @pytest.mark.parametrize("kind", ["class", "patch mean", "class+patch mean"])
 @pytest.mark.parametrize("normed", [False, True])
 def test_features_are_what_their_kind_says(kind, normed):
@@ -135,18 +132,69 @@ def test_features_are_what_their_kind_says(kind, normed):
     torch.testing.assert_close(features(Probe(layer=0, kind=kind, normed=normed), subject, stream), expected)
 
 
-def test_probes_with_equal_inputs_share_their_moments():
-    own, permuted = Probe(layer=2), Probe(layer=2, labels="permuted")
-    assert own != permuted
-    assert own.inputs == permuted.inputs
-    assert (
-        len(
-            {
-                Probe(layer=2).inputs,
-                Probe(layer=3).inputs,
-                Probe(layer=2, normed=True).inputs,
-                Probe(layer=2, kind="patch mean").inputs,
-            }
-        )
-        == 4
-    )
+def test_probes_that_read_the_same_share_their_features():
+    same = [
+        Probe(layer=2),
+        Probe(layer=2, labels="permuted"),
+        Probe(layer=2, shots=5),
+        Probe(layer=2, standardized=True, family="lda"),
+        Probe(layer=2, after=3),
+    ]
+    others = [
+        Probe(layer=3),
+        Probe(layer=2, normed=True),
+        Probe(layer=2, kind="patch mean"),
+        Probe(layer=2, kind="patch", position=0),
+        Probe(layer=2, kind="patch", position=1),
+        Probe(layer=2, stream="attention write"),
+        Probe(layer=2, after=2),
+        Probe(layer=2, after=1),
+    ]
+    assert len(set(same)) == len(same)
+    assert len({probe.reads for probe in same}) == 1
+    assert len({probe.reads for probe in (same[0], *others)}) == 1 + len(others)
+
+
+def test_an_exchange_reaches_what_comes_after_it_alone():
+    """The stream after the block of the exchange is exchanged; what that block itself wrote is not."""
+    assert Probe(layer=2, after=2).reads.after == 2
+    assert Probe(layer=2, after=3).reads.after is None
+    assert Probe(layer=2, stream="mlp write", after=2).reads.after is None
+    assert Probe(layer=2, stream="mlp write", after=1).reads.after == 1
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"kind": "patch"}, "position None; only 'patch' has one"),
+        ({"position": 3}, "kind 'class' at position 3"),
+        ({"layer": -1, "stream": "mlp write"}, "layer -1 has no 'mlp write'"),
+        ({"shots": 0}, "0 shots"),
+        ({"family": "lda"}, "say standardized=True"),
+    ],
+)
+def test_fields_that_do_not_go_together_are_refused(fields, words):
+    with pytest.raises(ValueError, match=words):
+        Probe(**{"layer": 2, **fields})
+
+
+@pytest.mark.parametrize(
+    ("probe", "lacks", "words"),
+    [
+        (Probe(layer=6), set(), "the blocks are 0..5"),
+        (Probe(layer=5, after=-2), set(), "the blocks are 0..5"),
+        (Probe(layer=5, kind="patch", position=16), set(), "the patch tokens are 0..15"),
+        (Probe(layer=5, stream="mlp write"), {"writes"}, "no sum of an attention and an MLP write"),
+    ],
+)
+def test_what_a_model_does_not_have_is_refused_before_any_pass(probe, lacks, words):
+    with pytest.raises(ClaimsError, match=words):
+        check_probe(probe, Planted(lacks=frozenset(lacks)).card)
+
+
+def test_a_model_without_a_class_token_has_no_probe_of_it():
+    card = replace(Planted().card, prefix=())
+    check_probe(Probe(layer=1, kind="patch mean"), card)
+    for probe in (Probe(layer=1), Probe(layer=1, kind="patch mean", after=0)):
+        with pytest.raises(ClaimsError, match="no class token"):
+            check_probe(probe, card)

@@ -202,7 +202,7 @@ def test_every_readout_gives_one_number_per_image_in_its_range(readout):
     assert read.shape == (IMAGES,)
     assert ((read >= readout.low) & (read <= readout.high)).all()
     assert block_of(readout, Planted().card) in (2, 5)
-    assert readout.probe is None
+    assert readout.fits == ()
 
 
 def test_readouts_are_told_apart_by_their_description():
