@@ -19,7 +19,10 @@ from harness.probes import Fit, Probe
 from harness.store import MeasurementKey, Store
 from harness.subject import Subject
 
-BEHIND_EVERY_NUMBER = ("chunks.py", "embedded_images.py", "passes.py", "pixels.py", "stored_images.py", "subject.py")
+BEHIND_EVERY_NUMBER = (
+    *("chunks.py", "embedded_images.py", "passes.py", "pixels.py", "program_tree.py", "stored_images.py"),
+    "subject.py",
+)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,10 +11,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from harness.errors import ClaimsError
-from harness.interventions import code_revision
+from harness.interventions import EMBEDDING, code_revision
 from harness.probes import Probe, features
 from harness.reading import Head, Labels, Reading, ranks
-from harness.subject import ModelCard
+from harness.subject import ModelCard, Site
 
 
 @runtime_checkable
@@ -22,7 +22,8 @@ class Readout(Protocol):
     """One number per image, between `low` and `high`, read after block `layer` (None: the last one).
 
     `needs_clean` asks for the unedited arm to be read beside; `probe` is the fit that must exist before it can read;
-    `exchanges` says that it reads something of the donors, so that a claim with such an arm is judged pair by pair.
+    `exchanges` says that it reads something of the donors, so that a claim with such an arm is judged pair by pair;
+    `sites` are those within its block that it reads (`Reading.inner`).
     """
 
     @property
@@ -43,6 +44,9 @@ class Readout(Protocol):
     @property
     def probe(self) -> Probe | None: ...
 
+    @property
+    def sites(self) -> tuple[Site, ...]: ...
+
     def read(self, reading: Reading) -> Float[Tensor, "image"]:
         """Read one number per image."""
 
@@ -60,6 +64,7 @@ class Accuracy:
     low = 0.0
     high = 1.0
     needs_clean = False
+    sites = ()
     probe = None
 
     @property
@@ -80,6 +85,7 @@ class Identifiability:
     low = 0.0
     high = 1.0
     needs_clean = False
+    sites = ()
     probe = None
 
     @property
@@ -101,6 +107,7 @@ class CrossEntropy:
     low = 0.0
     high: float = 10.0
     needs_clean = False
+    sites = ()
     exchanges = False
     probe = None
 
@@ -120,6 +127,7 @@ class PatchAccuracy:
     low = 0.0
     high = 1.0
     needs_clean = False
+    sites = ()
     exchanges = False
     probe = None
 
@@ -135,6 +143,7 @@ class Agreement:
     low = 0.0
     high = 1.0
     needs_clean = True
+    sites = ()
     exchanges = False
     layer = None
     probe = None
@@ -151,6 +160,7 @@ class SameLogits:
     low = 0.0
     high = 1.0
     needs_clean = True
+    sites = ()
     exchanges = False
     layer = None
     probe = None
@@ -171,6 +181,7 @@ class ProbeAccuracy:
     low = 0.0
     high = 1.0
     needs_clean = False
+    sites = ()
     exchanges = False
 
     @property
@@ -190,11 +201,13 @@ class ProbeAccuracy:
 def block_of(readout: Readout, card: ModelCard) -> int:
     """Give the block after which a readout reads on this model (-1: the embedding).
 
-    Raises ValueError for a layer that the model does not have.
+    Raises ValueError for a layer that the model does not have, and for sites within a block after the embedding.
     """
     block = card.depth - 1 if readout.layer is None else readout.layer
     if block not in range(-1, card.depth):
         raise ValueError(f"layer {block} does not exist; {card.name} has blocks 0..{card.depth - 1} (-1: embedding)")
+    if block == EMBEDDING and readout.sites:
+        raise ValueError(f"{readout!r} reads {list(readout.sites)}, which lie within a block; the embedding has none")
     return block
 
 
