@@ -18,14 +18,18 @@ from harness.fits import fit_id
 from harness.fittable import Fittable, Fitted
 from harness.images import ImageSet
 from harness.interventions import Chunk, code_revision
-from harness.passes import Bill, Wanted, measure_chunk
+from harness.passes import measure_chunk
 from harness.plan import Arm, Weights
+from harness.program_tree import Bill, Wanted
 from harness.spec import ClaimSpec
 from harness.store import MeasurementKey, Row, Store
 from harness.subject import Subject
 from harness.table import Missing, Settings
 
-BEHIND_EVERY_NUMBER = ("chunks.py", "embedded_images.py", "passes.py", "pixels.py", "stored_images.py", "subject.py")
+BEHIND_EVERY_NUMBER = (
+    *("chunks.py", "embedded_images.py", "passes.py", "pixels.py", "program_tree.py", "stored_images.py"),
+    "subject.py",
+)
 
 
 class Bench:

@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 import torch
 
 from harness.interventions import EMBEDDING, Chunk, Edit
-from harness.passes import PROBED, Bill, Node, Wanted, program_tree
+from harness.passes import PROBED
 from harness.plan import Plan
+from harness.program_tree import Bill, Node, Wanted, claimants_of, program_tree
 from harness.subject import ModelCard
 
 _IMAGES = 2  # an edit that exchanges things needs a partner
@@ -84,8 +85,7 @@ class _Walk:
         for mask, children in node.branches.items():
             share = self._share(tokens)
             checks = 0 if mask is None else 2 * PROBED
-            claimants = set().union(*(child.claimants for child in children.values()))
-            self.bill.charge(claimants, (self.images + checks) * share)
+            self.bill.charge(claimants_of(children), (self.images + checks) * share)
             self.edits(children, tokens, block + 1)
 
     def edits(self, children: Mapping[Edit | None, Node], tokens: int, block: int) -> None:

@@ -17,9 +17,9 @@ from harness.chunks import chunk_grid
 from harness.errors import NotApplicable
 from harness.fits import fit_all
 from harness.fittable import Fittable
-from harness.passes import Bill
 from harness.plan import Arm, Weights
 from harness.probe_fits import Training
+from harness.program_tree import Bill
 from harness.several import SeveralBenches
 from harness.store import MeasurementKey
 from harness.table import Missing, Table

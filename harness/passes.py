@@ -5,59 +5,22 @@ prefix once, keeps at most one stream per level, and visits the unedited branch 
 with it find it there.
 """
 
-from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
 
 from harness.errors import ClaimsError
 from harness.fittable import Fittable, Fitted
-from harness.interventions import EMBEDDING, NONE, Chunk, Edit, Intervention, Mask
+from harness.interventions import EMBEDDING, Chunk, Edit, Intervention, Mask
+from harness.program_tree import Bill, Node, Wanted, claimants_of, program_tree, sites_of
 from harness.reading import Reading
-from harness.readouts import Readout, block_of
+from harness.readouts import Readout
 from harness.store import Receipt, Row
-from harness.subject import ModelCard, Stream, Subject
+from harness.subject import Site, Stream, Subject
 
 PROBED = 1  # images per chunk on which a mask's effect is checked against the mask that allows everything
-
-
-@dataclass(frozen=True, kw_only=True)
-class Wanted:
-    """One measurement to make in this pass: what is edited, what is read, and who wants it (for the bill)."""
-
-    intervention: Intervention
-    readout: Readout
-    claimants: frozenset[Hashable]
-
-
-@dataclass
-class Node:
-    """A state of the stream: reached through a block (with a mask) and an edit."""
-
-    branches: dict[Mask | None, dict[Edit | None, "Node"]] = field(default_factory=dict)
-    readers: list[int] = field(default_factory=list)
-    claimants: set[Hashable] = field(default_factory=set)
-
-
-@dataclass
-class Bill:
-    """Block evaluations times images, by claimant: shared blocks are split evenly among those who want them."""
-
-    shares: dict[Hashable, float] = field(default_factory=dict)
-    total: float = 0.0
-
-    def charge(self, claimants: set[Hashable], evaluations: float) -> None:
-        """Split one cost."""
-        self.total += evaluations
-        for claimant in claimants:
-            self.shares[claimant] = self.shares.get(claimant, 0.0) + evaluations / len(claimants)
-
-    def add(self, other: "Bill") -> None:
-        """Add another bill to this one."""
-        self.total += other.total
-        for claimant, share in other.shares.items():
-            self.shares[claimant] = self.shares.get(claimant, 0.0) + share
 
 
 def measure_chunk(
@@ -76,21 +39,16 @@ def measure_chunk(
     return _Pass(subject, images, chunk, wanted, fits, bill).run()
 
 
-def program_tree(wanted: Sequence[Wanted], card: ModelCard) -> Node:
-    """Merge the programs of all wanted measurements: a branch for each distinct prefix, readers where they read."""
-    root = Node()
-    entries: list[tuple[Intervention, int, int | None, frozenset[Hashable]]]
-    entries = [(w.intervention, block_of(w.readout, card), i, w.claimants) for i, w in enumerate(wanted)]
-    if watchers := [w.claimants for w in wanted if w.readout.needs_clean]:
-        entries.append((NONE, card.depth - 1, None, frozenset().union(*watchers)))
-    for intervention, last, index, claimants in entries:
-        node = root
-        for mask, edit in intervention.program(card)[: last + 2]:
-            node = node.branches.setdefault(mask, {}).setdefault(edit, Node())
-            node.claimants |= claimants
-        if index is not None:
-            node.readers.append(index)
-    return root
+@dataclass(frozen=True, kw_only=True)
+class _State:
+    """Where a walk stands: the stream after a block, how it came there, and what passed within that block."""
+
+    stream: Stream
+    block: int
+    receipts: tuple[Receipt, ...] = ()
+    clean: bool = True
+    before: Stream | None = None
+    passed: Mapping[Site, torch.Tensor] = field(default_factory=dict)
 
 
 class _Pass:
@@ -107,61 +65,79 @@ class _Pass:
             stream = self.subject.start(self.images)
             self.full_tokens = stream.tokens.shape[1]
             # The embedding has no mask: its only branch leads to the edits that follow it.
-            self._edits(root.branches[None], stream, EMBEDDING, ())
+            self._edits(root.branches[None], _State(stream=stream, block=EMBEDDING))
         assert all(row is not None for row in self.rows), "the walk visits every node of the tree"
         return [row for row in self.rows if row is not None]
 
-    def _walk(self, node: Node, stream: Stream, block: int, receipts: tuple[Receipt, ...], clean: bool) -> None:
-        """Read what is to be read after `block`, then run the next block for each mask."""
-        self._read(node, stream, block, receipts, clean)
+    def _walk(self, node: Node, state: _State) -> None:
+        """Read what is to be read after a block, then run the next block for each mask."""
+        self._read(node, state)
         for mask in sorted(node.branches, key=_unedited_first):
-            following = block + 1
-            allowed = None if mask is None else mask.allowed(self.subject.card, stream.tokens.shape[1])
-            allowed = None if allowed is None else allowed.to(stream.tokens.device)
-            after = self.subject.step(following, stream, allowed)
             children = node.branches[mask]
-            claimants = set().union(*(child.claimants for child in children.values()))
-            cost = len(self.images) * self._share(stream)
-            mine = receipts
+            following, share = state.block + 1, self._share(state.stream)
+            allowed = None if mask is None else mask.allowed(self.subject.card, state.stream.tokens.shape[1])
+            allowed = None if allowed is None else allowed.to(state.stream.tokens.device)
+            after, passed = self._run(following, state.stream, sites_of(children), allowed)
+            receipts, cost = state.receipts, len(self.images) * share
             if mask is not None and allowed is not None:
-                mine = (*receipts, self._probe_mask(mask, following, stream, allowed))
-                cost += 2 * PROBED * self._share(stream)
-            self.bill.charge(claimants, cost)
-            self._edits(children, after, following, mine, clean and mask is None)
+                receipts = (*receipts, self._probe_mask(mask, following, state.stream, allowed))
+                cost += 2 * PROBED * share
+            self.bill.charge(claimants_of(children), cost)
+            reached = _State(
+                stream=after,
+                block=following,
+                receipts=receipts,
+                clean=state.clean and mask is None,
+                before=state.stream,
+                passed=passed,
+            )
+            self._edits(children, reached)
 
-    def _edits(
-        self,
-        children: dict[Edit | None, Node],
-        stream: Stream,
-        block: int,
-        receipts: tuple[Receipt, ...],
-        clean: bool = True,
-    ) -> None:
-        """Apply each edit that follows `block` and walk on; the unedited branch comes first."""
+    def _run(
+        self, block: int, stream: Stream, sites: tuple[Site, ...], allowed: torch.Tensor | None
+    ) -> tuple[Stream, Mapping[Site, torch.Tensor]]:
+        """Run a block once, watched if anybody reads within it."""
+        if not sites:
+            return self.subject.step(block, stream, allowed), {}
+        return self.subject.watch(block, stream, sites, allowed)
+
+    def _edits(self, children: Mapping[Edit | None, Node], state: _State) -> None:
+        """Apply each edit that follows a block and walk on; the unedited branch comes first."""
         for edit in sorted(children, key=_unedited_first):
             if edit is None:
-                self._walk(children[None], stream, block, receipts, clean)
+                self._walk(children[None], state)
                 continue
             chunk = self.chunk if edit.exchanges else self.chunk.alone
-            tokens = edit.apply(stream.tokens, self.subject.card, chunk)
-            receipt = Receipt(f"{edit!r}@{block}", 1, _changed(stream.tokens, tokens))
+            tokens = edit.apply(state.stream.tokens, self.subject.card, chunk)
+            receipt = Receipt(f"{edit!r}@{state.block}", 1, _changed(state.stream.tokens, tokens))
             _refuse_idle(receipt, self.chunk)
-            self._walk(children[edit], stream.with_tokens(tokens), block, (*receipts, receipt), False)
+            edited = replace(
+                state, stream=state.stream.with_tokens(tokens), receipts=(*state.receipts, receipt), clean=False
+            )
+            self._walk(children[edit], edited)
 
-    def _read(self, node: Node, stream: Stream, block: int, receipts: tuple[Receipt, ...], clean: bool) -> None:
-        last = block == self.subject.card.depth - 1
-        if not node.readers and not (clean and last):
+    def _read(self, node: Node, state: _State) -> None:
+        answers = state.clean and state.block == self.subject.card.depth - 1
+        if not node.readers and not answers:
             return
-        reading = Reading(self.subject, stream, block, self.chunk, self.fits, self.clean)
-        if clean and last:
+        reading = Reading(
+            self.subject,
+            state.stream,
+            state.block,
+            self.chunk,
+            self.fits,
+            self.clean,
+            before=state.before,
+            passed=state.passed,
+        )
+        if answers:
             self.clean = reading
             reading.clean = reading
         for index in node.readers:
             readout = self.wanted[index].readout
-            reading.lends = readout.exchanges
-            numbers = readout.read(reading).double().cpu().numpy()
+            numbers = readout.read(reading.lent_to(readout.exchanges, readout.sites)).double().cpu().numpy()
             _refuse_outside(numbers, readout, self.wanted[index].intervention, self.chunk)
-            self.rows[index] = Row(numbers=numbers, receipts=receipts)
+            self.rows[index] = Row(numbers=numbers, receipts=state.receipts)
 
     def _probe_mask(self, mask: Mask, block: int, stream: Stream, allowed: torch.Tensor) -> Receipt:
         """Count on a few images whether the mask changes the block at all, on the same code path."""

@@ -11,7 +11,7 @@ from torch import Tensor
 from harness.errors import ClaimsError
 from harness.fittable import Fittable, Fitted
 from harness.interventions import Chunk
-from harness.subject import ModelCard, Stream, Subject
+from harness.subject import ModelCard, Site, Stream, Subject
 
 Head = Literal["native", "class", "patch mean"]
 Labels = Literal["own", "donor"]
@@ -20,7 +20,9 @@ Labels = Literal["own", "donor"]
 class Reading:
     """The stream of one chunk after one block under one arm, with what readouts share of it.
 
-    `clean` is the unedited reading after the last block (None unless a readout asked for it by `needs_clean`).
+    `clean` is the unedited reading after the last block (None unless a readout asked for it by `needs_clean`);
+    `before` the stream that entered the block and `passed` what passed its sites, both before any edit that follows
+    the block (None and empty after the embedding).
     """
 
     def __init__(
@@ -31,14 +33,32 @@ class Reading:
         chunk: Chunk,
         fits: Mapping[Fittable, Fitted],
         clean: "Reading | None",
+        *,
+        before: Stream | None = None,
+        passed: Mapping[Site, Tensor] | None = None,
     ) -> None:
         self.subject, self.stream, self.block, self.chunk = subject, stream, block, chunk
-        self.fits, self.clean = fits, clean
+        self.fits, self.clean, self.before = fits, clean, before
+        self._passed = passed or {}
         self.lends = True  # whether the readout at work may ask for what belongs to the donors
+        self.sites: tuple[Site, ...] = ()  # the sites that the readout at work named
 
     @property
     def card(self) -> ModelCard:
         return self.subject.card
+
+    def lent_to(self, exchanges: bool, sites: tuple[Site, ...]) -> "Reading":
+        """Return itself, open to a readout that exchanges or not, and that reads these sites."""
+        for reading in (self, self.clean) if self.clean else (self,):
+            reading.lends, reading.sites = exchanges, sites
+        return self
+
+    @property
+    def inner(self) -> Mapping[Site, Tensor]:
+        """What passed the sites that the readout at work named, [image, place, feature] each; no others."""
+        if unread := [site for site in self.sites if site not in self._passed]:
+            raise ClaimsError(f"sites {unread} were not read in block {self.block} of this arm")
+        return {site: self._passed[site] for site in self.sites}
 
     @cached_property
     def normed(self) -> Tensor:

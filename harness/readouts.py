@@ -12,10 +12,10 @@ from torch import Tensor
 
 from harness.errors import ClaimsError
 from harness.fittable import Fittable, linear_fit
-from harness.interventions import code_revision
+from harness.interventions import EMBEDDING, code_revision
 from harness.probes import Probe, probe_inputs
 from harness.reading import Head, Labels, Reading, ranks
-from harness.subject import ModelCard
+from harness.subject import ModelCard, Site
 
 
 @runtime_checkable
@@ -23,7 +23,8 @@ class Readout(Protocol):
     """One number per image, between `low` and `high`, read after block `layer` (None: the last one).
 
     `needs_clean` asks for the unedited arm to be read beside; `fits` are what must be fitted before it can read;
-    `exchanges` says that it reads something of the donors, so that a claim with such an arm is judged pair by pair.
+    `exchanges` says that it reads something of the donors, so that a claim with such an arm is judged pair by pair;
+    `sites` are those within its block that it reads (`Reading.inner`).
     """
 
     @property
@@ -44,6 +45,9 @@ class Readout(Protocol):
     @property
     def fits(self) -> tuple[Fittable, ...]: ...
 
+    @property
+    def sites(self) -> tuple[Site, ...]: ...
+
     def read(self, reading: Reading) -> Float[Tensor, "image"]:
         """Read one number per image."""
 
@@ -61,6 +65,7 @@ class Accuracy:
     low = 0.0
     high = 1.0
     needs_clean = False
+    sites = ()
     fits = ()
 
     @property
@@ -81,6 +86,7 @@ class Identifiability:
     low = 0.0
     high = 1.0
     needs_clean = False
+    sites = ()
     fits = ()
 
     @property
@@ -102,6 +108,7 @@ class CrossEntropy:
     low = 0.0
     high: float = 10.0
     needs_clean = False
+    sites = ()
     exchanges = False
     fits = ()
 
@@ -121,6 +128,7 @@ class PatchAccuracy:
     low = 0.0
     high = 1.0
     needs_clean = False
+    sites = ()
     exchanges = False
     fits = ()
 
@@ -136,6 +144,7 @@ class Agreement:
     low = 0.0
     high = 1.0
     needs_clean = True
+    sites = ()
     exchanges = False
     layer = None
     fits = ()
@@ -152,6 +161,7 @@ class SameLogits:
     low = 0.0
     high = 1.0
     needs_clean = True
+    sites = ()
     exchanges = False
     layer = None
     fits = ()
@@ -172,6 +182,7 @@ class ProbeAccuracy:
     low = 0.0
     high = 1.0
     needs_clean = False
+    sites = ()
     exchanges = False
 
     @property
@@ -195,11 +206,13 @@ class ProbeAccuracy:
 def block_of(readout: Readout, card: ModelCard) -> int:
     """Give the block after which a readout reads on this model (-1: the embedding).
 
-    Raises ValueError for a layer that the model does not have.
+    Raises ValueError for a layer that the model does not have, and for sites within a block after the embedding.
     """
     block = card.depth - 1 if readout.layer is None else readout.layer
     if block not in range(-1, card.depth):
         raise ValueError(f"layer {block} does not exist; {card.name} has blocks 0..{card.depth - 1} (-1: embedding)")
+    if block == EMBEDDING and readout.sites:
+        raise ValueError(f"{readout!r} reads {list(readout.sites)}, which lie within a block; the embedding has none")
     return block
 
 

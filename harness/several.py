@@ -7,8 +7,8 @@ import torch
 
 from harness.bench import Bench
 from harness.errors import ClaimsError
-from harness.passes import Bill
 from harness.plan import Arm
+from harness.program_tree import Bill
 from harness.spec import ClaimSpec
 from harness.store import MeasurementKey, Row
 from harness.table import Missing

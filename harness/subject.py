@@ -27,6 +27,36 @@ CAPABILITIES: Mapping[str, str] = {
     "attn_mask": "the blocks of the model take no attention mask",
     "token_subset": "the blocks of the model cannot run on a part of the tokens",
     "writes": "the blocks of the model are no sum of an attention and an MLP write",
+    "attention_keys": "what enters the output projection of the model's attention is no plain mixture of values",
+    "mlp_keys": "the blocks of the model have no MLP with a plain first layer before a nonlinearity",
+    "units": "the blocks of the model have no hidden units after a nonlinearity",
+    "qkv": "the blocks of the model have no queries, keys and values of one size for all tokens",
+}
+
+Site = Literal["attention write", "mlp write", "attention keys", "mlp keys", "units", "query", "key", "value"]
+
+# What can be read within a block beside the stream, [image, place, feature] each. A place is a token in the order of
+# the stream, in staged models a cell of the feature map, row by row.
+SITES: Mapping[Site, str] = {
+    "attention write": "what attention adds to the stream, LayerScale and post-norm applied",
+    "mlp write": "what the MLP adds to the stream, LayerScale and post-norm applied",
+    "attention keys": "the values mixed by attention, heads side by side: the input of attention's output projection",
+    "mlp keys": "the first layer of the MLP before the nonlinearity",
+    "units": "the hidden units of the MLP after the nonlinearity (gated: the product), the input of its last layer; "
+    "in a ResNet the channels of the block's output",
+    "query": "the queries of all heads side by side, before any norm or rotation",
+    "key": "the keys of all heads side by side, before any norm or rotation",
+    "value": "the values of all heads side by side",
+}
+SITE_NEEDS: Mapping[Site, str] = {
+    "attention write": "writes",
+    "mlp write": "writes",
+    "attention keys": "attention_keys",
+    "mlp keys": "mlp_keys",
+    "units": "units",
+    "query": "qkv",
+    "key": "qkv",
+    "value": "qkv",
 }
 
 
@@ -43,13 +73,29 @@ class Preprocessing:
 
 
 @dataclass(frozen=True, kw_only=True)
+class UnitShape:
+    """Where the units of one block are: `prefix` tokens, then `rows` x `columns` places; `units` at each of them."""
+
+    rows: int
+    columns: int
+    prefix: int
+    units: int
+
+    @property
+    def places(self) -> int:
+        """Count the places, prefix tokens included."""
+        return self.prefix + self.rows * self.columns
+
+
+@dataclass(frozen=True, kw_only=True)
 class ModelCard:
     """What is known of a model without its weights.
 
     `depth` counts the steps of the chain (blocks), `width` the channels of the stream after the last one, `grid` the
     patch grid (rows, columns) or None, `prefix` the kinds of the prefix tokens in order ("class", "distillation",
     "register"), `classes` the outputs of the head (0: none), `lacks` a reason of the family's own for a capability
-    that is missing, where the general text would mislead.
+    that is missing, where the general text would mislead, `units` the shape of every block's units (with the
+    capability "units").
     """
 
     name: str
@@ -64,6 +110,7 @@ class ModelCard:
     capabilities: frozenset[str]
     preprocessing: Preprocessing
     lacks: Mapping[str, str] = field(default_factory=dict)
+    units: tuple[UnitShape, ...] = ()
     pretrained: bool = True
     parameters: int = 0
 
@@ -72,6 +119,8 @@ class ModelCard:
             raise ValueError(f"card of {self.name!r} names unknown capabilities {sorted(unlisted)}")
         if self.depth < 1:
             raise ValueError(f"card of {self.name!r} has depth {self.depth}; a model has at least one block")
+        if len(self.units) != (self.depth if "units" in self.capabilities else 0):
+            raise ValueError(f"card of {self.name!r} has {len(self.units)} shapes of units for {self.depth} blocks")
 
     @property
     def patches(self) -> int:
@@ -121,7 +170,7 @@ class Writes:
 
 @runtime_checkable
 class Subject(Protocol):
-    """A model as a chain of blocks; sites are `resid_pre` of block 0 and `resid_post` of blocks 0..depth-1."""
+    """A model as a chain of blocks, between which the stream can be read and edited; `watch` reads within a block."""
 
     @property
     def card(self) -> ModelCard:
@@ -132,6 +181,17 @@ class Subject(Protocol):
 
     def step(self, block: int, stream: Stream, mask: Bool[Tensor, "query key"] | None = None) -> Stream:
         """Run one block; `mask` is True where a query may attend to a key. Fully masked rows are refused."""
+
+    def watch(
+        self, block: int, stream: Stream, sites: tuple[Site, ...], mask: Bool[Tensor, "query key"] | None = None
+    ) -> tuple[Stream, Mapping[Site, Tensor]]:
+        """Run one block as `step` does, bit for bit, and give what passed these sites: [image, place, feature] each.
+
+        Raises ClaimsError for a site that the card's capabilities do not name (`SITE_NEEDS`).
+        """
+
+    def unit_shape(self, block: int) -> UnitShape:
+        """Say where the units of this block are."""
 
     def writes(self, block: int, stream: Stream) -> Writes:
         """Give what this block's attention and MLP add: resid_post = resid_pre + attention + mlp."""

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from harness.passes import Bill
 from harness.plan import Arm
+from harness.program_tree import Bill
 from harness.spec import ClaimSpec
 from harness.store import MeasurementKey, Row, Store
 

@@ -11,7 +11,7 @@ from fixtures.recipes import RECIPES, construct
 from harness.adapters import FAMILIES, adapt, card_of
 from harness.errors import ClaimsError
 from harness.models import EMBEDDED, aliases, missing_weights, resolve
-from harness.subject import CAPABILITIES, Stream, Subject
+from harness.subject import CAPABILITIES, SITE_NEEDS, Site, Stream, Subject
 
 MODELS = {
     **SMALL_MODELS,
@@ -106,6 +106,111 @@ def test_writes_add_up_to_what_the_block_did(name):
         torch.testing.assert_close(rebuilt, streams[block + 1].tokens, atol=1e-5, rtol=1e-5)
         assert writes.attention.any()
         assert writes.mlp.any()
+
+
+def sites_of(name: str) -> tuple[Site, ...]:
+    return tuple(site for site, need in SITE_NEEDS.items() if can(name, need))
+
+
+def last_layer(name: str, block: int) -> nn.Module:
+    """Find the last layer of a block's MLP by its name in timm."""
+    named = subject_of(name).model.named_modules()
+    ends = (".mlp", ".mlp_channels")
+    return [mlp.fc2 for path, mlp in named if path.endswith(ends) and "blocks" in path and "attn" not in path][block]
+
+
+@every_model
+def test_watching_a_block_leaves_the_stream_bit_for_bit_as_it_is_and_no_hook_behind(name):
+    subject, streams, sites = subject_of(name), streams_of(name), sites_of(name)
+    for block in range(subject.card.depth):
+        after, inner = subject.watch(block, streams[block], sites)
+        assert torch.equal(after.tokens, streams[block + 1].tokens)
+        assert set(inner) == set(sites)
+        assert hooks_on(subject.model) == 0
+        assert all(values.ndim == 3 and values.isfinite().all() for values in inner.values())
+        assert not any(values.requires_grad for values in inner.values())
+    with pytest.raises(ClaimsError, match=r"unknown site 'unit' .* Did you mean 'units'"):
+        subject._need_site("unit")  # `watch` itself is closed to it by its types in these tests
+    for site in set(SITE_NEEDS) - set(sites):
+        with pytest.raises(ClaimsError) as refusal:
+            subject.watch(0, streams[0], (site,))
+        assert subject.card.missing((SITE_NEEDS[site],)) in str(refusal.value)
+
+
+@every_model
+def test_watched_writes_are_what_the_block_adds(name):
+    subject, streams = subject_of(name), streams_of(name)
+    if not can(name, "writes"):
+        pytest.skip(subject.card.missing(("writes",)))
+    for block in range(subject.card.depth):
+        _, inner = subject.watch(block, streams[block], ("attention write", "mlp write"))
+        rebuilt = streams[block].tokens + inner["attention write"] + inner["mlp write"]
+        torch.testing.assert_close(rebuilt, streams[block + 1].tokens, atol=1e-5, rtol=1e-5)
+
+
+@every_model
+def test_units_have_the_shape_on_the_card_and_the_mlps_last_layer_makes_its_output_of_them(name):
+    subject, streams = subject_of(name), streams_of(name)
+    if not can(name, "units"):
+        with pytest.raises(ClaimsError, match="units"):
+            subject.unit_shape(0)
+        return
+    for block in range(subject.card.depth):
+        shape = subject.unit_shape(block)
+        after, inner = subject.watch(block, streams[block], ("units",))
+        assert inner["units"].shape == (2, shape.places, shape.units)
+        if subject.card.family == "resnet":
+            assert torch.equal(inner["units"], after.tokens.flatten(2).transpose(1, 2))
+            assert (inner["units"] >= 0).all(), "after the last activation"
+            continue
+        last, given = last_layer(name, block), []
+        handle = last.register_forward_hook(lambda _, inputs, output, given=given: given.append(output))
+        subject.step(block, streams[block])
+        handle.remove()
+        made = inner["units"] @ last.weight.flatten(1).detach().T + (0 if last.bias is None else last.bias.detach())
+        output = given[0].flatten(2).transpose(1, 2) if isinstance(last, nn.Conv2d) else given[0].flatten(1, -2)
+        torch.testing.assert_close(made, output, atol=1e-4, rtol=1e-4)
+
+
+@every_model
+def test_units_are_the_nonlinearity_of_the_mlp_keys(name):
+    subject, stream = subject_of(name), streams_of(name)[0]
+    if not can(name, "mlp_keys"):
+        pytest.skip(subject.card.missing(("mlp_keys",)))
+    _, inner = subject.watch(0, stream, ("mlp keys", "units"))
+    mlp = next(m for m in subject.model.modules() if getattr(m, "fc2", None) is last_layer(name, 0))
+    made = mlp.act(inner["mlp keys"])
+    if isinstance(getattr(mlp, "norm", nn.Identity()), nn.Identity):
+        torch.testing.assert_close(made, inner["units"])
+
+
+@every_model
+def test_attention_keys_are_values_mixed_by_the_softmax_of_queries_and_keys(name):
+    subject = subject_of(name)
+    if not (can(name, "qkv") and can(name, "attention_keys")) or subject.card.family not in ("vit", "eva"):
+        pytest.skip("positions enter the pattern, or there is none")
+    attention = next(module for module in subject.model.modules() if hasattr(module, "attn_drop"))
+    if getattr(subject.model, "rope", None) is not None:
+        pytest.skip("queries and keys are rotated")
+    _, inner = subject.watch(0, streams_of(name)[0], ("query", "key", "value", "attention keys"))
+    heads = {site: inner[site].unflatten(-1, (attention.num_heads, -1)).transpose(1, 2) for site in inner}
+    query, key = attention.q_norm(heads["query"]), attention.k_norm(heads["key"])
+    pattern = (query @ key.transpose(-2, -1) * attention.scale).softmax(dim=-1)
+    torch.testing.assert_close(pattern @ heads["value"], heads["attention keys"], atol=1e-5, rtol=1e-4)
+
+
+@every_model
+def test_watching_under_a_mask_gives_the_masked_step(name):
+    subject, stream = subject_of(name), streams_of(name)[0]
+    if not can(name, "attn_mask"):
+        pytest.skip(subject.card.missing(("attn_mask",)))
+    tokens = stream.tokens.shape[1]
+    apart = torch.block_diag(torch.ones(1, 1), torch.ones(tokens - 1, tokens - 1)).bool()
+    after, inner = subject.watch(0, stream, sites_of(name), apart)
+    assert torch.equal(after.tokens, subject.step(0, stream, apart).tokens)
+    if can(name, "writes"):
+        rebuilt = stream.tokens + inner["attention write"] + inner["mlp write"]
+        torch.testing.assert_close(rebuilt, after.tokens, atol=1e-5, rtol=1e-5)
 
 
 @every_model
@@ -229,6 +334,10 @@ def test_a_capability_is_there_or_its_absence_is_refused_with_its_reason(name):
     uses = {
         "attn_mask": lambda: subject.step(0, stream, torch.ones([stream.tokens.shape[1]] * 2, dtype=torch.bool)),
         "writes": lambda: subject.writes(0, stream),
+        "attention_keys": lambda: subject.watch(0, stream, ("attention keys",)),
+        "mlp_keys": lambda: subject.watch(0, stream, ("mlp keys",)),
+        "units": lambda: subject.unit_shape(0),
+        "qkv": lambda: subject.watch(0, stream, ("query", "key", "value")),
         "head": lambda: subject.logits(streams_of(name)[-1]),
         "token_head": lambda: subject.token_logits(subject.normed(streams_of(name)[-1])),
         "patch_tokens": lambda: subject.normed(streams_of(name)[-1]),

@@ -53,6 +53,7 @@ class Peeks:
     high = 1.0
     needs_clean = False
     exchanges = False
+    sites = ()
     layer = None
     fits = ()
 

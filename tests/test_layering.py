@@ -64,6 +64,7 @@ GROUPS = (
         "history",
         "outcomes",
         "staleness",
+        "program_tree",
         "passes",
         "design",
         "feature_pass",

@@ -32,6 +32,7 @@ class Raising:
     high = 1.0
     needs_clean = False
     exchanges = False
+    sites = ()
     layer = None
     fits = ()
 

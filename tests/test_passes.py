@@ -28,6 +28,7 @@ class LabelLogit:
     high = 1e4
     needs_clean = False
     exchanges = False
+    sites = ()
     layer = None
     fits = ()
 
@@ -44,6 +45,7 @@ class Constant:
     high = 1.0
     needs_clean = False
     exchanges = False
+    sites = ()
     layer = None
     fits = ()
 
@@ -308,6 +310,86 @@ def test_a_readout_of_an_inner_block_costs_only_the_blocks_before_it():
     measured(wanted(NONE, readout=Accuracy(layer=1, head="class")), chunk, bill, counted, images)
     assert counted.stepped == [(0, len(images)), (1, len(images))]
     assert bill.total == 2 * len(images)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Norm:
+    """The norm of what passes a site at the class token, beside that of the stream that entered the block."""
+
+    site: str
+    layer: int
+    against_clean: bool = False
+    low = 0.0
+    high = 1e6
+    exchanges = False
+    fits = ()
+
+    @property
+    def sites(self):
+        return (self.site,)
+
+    @property
+    def needs_clean(self):
+        return self.against_clean
+
+    def read(self, reading):
+        assert set(reading.inner) == {self.site}, "a readout sees the sites that it names and no others"
+        own = reading.inner[self.site][:, 0].norm(dim=-1)
+        if self.against_clean:
+            return (own - reading.clean.inner[self.site][:, 0].norm(dim=-1)).abs()
+        return own + reading.before.tokens[:, 0].norm(dim=-1)
+
+
+def test_readouts_within_blocks_read_what_a_watched_block_gives_under_every_arm():
+    arms = [NONE, shuffle_cls(1), isolate_cls([2])]
+    readouts = [Norm(site="units", layer=2), Norm(site="attention write", layer=2), Norm(site="value", layer=1)]
+    rows = measured([one for readout in readouts for one in wanted(*arms, readout=readout)])
+    number = 0
+    for readout in readouts:
+        for arm in arms:
+            stream = subject().start(pictures())
+            edits, masks = dict(arm.edits), dict(arm.masks)
+            for block in range(readout.layer + 1):
+                mask = masks[block].allowed(subject().card, 17) if block in masks else None
+                before, (stream, inner) = stream, subject().watch(block, stream, (readout.site,), mask)
+                if block in edits:
+                    stream = stream.with_tokens(edits[block].apply(stream.tokens, subject().card, CHUNK))
+            expected = inner[readout.site][:, 0].norm(dim=-1) + before.tokens[:, 0].norm(dim=-1)
+            np.testing.assert_array_equal(rows[number].numbers, expected.double().numpy())
+            number += 1
+
+
+def test_reading_within_blocks_costs_no_block_evaluation():
+    images, arms = pictures(), [NONE, shuffle_cls(2), isolate_cls([1])]
+    plain, watched = Counting(inner=subject()), Counting(inner=subject())
+    plain_bill, watched_bill = Bill(), Bill()
+    measured(wanted(*arms), CHUNK, plain_bill, plain, images)
+    within = wanted(*arms, readout=Norm(site="units", layer=DEPTH - 1))
+    measured(
+        [*wanted(*arms), *within, *wanted(NONE, readout=Norm(site="query", layer=3))], CHUNK, watched_bill, watched
+    )
+    assert plain.stepped == watched.stepped
+    assert plain_bill.total == watched_bill.total
+
+
+def test_a_readout_may_compare_what_passed_a_site_of_the_last_block_with_the_unedited_arm():
+    readout = Norm(site="units", layer=DEPTH - 1, against_clean=True)
+    (edited,) = measured(wanted(shuffle_cls(2), readout=readout))
+    streams = [subject().start(pictures()), subject().start(pictures())]
+    for block in range(DEPTH):
+        watched = [subject().watch(block, stream, ("units",)) for stream in streams]
+        streams = [stream for stream, _ in watched]
+        if block == 2:
+            streams[1] = streams[1].with_tokens(
+                shuffle_cls(2).edits[0][1].apply(streams[1].tokens, subject().card, CHUNK)
+            )
+    clean, other = (inner["units"][:, 0].norm(dim=-1) for _, inner in watched)
+    np.testing.assert_array_equal(edited.numbers, (other - clean).abs().double().numpy())
+
+
+def test_sites_after_the_embedding_are_refused_before_anything_runs():
+    with pytest.raises(ValueError, match="lie within a block; the embedding has none"):
+        measured(wanted(NONE, readout=Norm(site="units", layer=-1)))
 
 
 def test_planted_truth_an_exchanged_class_token_gives_the_donors_class():

@@ -10,14 +10,16 @@ import pytest
 import torch
 from support.cards import CLAIMS, PREPROCESSING, SPECS
 
-from fixtures.planted import factories, rates
+from fixtures.planted import cue_worlds, factories, rates
 from fixtures.planted.assemble import assemble, subject
 from fixtures.planted.circuit import Block, Read
+from fixtures.planted.cue_worlds import RISING, CueWorld
 from fixtures.planted.layout import CLASSES, CUES, layout
 from fixtures.planted.mechanisms import CIRCUITS
 from fixtures.planted.pictures import SIZE, CuePictures, Cues
 from fixtures.planted.trials import verdicts
-from fixtures.planted.worlds import RISING, TRUTHS, WORLDS, World, lacking
+from fixtures.planted.world import TRUTHS
+from fixtures.planted.worlds import WORLDS, lacking
 from harness.images import open_images
 
 SEEDS = 20
@@ -205,8 +207,8 @@ def test_the_normed_stream_of_an_assembled_model_is_its_stream():
         (lambda: Read(by=(), of=(1,)), r"a read by \(\); allowed"),
         (lambda: Read(by=("distillation", "patch"), of=(1,)), "one kind of token"),
         (lambda: Block(reads=(Read(by=("class",), of=(0,)),) * 4), "4 reads in one block; allowed: up to 3"),
-        (lambda: World(mechanism="late raeder", truth={}), "unknown mechanism 'late raeder'"),
-        (lambda: World(mechanism="late reader", truth={"x": "true"}), r"planted verdicts \['true'\]"),
+        (lambda: CueWorld(mechanism="late raeder", truth={}), "unknown mechanism 'late raeder'"),
+        (lambda: CueWorld(mechanism="late reader", truth={"x": "true"}), r"planted verdicts \['true'\]"),
     ],
 )
 def test_what_cannot_be_planted_is_refused(make, message):
@@ -215,7 +217,7 @@ def test_what_cannot_be_planted_is_refused(make, message):
 
 
 def test_every_mechanism_stands_in_a_world():
-    assert {world.mechanism for world in WORLDS.values()} == set(CIRCUITS)
+    assert {world.mechanism for world in cue_worlds.WORLDS.values()} == set(CIRCUITS)
 
 
 def test_assembling_twice_gives_the_same_weights():

@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 import torch
 
-from harness.bench import Bench, Settings
+from harness.bench import Bench
 from harness.images import open_images
 from harness.interventions import NONE, shuffle_cls
 from harness.models import resolve
 from harness.passes import Bill, Wanted, measure_chunk
 from harness.readouts import Accuracy
 from harness.store import Store
+from harness.table import Settings
 
 REAL = os.environ.get("CLAIMS_REAL_DATA")
 CHECKPOINT = "weights/vit_tiny_patch16_224.in1k.fp32.safetensors,arch=vit_tiny_patch16_224,name=real_vit_tiny"

@@ -6,15 +6,16 @@ import torch
 from timm.models.beit import Beit
 from torch import Tensor
 
-from harness.adapters.cards import pooled_as, token_card
+from harness.adapters.cards import pooled_as, token_card, with_sites
 from harness.adapters.chain import Family, Model, Naming, carried, project
-from harness.subject import ModelCard, Stream, Writes
+from harness.adapters.taps import Taps, attention_taps, mlp_taps, output
+from harness.subject import ModelCard, Stream
 
 
 def _card(model: Model, naming: Naming) -> ModelCard:
     biased = model.rel_pos_bias is not None or model.blocks[0].attn.relative_position_bias_table is not None
     reason = "the blocks add a position bias for exactly the full grid of tokens"
-    return token_card(
+    card = token_card(
         model,
         naming,
         family="beit",
@@ -22,9 +23,10 @@ def _card(model: Model, naming: Naming) -> ModelCard:
         grid=model.patch_embed.grid_size,
         prefix=("class",),
         native=pooled_as(model.global_pool, model),
-        can={"writes": True, "token_subset": not biased},
+        can={"token_subset": not biased},
         lacks={"token_subset": reason},
     )
+    return with_sites(card, [_taps(model, block) for block in range(len(model.blocks))])
 
 
 def _embed(model: Model, images: Tensor) -> Stream:
@@ -42,12 +44,14 @@ def _step(model: Model, block: int, stream: Stream, mask: Tensor | None) -> Tens
     return model.blocks[block](stream.tokens, shared_rel_pos_bias=_bias(model, stream))
 
 
-def _writes(model: Model, block: int, stream: Stream) -> Writes:
+def _taps(model: Model, block: int) -> Taps:
     layer = model.blocks[block]
-    attention = layer.attn(layer.norm1(stream.tokens), shared_rel_pos_bias=_bias(model, stream))
-    attention = attention if layer.gamma_1 is None else layer.gamma_1 * attention
-    mlp = layer.mlp(layer.norm2(stream.tokens + attention))
-    return Writes(attention, mlp if layer.gamma_2 is None else layer.gamma_2 * mlp)
+    return {
+        "attention write": output(layer.attn, scale=layer.gamma_1),
+        "mlp write": output(layer.mlp, scale=layer.gamma_2),
+        **attention_taps(layer.attn),
+        **mlp_taps(layer.mlp),
+    }
 
 
 FAMILY = Family(
@@ -56,7 +60,7 @@ FAMILY = Family(
     card=_card,
     embed=_embed,
     step=_step,
-    writes=_writes,
+    taps=_taps,
     answer=lambda model, tokens: model.forward_head(model.norm(tokens)),
     norm=lambda model, tokens: model.fc_norm(model.norm(tokens)),
     head=project,

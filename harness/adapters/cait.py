@@ -4,19 +4,22 @@ The stream keeps one layout throughout, class token first, so that patches are f
 block; before it enters, the class token is a constant that no block reads.
 """
 
+from collections.abc import Sequence
+
 import torch
 from timm.models.cait import Cait
-from torch import Tensor
+from torch import Tensor, nn
 
-from harness.adapters.cards import pooled_as, token_card
+from harness.adapters.cards import pooled_as, token_card, with_sites
 from harness.adapters.chain import Family, Model, Naming, project
-from harness.subject import ModelCard, Stream, Writes
+from harness.adapters.taps import Tap, Taps, mlp_taps
+from harness.subject import ModelCard, Stream, UnitShape
 
 
 def _card(model: Model, naming: Naming) -> ModelCard:
     entry, native = len(model.blocks), pooled_as(model.global_pool, model)
     late = f"the class token enters the stream only at block {entry}, where claims about earlier blocks are tautologies"
-    return token_card(
+    card = token_card(
         model,
         naming,
         family="cait",
@@ -24,13 +27,30 @@ def _card(model: Model, naming: Naming) -> ModelCard:
         grid=model.patch_embed.grid_size,
         prefix=("class",),
         native=native,
-        can={"class_token": False, "class_readout": False, "writes": True},
+        can={"class_token": False, "class_readout": False},
         lacks={
             "class_token": late,
             "token_subset": "some blocks are made for patches and some for the class token beside them",
         }
         | ({"class_readout": f"the head reads the class token, but {late}"} if native == "class" else {}),
     )
+    taps = [_taps(model, block) for block in range(card.depth)]
+    some = "a block reads and writes either the patches or the class token, never all tokens"
+    lacks = dict.fromkeys(("attention_keys", "mlp_keys", "qkv"), some)
+    return with_sites(card, taps, units=_units(model, taps), lacks=lacks)
+
+
+def _units(model: Model, taps: Sequence[Taps]) -> tuple[UnitShape, ...]:
+    """Find the units at the patches in the early blocks, at the class token alone in the late ones."""
+    rows, columns = model.patch_embed.grid_size
+    shapes = []
+    for block, tapped in enumerate(taps):
+        early, units = block < len(model.blocks), tapped["units"].width
+        if early:
+            shapes.append(UnitShape(rows=int(rows), columns=int(columns), prefix=0, units=units))
+        else:
+            shapes.append(UnitShape(rows=0, columns=0, prefix=1, units=units))
+    return tuple(shapes)
 
 
 def _embed(model: Model, images: Tensor) -> Stream:
@@ -48,17 +68,20 @@ def _step(model: Model, block: int, stream: Stream, mask: Tensor | None) -> Tens
     return torch.cat((class_token, patches), dim=1)
 
 
-def _writes(model: Model, block: int, stream: Stream) -> Writes:
-    entry = len(model.blocks)
-    attention, mlp = torch.zeros_like(stream.tokens), torch.zeros_like(stream.tokens)
-    if block < entry:
-        layer, written, read = model.blocks[block], slice(1, None), stream.tokens[:, 1:]
-    else:
-        layer, written, read = model.blocks_token_only[block - entry], slice(0, 1), stream.tokens
-    attention[:, written] = layer.gamma_1 * layer.attn(layer.norm1(read))
-    middle = (stream.tokens + attention)[:, written]
-    mlp[:, written] = layer.gamma_2 * layer.mlp(layer.norm2(middle))
-    return Writes(attention, mlp)
+def _taps(model: Model, block: int) -> Taps:
+    entry, patches = len(model.blocks), model.patch_embed.num_patches
+    early = block < entry
+    layer = model.blocks[block] if early else model.blocks_token_only[block - entry]
+    missing = (0, 0, 1, 0) if early else (0, 0, 0, patches)  # tokens that the block does not write: zeros
+    return {
+        "attention write": _padded(layer.attn, layer.gamma_1, missing),
+        "mlp write": _padded(layer.mlp, layer.gamma_2, missing),
+        "units": mlp_taps(layer.mlp)["units"],
+    }
+
+
+def _padded(module: nn.Module, scale: Tensor, missing: tuple[int, ...]) -> Tap:
+    return Tap(modules=(module,), at="output", read=lambda values: nn.functional.pad(scale * values, missing))
 
 
 FAMILY = Family(
@@ -67,7 +90,7 @@ FAMILY = Family(
     card=_card,
     embed=_embed,
     step=_step,
-    writes=_writes,
+    taps=_taps,
     answer=lambda model, tokens: model.forward_head(model.norm(tokens)),
     norm=lambda model, tokens: model.norm(tokens),
     head=project,

@@ -1,13 +1,15 @@
 """Build model cards from modules, on the meta device as well as with weights."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from timm.data import resolve_model_data_config
 
 from harness.adapters.chain import Model, Naming
+from harness.adapters.taps import Taps
 from harness.errors import ClaimsError
-from harness.subject import ModelCard, Native, Preprocessing
+from harness.subject import SITE_NEEDS, ModelCard, Native, Preprocessing, UnitShape
 
 _READOUTS: Mapping[str, str] = {
     "class": "class_readout",
@@ -61,6 +63,37 @@ def token_card(
         lacks={name: why for name, why in reasons.items() if not has.get(name)},
         pretrained=naming.pretrained,
         parameters=sum(parameter.numel() for parameter in model.parameters()),
+    )
+
+
+def with_sites(
+    card: ModelCard,
+    taps: Sequence[Taps],
+    *,
+    units: tuple[UnitShape, ...] | None = None,
+    lacks: Mapping[str, str] | None = None,
+) -> ModelCard:
+    """Add to a card what can be read within the blocks: a capability where every block has all of its sites.
+
+    `units` is the shape of every block's units (None: one at each token of the stream), `lacks` the family's reasons.
+    """
+    found = {
+        need
+        for need in SITE_NEEDS.values()
+        if all(site in tapped for tapped in taps for site, its in SITE_NEEDS.items() if its == need)
+    }
+    if units is None and "units" in found:
+        rows, columns = card.grid or (0, 0)
+        units = tuple(
+            UnitShape(rows=rows, columns=columns, prefix=len(card.prefix), units=tapped["units"].width)
+            for tapped in taps
+        )
+    reasons = {need: why for need, why in (lacks or {}).items() if need not in found}
+    return replace(
+        card,
+        capabilities=card.capabilities | found,
+        lacks={**card.lacks, **reasons},
+        units=units if units and "units" in found else (),
     )
 
 

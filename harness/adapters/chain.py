@@ -1,6 +1,6 @@
 """The one subject of this package: a chain of blocks described by a family record, with every refusal in one place."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -8,9 +8,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from harness.adapters.taps import Taps, values_of, watching
 from harness.adapters.weights import fresh_copy, hash_weights
-from harness.errors import ClaimsError
-from harness.subject import ModelCard, Preprocessing, Stream, Subject, Writes
+from harness.errors import ClaimsError, unknown
+from harness.subject import SITE_NEEDS, ModelCard, Preprocessing, Site, Stream, Subject, UnitShape, Writes
 
 Model = Any  # an nn.Module; its own type says of every attribute that it may be a tensor
 
@@ -30,8 +31,8 @@ class Family:
     """How one family of models is read as a chain; all functions take the module first and keep no state.
 
     `models` are the exact classes, since a subclass may change the forward pass. `step` gives the tokens after a
-    block. `answer` reads logits from the tokens after the last block; `norm` and `head` are its two halves for one
-    token.
+    block; `taps` says where the sites are that can be read within it. `answer` reads logits from the tokens after the
+    last block; `norm` and `head` are its two halves for one token.
     """
 
     name: str
@@ -39,7 +40,7 @@ class Family:
     card: Callable[[Model, Naming], ModelCard]
     embed: Callable[[Model, Tensor], Stream]
     step: Callable[[Model, int, Stream, Tensor | None], Tensor]
-    writes: Callable[[Model, int, Stream], Writes]
+    taps: Callable[[Model, int], Taps]
     answer: Callable[[Model, Tensor], Tensor]
     norm: Callable[[Model, Tensor], Tensor]
     head: Callable[[Model, Tensor], Tensor]
@@ -47,7 +48,7 @@ class Family:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class ChainSubject:
-    """A module in evaluation mode, read through its family; nothing is hooked and nothing is written to it."""
+    """A module in evaluation mode, read through its family; no hook outlives a call and nothing is written to it."""
 
     card: ModelCard
     model: nn.Module
@@ -67,20 +68,26 @@ class ChainSubject:
     @torch.no_grad()
     def step(self, block: int, stream: Stream, mask: Tensor | None = None) -> Stream:
         """Run one block; `mask` [query, key] is bool, and best on the CPU, where checking it waits for no device."""
+        return self._run(block, stream, (), mask)[0]
+
+    @torch.no_grad()
+    def watch(
+        self, block: int, stream: Stream, sites: tuple[Site, ...], mask: Tensor | None = None
+    ) -> tuple[Stream, Mapping[Site, Tensor]]:
+        """Run one block as `step` does, and give what passed these sites, [image, place, feature] each."""
+        return self._run(block, stream, sites, mask)
+
+    def unit_shape(self, block: int) -> UnitShape:
+        """Say where the units of this block are."""
+        self._need("units")
         self._check_block(block)
-        self._check_tokens(stream)
-        if mask is not None:
-            self._check_mask(mask, stream)
-            mask = mask.to(stream.tokens.device, non_blocking=True)
-        return stream.with_tokens(self.family.step(self.model, block, stream, mask))
+        return self.card.units[block]
 
     @torch.no_grad()
     def writes(self, block: int, stream: Stream) -> Writes:
         """Give what this block's attention and MLP add, as they enter the stream."""
-        self._need("writes")
-        self._check_block(block)
-        self._check_tokens(stream)
-        return self.family.writes(self.model, block, stream)
+        written = self._run(block, stream, ("attention write", "mlp write"), None)[1]
+        return Writes(written["attention write"], written["mlp write"])
 
     @torch.no_grad()
     def logits(self, stream: Stream) -> Float[Tensor, "image class"]:
@@ -108,6 +115,28 @@ class ChainSubject:
     def weights_hash(self) -> str:
         """Identify the weights by the sha256 of the state dict."""
         return hash_weights(self.model)
+
+    def _run(
+        self, block: int, stream: Stream, sites: tuple[Site, ...], mask: Tensor | None
+    ) -> tuple[Stream, dict[Site, Tensor]]:
+        self._check_block(block)
+        self._check_tokens(stream)
+        for site in sites:
+            self._need_site(site)
+        if mask is not None:
+            self._check_mask(mask, stream)
+            mask = mask.to(stream.tokens.device, non_blocking=True)
+        every = self.family.taps(self.model, block) if sites else {}
+        taps = {site: every[site] for site in sites}
+        with watching(taps) as seen:
+            tokens = self.family.step(self.model, block, stream, mask)
+        return stream.with_tokens(tokens), values_of(taps, seen)
+
+    def _need_site(self, site: str) -> None:
+        needs = dict[str, str](SITE_NEEDS)  # type: ignore[arg-type]
+        if site not in needs:
+            raise unknown("site", site, needs, f"a block of {self.card.name!r}")
+        self._need(needs[site])
 
     def _need(self, capability: str) -> None:
         if reason := self.card.missing((capability,)):

@@ -5,14 +5,15 @@ from typing import Any
 from timm.models.eva import Eva, EvaBlockPostNorm
 from torch import Tensor
 
-from harness.adapters.cards import pooled_as, token_card
+from harness.adapters.cards import pooled_as, token_card, with_sites
 from harness.adapters.chain import Family, Model, Naming, carried, project
-from harness.subject import ModelCard, Stream, Writes
+from harness.adapters.taps import Taps, attention_taps, mlp_taps, output
+from harness.subject import ModelCard, Stream
 
 
 def _card(model: Model, naming: Naming) -> ModelCard:
     registers = 0 if model.reg_token is None else model.reg_token.shape[1]
-    return token_card(
+    card = token_card(
         model,
         naming,
         family="eva",
@@ -20,8 +21,13 @@ def _card(model: Model, naming: Naming) -> ModelCard:
         grid=model.patch_embed.grid_size,
         prefix=("class",) * (model.cls_token is not None) + ("register",) * registers,
         native=pooled_as(model.global_pool, model),
-        can={"attn_mask": True, "writes": True, "token_subset": model.rope is None},
+        can={"attn_mask": True, "token_subset": model.rope is None},
         lacks={"token_subset": "the blocks rotate queries and keys by the angles of the full grid of tokens"},
+    )
+    return with_sites(
+        card,
+        [_taps(model, block) for block in range(len(model.blocks))],
+        lacks={"mlp_keys": "the MLP is gated: its first layer gives gates and values, not keys"},
     )
 
 
@@ -39,15 +45,16 @@ def _step(model: Model, block: int, stream: Stream, mask: Tensor | None) -> Tens
     return model.blocks[block](stream.tokens, rope=_angles(model, block, stream), attn_mask=mask)
 
 
-def _writes(model: Model, block: int, stream: Stream) -> Writes:
-    layer, tokens, angles = model.blocks[block], stream.tokens, _angles(model, block, stream)
+def _taps(model: Model, block: int) -> Taps:
+    layer = model.blocks[block]
     if isinstance(layer, EvaBlockPostNorm):
-        attention = layer.norm1(layer.attn(tokens, rope=angles))
-        return Writes(attention, layer.norm2(layer.mlp(tokens + attention)))
-    attention = layer.attn(layer.norm1(tokens), rope=angles)
-    attention = attention if layer.gamma_1 is None else layer.gamma_1 * attention
-    mlp = layer.mlp(layer.norm2(tokens + attention))
-    return Writes(attention, mlp if layer.gamma_2 is None else layer.gamma_2 * mlp)
+        writes = {"attention write": output(layer.norm1), "mlp write": output(layer.norm2)}
+    else:
+        writes = {
+            "attention write": output(layer.attn, scale=layer.gamma_1),
+            "mlp write": output(layer.mlp, scale=layer.gamma_2),
+        }
+    return {**writes, **attention_taps(layer.attn), **mlp_taps(layer.mlp)}  # type: ignore[dict-item]
 
 
 FAMILY = Family(
@@ -56,7 +63,7 @@ FAMILY = Family(
     card=_card,
     embed=_embed,
     step=_step,
-    writes=_writes,
+    taps=_taps,
     answer=lambda model, tokens: model.forward_head(model.norm(tokens)),
     norm=lambda model, tokens: model.fc_norm(model.norm(tokens)),
     head=project,

@@ -1,17 +1,22 @@
 """MLP-Mixer, ResMLP and gMLP: a sequence of patch tokens without prefix, mixed by MLPs instead of attention."""
 
-from typing import NoReturn
-
 from timm.models.mlp_mixer import MlpMixer
 
-from harness.adapters.cards import pooled_as, token_card
+from harness.adapters.cards import pooled_as, token_card, with_sites
 from harness.adapters.chain import Family, Model, Naming, project
-from harness.errors import ClaimsError
+from harness.adapters.taps import Taps, mlp_taps
 from harness.subject import ModelCard, Stream
+
+_LACKS = {
+    "writes": "the blocks mix tokens by an MLP, so none of their writes is an attention write",
+    "attention_keys": "the blocks mix tokens by an MLP, not by attention",
+    "qkv": "the blocks mix tokens by an MLP, not by attention",
+    "mlp_keys": "the MLP over channels is gated: its first layer gives gates and values, not keys",
+}
 
 
 def _card(model: Model, naming: Naming) -> ModelCard:
-    return token_card(
+    card = token_card(
         model,
         naming,
         family="mixer",
@@ -23,13 +28,13 @@ def _card(model: Model, naming: Naming) -> ModelCard:
         lacks={
             "attn_mask": "the blocks mix tokens by an MLP, not by attention",
             "token_subset": "the blocks mix exactly the full grid of tokens",
-            "writes": "the blocks mix tokens by an MLP, so none of their writes is an attention write",
         },
     )
+    return with_sites(card, [_taps(model, block) for block in range(len(model.blocks))], lacks=_LACKS)
 
 
-def _writes(model: Model, block: int, stream: Stream) -> NoReturn:
-    raise ClaimsError("a mixer block has no attention write")
+def _taps(model: Model, block: int) -> Taps:
+    return mlp_taps(model.blocks[block].mlp_channels)
 
 
 FAMILY = Family(
@@ -38,7 +43,7 @@ FAMILY = Family(
     card=_card,
     embed=lambda model, images: Stream(model.stem(images)),
     step=lambda model, block, stream, mask: model.blocks[block](stream.tokens),
-    writes=_writes,
+    taps=_taps,
     answer=lambda model, tokens: model.forward_head(model.norm(tokens)),
     norm=lambda model, tokens: model.norm(tokens),
     head=project,

@@ -6,14 +6,15 @@ import torch
 from timm.models.vision_transformer_relpos import ResPostRelPosBlock, VisionTransformerRelPos
 from torch import Tensor
 
-from harness.adapters.cards import pooled_as, token_card
+from harness.adapters.cards import pooled_as, token_card, with_sites
 from harness.adapters.chain import Family, Model, Naming, carried, project
-from harness.subject import ModelCard, Stream, Writes
+from harness.adapters.taps import Taps, attention_taps, mlp_taps, output
+from harness.subject import ModelCard, Stream
 
 
 def _card(model: Model, naming: Naming) -> ModelCard:
     reason = "the blocks add a position bias for exactly the full grid of tokens"
-    return token_card(
+    card = token_card(
         model,
         naming,
         family="relpos",
@@ -21,9 +22,10 @@ def _card(model: Model, naming: Naming) -> ModelCard:
         grid=model.patch_embed.grid_size,
         prefix=("class",) * (model.cls_token is not None),
         native=pooled_as(model.global_pool, model),
-        can={"writes": True},
+        can={},
         lacks={"token_subset": reason},
     )
+    return with_sites(card, [_taps(model, block) for block in range(len(model.blocks))])
 
 
 def _embed(model: Model, images: Tensor) -> Stream:
@@ -41,13 +43,15 @@ def _step(model: Model, block: int, stream: Stream, mask: Tensor | None) -> Tens
     return model.blocks[block](stream.tokens, shared_rel_pos=_bias(model, stream))
 
 
-def _writes(model: Model, block: int, stream: Stream) -> Writes:
-    layer, tokens, bias = model.blocks[block], stream.tokens, _bias(model, stream)
-    if isinstance(layer, ResPostRelPosBlock):
-        attention = layer.norm1(layer.attn(tokens, shared_rel_pos=bias))
-        return Writes(attention, layer.norm2(layer.mlp(tokens + attention)))
-    attention = layer.ls1(layer.attn(layer.norm1(tokens), shared_rel_pos=bias))
-    return Writes(attention, layer.ls2(layer.mlp(layer.norm2(tokens + attention))))
+def _taps(model: Model, block: int) -> Taps:
+    layer = model.blocks[block]
+    post = isinstance(layer, ResPostRelPosBlock)
+    return {
+        "attention write": output(layer.norm1 if post else layer.ls1),
+        "mlp write": output(layer.norm2 if post else layer.ls2),
+        **attention_taps(layer.attn),
+        **mlp_taps(layer.mlp),
+    }
 
 
 FAMILY = Family(
@@ -56,7 +60,7 @@ FAMILY = Family(
     card=_card,
     embed=_embed,
     step=_step,
-    writes=_writes,
+    taps=_taps,
     answer=lambda model, tokens: model.forward_head(model.norm(tokens)),
     norm=lambda model, tokens: model.fc_norm(model.norm(tokens)),
     head=project,

@@ -3,18 +3,21 @@
 Downsampling belongs to the first block of its stage. The stream is the feature map in the model's own layout.
 """
 
-from typing import NoReturn
+from collections.abc import Sequence
+from typing import Any, NoReturn
 
 from timm.models.convnext import ConvNeXt
-from timm.models.resnet import ResNet
+from timm.models.resnet import Bottleneck, ResNet
 from timm.models.swin_transformer import SwinTransformer
 from torch import Tensor, nn
 
-from harness.adapters.cards import head_of, preprocessing_of
+from harness.adapters.cards import head_of, preprocessing_of, with_sites
 from harness.adapters.chain import Family, Model, Naming
+from harness.adapters.taps import Tap, Taps, cells_of_channels, mlp_taps
 from harness.errors import ClaimsError
-from harness.subject import ModelCard, Native, Stream
+from harness.subject import ModelCard, Native, Stream, UnitShape
 
+_WITHIN = ("writes", "attention_keys", "qkv")
 _MAP = "the stream is a feature map whose size and width change from stage to stage"
 
 
@@ -22,7 +25,7 @@ def _card(model: Model, naming: Naming, *, family: str) -> ModelCard:
     classes, headless = head_of(model)
     native: Native = "token pool" if classes else "none"
     lacks = dict.fromkeys(("class_token", "patch_tokens", "token_head", "token_subset", "patch_mean_readout"), _MAP)
-    return ModelCard(
+    card = ModelCard(
         name=naming.name,
         family=family,
         arch=naming.arch,
@@ -38,14 +41,21 @@ def _card(model: Model, naming: Naming, *, family: str) -> ModelCard:
         pretrained=naming.pretrained,
         parameters=sum(parameter.numel() for parameter in model.parameters()),
     )
+    taps = [_taps(model, block) for block in range(card.depth)]
+    return with_sites(card, taps, units=_units(model, card, taps), lacks=dict.fromkeys(_WITHIN, _MAP))
+
+
+def _stages(model: Model) -> list:
+    if isinstance(model, ResNet):
+        return [model.layer1, model.layer2, model.layer3, model.layer4]
+    return [stage.blocks for stage in (model.layers if isinstance(model, SwinTransformer) else model.stages)]
 
 
 def _chain(model: Model) -> list[tuple[nn.Module, ...]]:
     """List what each step runs: a block, after its stage's downsampling if it is the first."""
-    kind = type(model)
-    if kind is ResNet:
-        return [(block,) for stage in (model.layer1, model.layer2, model.layer3, model.layer4) for block in stage]
-    stages = model.layers if kind is SwinTransformer else model.stages
+    if isinstance(model, ResNet):
+        return [(block,) for stage in _stages(model) for block in stage]
+    stages: Any = model.layers if isinstance(model, SwinTransformer) else model.stages
     return [
         (stage.downsample, block) if index == 0 else (block,)
         for stage in stages
@@ -58,6 +68,32 @@ def _step(model: Model, block: int, stream: Stream, mask: Tensor | None) -> Tens
     for module in _chain(model)[block]:
         tokens = module(tokens)
     return tokens
+
+
+def _taps(model: Model, block: int) -> Taps:
+    """Find the units: hidden ones of the MLP, in a ResNet the channels that leave the block's last activation."""
+    layer: Model = _chain(model)[block][-1]
+    if isinstance(model, ResNet):
+        last = layer.conv3 if isinstance(layer, Bottleneck) else layer.conv2
+        return {"units": Tap(modules=(layer,), at="output", read=cells_of_channels, width=last.out_channels)}
+    return mlp_taps(layer.mlp)
+
+
+def _units(model: Model, card: ModelCard, taps: Sequence[Taps]) -> tuple[UnitShape, ...]:
+    """Read the size of every block's map from timm's list of stages; a ResNet's paddings round it up."""
+    stages = [(len(stage), info["reduction"]) for stage, info in zip(_stages(model), _infos(model), strict=True)]
+    strides = [stride for count, stride in stages for _ in range(count)]
+    up = isinstance(model, ResNet)
+    sides = [tuple(-(-side // s) if up else side // s for side in card.preprocessing.size) for s in strides]
+    return tuple(
+        UnitShape(rows=rows, columns=columns, prefix=0, units=tapped["units"].width)
+        for (rows, columns), tapped in zip(sides, taps, strict=True)
+    )
+
+
+def _infos(model: Model) -> list[dict]:
+    infos = list(model.feature_info)
+    return infos[1:] if isinstance(model, ResNet) else infos  # the first one of a ResNet is its stem
 
 
 def _refuse(model: Model, *_: object) -> NoReturn:
@@ -74,7 +110,7 @@ SWIN = Family(
     card=lambda model, naming: _card(model, naming, family="swin"),
     embed=lambda model, images: Stream(model.patch_embed(images)),
     step=_step,
-    writes=_refuse,
+    taps=_taps,
     answer=lambda model, tokens: model.forward_head(model.norm(tokens)),
     norm=_refuse,
     head=_refuse,
@@ -85,7 +121,7 @@ CONVNEXT = Family(
     card=lambda model, naming: _card(model, naming, family="convnext"),
     embed=lambda model, images: Stream(model.stem(images)),
     step=_step,
-    writes=_refuse,
+    taps=_taps,
     answer=lambda model, tokens: model.forward_head(model.norm_pre(tokens)),
     norm=_refuse,
     head=_refuse,
@@ -96,7 +132,7 @@ RESNET = Family(
     card=lambda model, naming: _card(model, naming, family="resnet"),
     embed=_resnet_stem,
     step=_step,
-    writes=_refuse,
+    taps=_taps,
     answer=lambda model, tokens: model.forward_head(tokens),
     norm=_refuse,
     head=_refuse,

@@ -4,9 +4,10 @@ from timm.models.deit import VisionTransformerDistilled
 from timm.models.vision_transformer import Block, ParallelThingsBlock, ResPostBlock, VisionTransformer
 from torch import Tensor
 
-from harness.adapters.cards import pooled_as, token_card
+from harness.adapters.cards import pooled_as, token_card, with_sites
 from harness.adapters.chain import Family, Model, Naming, project
-from harness.subject import ModelCard, Stream, Writes
+from harness.adapters.taps import Taps, attention_taps, mlp_taps, output
+from harness.subject import ModelCard, Stream
 
 
 def _card(model: Model, naming: Naming) -> ModelCard:
@@ -16,8 +17,7 @@ def _card(model: Model, naming: Naming) -> ModelCard:
         + ("distillation",) * distilled
         + ("register",) * model.num_reg_tokens
     )
-    can = {"attn_mask": True, "token_subset": True, "writes": type(model.blocks[0]) in _WRITES}
-    return token_card(
+    card = token_card(
         model,
         naming,
         family="vit",
@@ -25,8 +25,12 @@ def _card(model: Model, naming: Naming) -> ModelCard:
         grid=model.patch_embed.grid_size,
         prefix=prefix,
         native="class+distillation" if distilled else pooled_as(model.global_pool, model),
-        can=can,
+        can={"attn_mask": True, "token_subset": True},
     )
+    side_by_side = "the blocks run several attentions and MLPs side by side"
+    several = type(model.blocks[0]) not in (Block, ResPostBlock)
+    reasons = dict.fromkeys(("attention_keys", "mlp_keys", "units", "qkv"), side_by_side) if several else {}
+    return with_sites(card, [_taps(model, block) for block in range(len(model.blocks))], lacks=reasons)
 
 
 def _embed(model: Model, images: Tensor) -> Stream:
@@ -39,26 +43,25 @@ def _step(model: Model, block: int, stream: Stream, mask: Tensor | None) -> Tens
     return model.blocks[block](stream.tokens, attn_mask=mask)
 
 
-def _writes(model: Model, block: int, stream: Stream) -> Writes:
-    return _WRITES[type(model.blocks[block])](model.blocks[block], stream.tokens)
+def _taps(model: Model, block: int) -> Taps:
+    layer = model.blocks[block]
+    kind = type(layer)
+    if kind is ParallelThingsBlock:
+        # Masked, the branches are not called as a whole: LayerScale is the last of their parts that always runs.
+        return {
+            "attention write": output(*(branch.ls for branch in layer.attns)),
+            "mlp write": output(*(branch.ls for branch in layer.ffns)),
+        }
+    if kind not in (Block, ResPostBlock):
+        return {}
+    writers = (layer.ls1, layer.ls2) if kind is Block else (layer.norm1, layer.norm2)
+    return {
+        "attention write": output(writers[0]),
+        "mlp write": output(writers[1]),
+        **attention_taps(layer.attn),
+        **mlp_taps(layer.mlp),
+    }
 
-
-def _pre_norm_writes(block: Model, tokens: Tensor) -> Writes:
-    attention = block.ls1(block.attn(block.norm1(tokens)))
-    return Writes(attention, block.ls2(block.mlp(block.norm2(tokens + attention))))
-
-
-def _post_norm_writes(block: Model, tokens: Tensor) -> Writes:
-    attention = block.norm1(block.attn(tokens))
-    return Writes(attention, block.norm2(block.mlp(tokens + attention)))
-
-
-def _parallel_writes(block: Model, tokens: Tensor) -> Writes:
-    attention = sum(branch(tokens) for branch in block.attns)
-    return Writes(attention, sum(branch(tokens + attention) for branch in block.ffns))
-
-
-_WRITES = {Block: _pre_norm_writes, ResPostBlock: _post_norm_writes, ParallelThingsBlock: _parallel_writes}
 
 FAMILY = Family(
     name="vit",
@@ -66,7 +69,7 @@ FAMILY = Family(
     card=_card,
     embed=_embed,
     step=_step,
-    writes=_writes,
+    taps=_taps,
     answer=lambda model, tokens: model.forward_head(model.norm(tokens)),
     norm=lambda model, tokens: model.fc_norm(model.norm(tokens)),
     head=project,

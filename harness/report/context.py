@@ -7,7 +7,7 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
-from harness.subject import ModelCard, Preprocessing
+from harness.subject import ModelCard, Preprocessing, UnitShape
 
 if TYPE_CHECKING:  # reading a context back needs no model library
     from harness.bench import Bench
@@ -90,6 +90,7 @@ def card_from(data: Mapping[str, Any]) -> ModelCard:
             "grid": None if data["grid"] is None else tuple(data["grid"]),
             "prefix": tuple(data["prefix"]),
             "capabilities": frozenset(data["capabilities"]),
+            "units": tuple(UnitShape(**shape) for shape in data.get("units", ())),
             "preprocessing": Preprocessing(**{**looks, **tuples}),
         }
     )

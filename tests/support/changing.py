@@ -16,6 +16,7 @@ import yaml
 from PIL import Image
 
 from harness.subject import ModelCard, Stream, Subject, Writes
+from support.closed import Closed
 from support.folders import ENTRY, SOURCE
 from support.planted import COLOURS, SIZE, Kind, Planted
 
@@ -49,7 +50,7 @@ BOUNDS = {"early": 0.8, "right": 0.74, "needy": 0.9}
 
 
 @dataclass(kw_only=True, eq=False)
-class Changing:
+class Changing(Closed):
     """A planted model that misreads pictures with a last pixel darker than `misread`, and works `times` over."""
 
     inner: Subject

@@ -3,11 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
-from harness.bench import Bench, Settings
+from harness.bench import Bench
 from harness.interventions import Chunk, isolate_cls, shuffle_cls
 from harness.plan import Arm, Plan, level, ratio
 from harness.spec import Bound, ClaimSpec, Published, Source
 from harness.store import Store
+from harness.table import Settings
 from harness.trial import Job
 from support.planted import DEPTH, Planted, PlantedImages
 

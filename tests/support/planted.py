@@ -19,7 +19,8 @@ import numpy as np
 import torch
 
 from harness.errors import ClaimsError
-from harness.subject import CAPABILITIES, ModelCard, Preprocessing, Stream, Subject, Writes
+from harness.subject import CAPABILITIES, ModelCard, Preprocessing, Stream, Subject, UnitShape, Writes
+from support.closed import WITHIN, Closed
 
 Kind = Literal["late reader", "early carrier", "patch mean"]
 
@@ -29,11 +30,11 @@ SIZE = 8  # pixels per side: patches of 2 x 2
 COLOURS = np.array([[k >> 2 & 1, k >> 1 & 1, k & 1] for k in (4, 2, 1, 7, 0, 6, 5, 3)], dtype=np.float32)
 BRIGHTNESS = np.array([4.0, 2.0, 1.0], dtype=np.float32) / 7.0  # tells all colours apart
 PREPROCESSING = Preprocessing(size=(SIZE, SIZE), mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
-LACKING = {"distillation_token", "distillation_readout"}
+LACKING = {"distillation_token", "distillation_readout"} | WITHIN
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Planted:
+class Planted(Closed):
     """A Subject made by hand; `shift` 0 names every class rightly, any other shift names none rightly."""
 
     kind: Kind = "late reader"
@@ -80,6 +81,15 @@ class Planted:
             raise ClaimsError("a row of the attention mask allows no key at all")
         return stream.with_tokens(stream.tokens + self._write(block, stream.tokens, mask))
 
+    def watch(self, block, stream, sites, mask=None):
+        """Step, and give the writes where they are asked for."""
+        if unknown := set(sites) - {"attention write", "mlp write"}:
+            raise ClaimsError(f"a planted model has no sites {sorted(unknown)}")
+        after = self.step(block, stream, mask)
+        attention = self._write(block, stream.tokens, mask)
+        written = {"attention write": attention, "mlp write": torch.zeros_like(attention)}
+        return after, {site: written[site] for site in sites}
+
     def writes(self, block: int, stream: Stream) -> Writes:
         """Give the attention write; there is no MLP."""
         attention = self._write(block, stream.tokens, None)
@@ -120,8 +130,8 @@ class Planted:
 
 
 @dataclass(kw_only=True, eq=False)
-class Counting:
-    """A Subject that passes everything on and counts images through `start` and image x blocks through `step`."""
+class Counting(Closed):
+    """A Subject that passes everything on and counts images through `start`, and image x blocks that are run."""
 
     inner: Subject
     started: list[int] = field(default_factory=list)
@@ -143,6 +153,13 @@ class Counting:
     def step(self, block: int, stream: Stream, mask: torch.Tensor | None = None) -> Stream:
         self.stepped.append((block, len(stream.tokens)))
         return self.inner.step(block, stream, mask)
+
+    def watch(self, block, stream, sites, mask=None):
+        self.stepped.append((block, len(stream.tokens)))
+        return self.inner.watch(block, stream, sites, mask)
+
+    def unit_shape(self, block: int) -> UnitShape:
+        return self.inner.unit_shape(block)
 
     def writes(self, block: int, stream: Stream) -> Writes:
         return self.inner.writes(block, stream)

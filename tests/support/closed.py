@@ -1,0 +1,24 @@
+"""What a subject made by hand answers where nothing within its blocks can be read."""
+
+from collections.abc import Mapping
+
+import torch
+
+from harness.errors import ClaimsError
+from harness.subject import Site, Stream, UnitShape
+
+WITHIN = frozenset({"attention_keys", "mlp_keys", "units", "qkv"})  # capabilities that it lacks
+
+
+class Closed:
+    """The part of a Subject that looks into blocks, refused; without sites a block is watched as it is stepped."""
+
+    def watch(
+        self, block: int, stream: Stream, sites: tuple[Site, ...], mask: torch.Tensor | None = None
+    ) -> tuple[Stream, Mapping[Site, torch.Tensor]]:
+        if sites:
+            raise ClaimsError(f"a model made by hand has no sites {sites}")
+        return self.step(block, stream, mask), {}
+
+    def unit_shape(self, block: int) -> UnitShape:
+        raise ClaimsError("a model made by hand has no units")
