@@ -31,8 +31,8 @@ def many(models: int = 9, claims: int = 25) -> list[dict]:
 @pytest.mark.parametrize("verbosity", [-1, 0, 1])
 @pytest.mark.parametrize("width", [80, 100, 136, 200])
 def test_a_summary_of_nine_models_and_dozens_of_claims_fits(width, verbosity):
-    text = terminal.summary(many(), width, verbosity)
-    assert max(map(cell_len, text.splitlines())) <= max(100, width)
+    lines = told(many(), [], width=width, verbosity=verbosity, shared=True)
+    assert max(map(cell_len, lines)) <= max(100, width)
 
 
 def test_columns_align_and_ids_are_whole():

@@ -1,5 +1,6 @@
 """What the end of a run says and writes: the table of claims, notes, the records as JSON, and reports."""
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -19,9 +20,12 @@ def told(
     records: Sequence[Mapping[str, Any]], notes: Sequence[str], *, width: int, verbosity: int, shared: bool
 ) -> list[str]:
     """List the lines of a summary; `shared` says that several workers measured side by side."""
-    lines = [*terminal.summary(records, width, verbosity).splitlines(), terminal.totals(records)]
+    below = [terminal.totals(records)]
     if verbosity >= 0:
-        lines += filter(None, [terminal.jointly(records), SHARED if shared else ""])
+        below += [terminal.jointly(records), SHARED if shared else ""]
+    room = max(terminal.LEAST_WIDTH, width)
+    wrapped = [part for text in below for part in textwrap.wrap(text, room, subsequent_indent=terminal.GAP)]
+    lines = [*terminal.summary(records, width, verbosity).splitlines(), *wrapped]
     return [plain(line) for line in (*lines, *notes)]
 
 
