@@ -156,3 +156,15 @@ def test_the_printed_page_shows_the_whole_matrix_and_no_filter(open_page):
     assert not page.locator("#filter").is_visible()
     assert page.evaluate("(box => box.scrollHeight <= box.clientHeight + 1)(document.querySelector('.scroll'))")
     assert page.pdf(prefer_css_page_size=True).startswith(b"%PDF")
+
+
+def test_printed_tables_leave_room_for_the_control_and_set_a_statement_smaller_than_its_claim(open_page):
+    page = open_page()
+    page.set_viewport_size({"width": 703, "height": 1000})  # a sheet of A4 within its margins
+    page.emulate_media(media="print")
+    size = "element => parseFloat(getComputedStyle(element).fontSize)"
+    head = page.locator(".matrix tr.claim > th").first
+    assert head.locator("small").evaluate(size) < head.locator("a").evaluate(size)
+    row = page.locator(".results").first.locator("tbody tr:not(.why)").first
+    widths = {name: row.locator(f"[data-label={name}]").bounding_box()["width"] for name in ("control", "verdict")}
+    assert widths["control"] > 1.5 * widths["verdict"]
