@@ -94,6 +94,15 @@ def test_heads_stay_in_sight_while_the_matrix_scrolls(open_page, size):
     assert abs(corner["y"] - box["y"]) <= 2
 
 
+@pytest.mark.parametrize("size", SIZES)
+def test_rows_end_on_whole_pixels_so_that_no_head_covers_the_line_above_it(open_page, size):
+    page = open_page(size)
+    heights = page.evaluate(
+        "Array.from(document.querySelectorAll('.matrix tbody tr')).map((row) => row.getBoundingClientRect().height)"
+    )
+    assert [height for height in heights if height % 1] == []
+
+
 def test_the_filter_narrows_by_source_family_verdict_and_words(open_page):
     page = open_page()
     rows, heads = ".matrix tr.claim", ".matrix thead th[data-column]"
