@@ -177,3 +177,13 @@ def test_printed_tables_leave_room_for_the_control_and_set_a_statement_smaller_t
     row = page.locator(".results").first.locator("tbody tr:not(.why)").first
     widths = {name: row.locator(f"[data-label={name}]").bounding_box()["width"] for name in ("control", "verdict")}
     assert widths["control"] > 1.5 * widths["verdict"]
+
+
+def test_no_verdict_is_printed_over_the_next_cell(open_page):
+    page = open_page()
+    page.set_viewport_size({"width": 1047, "height": 700})  # A4 on its side
+    page.emulate_media(media="print")
+    over = (
+        "Array.from(document.querySelectorAll('.matrix td')).filter((td) => td.scrollWidth > td.clientWidth + 1).length"
+    )
+    assert page.evaluate(over) == 0
