@@ -14,14 +14,15 @@ from harness.chunks import donors, exchange_pairs, usable_grid
 from harness.fits import FitPlace
 from harness.images import ImageSet
 from harness.interventions import Chunk, code_revision
+from harness.object_marks import ObjectMarks
 from harness.plan import Arm, Weights
 from harness.probes import Fit, Probe
 from harness.store import MeasurementKey, Store
 from harness.subject import Subject
 
 BEHIND_EVERY_NUMBER = (
-    *("chunks.py", "embedded_images.py", "passes.py", "pixels.py", "program_tree.py", "stored_images.py"),
-    "subject.py",
+    *("chunks.py", "embedded_images.py", "image_folders.py", "object_marks.py", "passes.py", "pixel_edits.py"),
+    *("pixels.py", "program_tree.py", "stored_marks.py", "stored_images.py", "subject.py"),
 )
 
 
@@ -94,6 +95,7 @@ class Bench:
             donors=torch.from_numpy(donors(len(positions))).to(device),
             labels=None if labels is None else torch.from_numpy(labels[positions.start : positions.stop]).to(device),
             seed=self.settings.seed,
+            marks=ObjectMarks(self.images, positions, self.subject.card.preprocessing, device),
         )
 
     def load(self, positions: range) -> torch.Tensor:

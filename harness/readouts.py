@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from harness.chunk import Chunk
 from harness.errors import ClaimsError
 from harness.interventions import EMBEDDING, code_revision
 from harness.probes import Probe, features
@@ -213,7 +214,8 @@ def block_of(readout: Readout, card: ModelCard) -> int:
 
 def revision(readout: Readout) -> str:
     """Identify the code behind a readout: sha256 over the source of its modules."""
-    return code_revision({type(readout), Reading, Probe} if readout.probe else {type(readout), Reading})
+    kinds = {type(readout), Reading, Chunk}
+    return code_revision(kinds | {Probe} if readout.probe else kinds)
 
 
 def _clean(reading: Reading) -> Reading:

@@ -31,8 +31,10 @@ CAPABILITIES: Mapping[str, str] = {
     "mlp_keys": "the blocks of the model have no MLP with a plain first layer before a nonlinearity",
     "units": "the blocks of the model have no hidden units after a nonlinearity",
     "qkv": "the blocks of the model have no queries, keys and values of one size for all tokens",
+    "position_embedding": "the model adds no learned position embedding to its tokens",
 }
 
+Positions = Literal["own", "none", "random"]
 Site = Literal["attention write", "mlp write", "attention keys", "mlp keys", "units", "query", "key", "value"]
 
 # What can be read within a block beside the stream, [image, place, feature] each. A place is a token in the order of
@@ -176,8 +178,11 @@ class Subject(Protocol):
     def card(self) -> ModelCard:
         """Describe the model, without its weights."""
 
-    def start(self, images: Float[Tensor, "image channel row column"]) -> Stream:
-        """Embed preprocessed pictures: the stream before block 0."""
+    def start(self, images: Float[Tensor, "image channel row column"], positions: Positions = "own") -> Stream:
+        """Embed preprocessed pictures: the stream before block 0.
+
+        `positions` "none" puts zeros in the place of the learned position embedding, "random" noise as at its start.
+        """
 
     def step(self, block: int, stream: Stream, mask: Bool[Tensor, "query key"] | None = None) -> Stream:
         """Run one block; `mask` is True where a query may attend to a key. Fully masked rows are refused."""

@@ -214,6 +214,19 @@ def test_watching_under_a_mask_gives_the_masked_step(name):
 
 
 @every_model
+def test_positions_are_taken_away_for_one_embedding_only(name):
+    subject, images = subject_of(name), pictures_of(name)
+    if not can(name, "position_embedding"):
+        pytest.skip(subject.card.missing(("position_embedding",)))
+    own = subject.model.pos_embed
+    for positions in ("none", "random"):
+        assert not torch.equal(subject.start(images, positions).tokens, streams_of(name)[0].tokens)
+        assert torch.equal(subject.start(images, positions).tokens, subject.start(images, positions).tokens)
+        assert subject.model.pos_embed is own
+    assert torch.equal(subject.start(images).tokens, streams_of(name)[0].tokens)
+
+
+@every_model
 def test_masks_are_refused_or_do_what_they_say(name):
     subject, stream = subject_of(name), streams_of(name)[0]
     tokens = stream.tokens.shape[1]
@@ -338,6 +351,7 @@ def test_a_capability_is_there_or_its_absence_is_refused_with_its_reason(name):
         "mlp_keys": lambda: subject.watch(0, stream, ("mlp keys",)),
         "units": lambda: subject.unit_shape(0),
         "qkv": lambda: subject.watch(0, stream, ("query", "key", "value")),
+        "position_embedding": lambda: subject.start(pictures_of(name), "none"),
         "head": lambda: subject.logits(streams_of(name)[-1]),
         "token_head": lambda: subject.token_logits(subject.normed(streams_of(name)[-1])),
         "patch_tokens": lambda: subject.normed(streams_of(name)[-1]),

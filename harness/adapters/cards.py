@@ -7,6 +7,7 @@ from dataclasses import replace
 from timm.data import resolve_model_data_config
 
 from harness.adapters.chain import Model, Naming
+from harness.adapters.positions import has_positions
 from harness.adapters.taps import Taps
 from harness.errors import ClaimsError
 from harness.subject import SITE_NEEDS, ModelCard, Native, Preprocessing, UnitShape
@@ -37,14 +38,7 @@ def token_card(
     """
     classes, headless = head_of(model)
     native = native if classes else "none"
-    has = {
-        "patch_tokens": True,
-        "class_token": "class" in prefix,
-        "distillation_token": "distillation" in prefix,
-        "head": classes > 0,
-        "token_head": classes > 0 and native != "map pool",
-    }
-    has |= {capability: native == kind for kind, capability in _READOUTS.items()}
+    has = _abilities(classes, prefix, native) | {"position_embedding": has_positions(model)}
     reasons = dict.fromkeys(("head", "token_head", *_READOUTS.values()), headless) if headless else {}
     has |= can
     reasons |= lacks or {}
@@ -146,3 +140,15 @@ def preprocessing_of(model: Model) -> Preprocessing:
         crop=config["crop_pct"],
         crop_mode=config["crop_mode"],
     )
+
+
+def _abilities(classes: int, prefix: tuple[str, ...], native: Native) -> dict[str, bool]:
+    """Say what follows from prefix tokens, head and readout."""
+    return {
+        "patch_tokens": True,
+        "class_token": "class" in prefix,
+        "distillation_token": "distillation" in prefix,
+        "head": classes > 0,
+        "token_head": classes > 0 and native != "map pool",
+        **{capability: native == kind for kind, capability in _READOUTS.items()},
+    }

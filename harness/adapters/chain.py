@@ -1,6 +1,7 @@
 """The one subject of this package: a chain of blocks described by a family record, with every refusal in one place."""
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -8,10 +9,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from harness.adapters.positions import other_positions
 from harness.adapters.taps import Taps, values_of, watching
 from harness.adapters.weights import fresh_copy, hash_weights
 from harness.errors import ClaimsError, unknown
-from harness.subject import SITE_NEEDS, ModelCard, Preprocessing, Site, Stream, Subject, UnitShape, Writes
+from harness.subject import SITE_NEEDS, ModelCard, Positions, Preprocessing, Site, Stream, Subject, UnitShape, Writes
 
 Model = Any  # an nn.Module; its own type says of every attribute that it may be a tensor
 
@@ -55,7 +57,7 @@ class ChainSubject:
     family: Family
 
     @torch.no_grad()
-    def start(self, images: Float[Tensor, "image channel row column"]) -> Stream:
+    def start(self, images: Float[Tensor, "image channel row column"], positions: Positions = "own") -> Stream:
         """Embed preprocessed pictures of the card's size, moved to the device and dtype of the weights."""
         size = tuple(images.shape[-2:])
         if size != self.card.preprocessing.size:
@@ -63,7 +65,8 @@ class ChainSubject:
                 f"pictures of {size} pixels for {self.card.name!r}, which takes {self.card.preprocessing.size}"
             )
         weight = next(self.model.parameters())
-        return self.family.embed(self.model, images.to(weight.device, weight.dtype))
+        with self._positions(positions):
+            return self.family.embed(self.model, images.to(weight.device, weight.dtype))
 
     @torch.no_grad()
     def step(self, block: int, stream: Stream, mask: Tensor | None = None) -> Stream:
@@ -131,6 +134,12 @@ class ChainSubject:
         with watching(taps) as seen:
             tokens = self.family.step(self.model, block, stream, mask)
         return stream.with_tokens(tokens), values_of(taps, seen)
+
+    def _positions(self, positions: Positions) -> AbstractContextManager[None]:
+        if positions == "own":
+            return nullcontext()
+        self._need("position_embedding")
+        return other_positions(self.model, positions)
 
     def _need_site(self, site: str) -> None:
         needs = dict[str, str](SITE_NEEDS)  # type: ignore[arg-type]

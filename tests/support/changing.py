@@ -61,7 +61,7 @@ class Changing(Closed):
     def card(self) -> ModelCard:
         return self.inner.card
 
-    def start(self, images: torch.Tensor) -> Stream:
+    def start(self, images: torch.Tensor, positions: str = "own") -> Stream:
         stream = self.inner.start(images)
         classes = self.card.classes
         wrong = torch.cat([stream.tokens[..., :classes].roll(1, dims=-1), stream.tokens[..., classes:]], dim=-1)

@@ -7,7 +7,7 @@ import torch
 from harness.errors import ClaimsError
 from harness.subject import Site, Stream, UnitShape
 
-WITHIN = frozenset({"attention_keys", "mlp_keys", "units", "qkv"})  # capabilities that it lacks
+WITHIN = frozenset({"attention_keys", "mlp_keys", "units", "qkv", "position_embedding"})  # capabilities that it lacks
 
 
 class Closed:

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 from harness.errors import ClaimsError
-from harness.subject import CAPABILITIES, ModelCard, Preprocessing, Stream, Subject, UnitShape, Writes
+from harness.subject import CAPABILITIES, ModelCard, Positions, Preprocessing, Stream, Subject, UnitShape, Writes
 from support.closed import WITHIN, Closed
 
 Kind = Literal["late reader", "early carrier", "patch mean"]
@@ -64,7 +64,7 @@ class Planted(Closed):
             pretrained=self.shift == 0,
         )
 
-    def start(self, images: torch.Tensor) -> Stream:
+    def start(self, images: torch.Tensor, positions: Positions = "own") -> Stream:
         """Score every patch against the colours: nearest colour wins. The class token starts at zero."""
         count = len(images)
         colours = torch.roll(torch.from_numpy(COLOURS[: self.classes]), self.shift, 0).to(images)
@@ -146,9 +146,9 @@ class Counting(Closed):
         """Count images through `start`."""
         return sum(self.started)
 
-    def start(self, images: torch.Tensor) -> Stream:
+    def start(self, images: torch.Tensor, positions: Positions = "own") -> Stream:
         self.started.append(len(images))
-        return self.inner.start(images)
+        return self.inner.start(images, positions)
 
     def step(self, block: int, stream: Stream, mask: torch.Tensor | None = None) -> Stream:
         self.stepped.append((block, len(stream.tokens)))
