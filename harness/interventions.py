@@ -38,10 +38,28 @@ class Edit(Protocol):
 
 @runtime_checkable
 class Mask(Protocol):
-    """A restriction of attention in one block; frozen and hashable."""
+    """A restriction of attention in one block; frozen and hashable.
+
+    `renormalized` says that the softmax runs over the allowed keys; otherwise it runs over all of them, and the weights
+    of the others are set to 0 afterwards.
+    """
+
+    @property
+    def renormalized(self) -> bool: ...
 
     def allowed(self, card: ModelCard, tokens: int) -> Bool[Tensor, "query key"]:
         """Say which query may attend to which key."""
+
+
+@runtime_checkable
+class ImageMask(Mask, Protocol):
+    """A mask that differs from image to image; `exchanges` says that it reads something of the donors."""
+
+    @property
+    def exchanges(self) -> bool: ...
+
+    def allowed_by_image(self, card: ModelCard, tokens: int, chunk: Chunk) -> Bool[Tensor, "image query key"]:
+        """Say of every image which query may attend to which key; it stands in for `allowed`."""
 
 
 @runtime_checkable
@@ -119,6 +137,8 @@ class DropPatches:
 class IsolateClass:
     """Cut attention between the class token (with the distillation token) and all other tokens, both ways."""
 
+    renormalized = True
+
     def allowed(self, card: ModelCard, tokens: int) -> Bool[Tensor, "query key"]:
         """Allow attention within the summary tokens and within the rest only."""
         summary = torch.zeros(tokens, dtype=torch.bool)
@@ -165,7 +185,8 @@ class Intervention:
     def exchanges(self) -> bool:
         """Tell whether images receive something of one another."""
         edits = any(edit.exchanges for _, edit in self.edits)
-        return edits or (self.pixels is not None and self.pixels.exchanges)
+        masks = any(mask.exchanges for _, mask in self.masks if isinstance(mask, ImageMask))
+        return edits or masks or (self.pixels is not None and self.pixels.exchanges)
 
     @property
     def start(self) -> Start | None:

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from harness.errors import ClaimsError
-from harness.interventions import EMBEDDING, Chunk, Edit, Intervention, Mask, PixelEdit, Start
+from harness.interventions import EMBEDDING, Chunk, Edit, ImageMask, Intervention, Mask, PixelEdit, Start
 from harness.pixel_edits import edit_pictures
 from harness.probes import Fit, Probe
 from harness.program_tree import Bill, Node, Wanted, claimants_of, program_tree, sites_of
@@ -103,9 +103,9 @@ class _Pass:
             assert not isinstance(mask, Start), "only the first step of a program is a start"
             children = node.branches[mask]
             following, share = state.block + 1, self._share(state.stream)
-            allowed = None if mask is None else mask.allowed(self.subject.card, state.stream.tokens.shape[1])
-            allowed = None if allowed is None else allowed.to(state.stream.tokens.device)
-            after, passed = self._run(following, state.stream, sites_of(children), allowed)
+            allowed = None if mask is None else self._allowed(mask, state.stream)
+            renormalize = mask is None or mask.renormalized
+            after, passed = self._run(following, state.stream, sites_of(children), allowed, renormalize)
             receipts, cost = state.receipts, len(self.images) * share
             if mask is not None and allowed is not None:
                 receipts = (*receipts, self._probe_mask(mask, following, state.stream, allowed))
@@ -122,12 +122,21 @@ class _Pass:
             self._edits(children, reached)
 
     def _run(
-        self, block: int, stream: Stream, sites: tuple[Site, ...], allowed: torch.Tensor | None
+        self, block: int, stream: Stream, sites: tuple[Site, ...], allowed: torch.Tensor | None, renormalize: bool
     ) -> tuple[Stream, Mapping[Site, torch.Tensor]]:
         """Run a block once, watched if anybody reads within it."""
         if not sites:
-            return self.subject.step(block, stream, allowed), {}
-        return self.subject.watch(block, stream, sites, allowed)
+            return self.subject.step(block, stream, allowed, renormalize), {}
+        return self.subject.watch(block, stream, sites, allowed, renormalize)
+
+    def _allowed(self, mask: Mask, stream: Stream) -> torch.Tensor:
+        """Ask a mask who may read whom among the tokens that are there: bool [query, key] or [image, query, key]."""
+        card, tokens = self.subject.card, stream.tokens.shape[1]
+        if isinstance(mask, ImageMask):
+            allowed = mask.allowed_by_image(card, tokens, self.chunk if mask.exchanges else self.chunk.alone)
+        else:
+            allowed = mask.allowed(card, tokens)
+        return allowed.to(stream.tokens.device)
 
     def _edits(self, children: Mapping[Edit | None, Node], state: _State) -> None:
         """Apply each edit that follows a block and walk on; the unedited branch comes first."""
@@ -169,9 +178,14 @@ class _Pass:
 
     def _probe_mask(self, mask: Mask, block: int, stream: Stream, allowed: torch.Tensor) -> Receipt:
         """Count on a few images whether the mask changes the block at all, on the same code path."""
-        few = stream.with_tokens(stream.tokens[:PROBED])
-        masked = self.subject.step(block, few, allowed).tokens
-        free = self.subject.step(block, few, torch.ones_like(allowed)).tokens
+        few = slice(0, PROBED)
+        if allowed.ndim == 3:  # an image of which the mask forbids nothing says nothing about the others
+            first = int((~allowed).flatten(1).any(dim=1).int().argmax())
+            few = slice(first, first + PROBED)
+            allowed = allowed[few]
+        probed = stream.with_tokens(stream.tokens[few])
+        masked = self.subject.step(block, probed, allowed, mask.renormalized).tokens
+        free = self.subject.step(block, probed, torch.ones_like(allowed), mask.renormalized).tokens
         receipt = Receipt(f"{mask!r}@block{block}", 1, _changed(masked, free))
         _refuse_idle(receipt, self.chunk)
         return receipt

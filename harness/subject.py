@@ -31,6 +31,7 @@ CAPABILITIES: Mapping[str, str] = {
     "mlp_keys": "the blocks of the model have no MLP with a plain first layer before a nonlinearity",
     "units": "the blocks of the model have no hidden units after a nonlinearity",
     "qkv": "the blocks of the model have no queries, keys and values of one size for all tokens",
+    "attention_pattern": "the attention pattern of the model's blocks cannot be read or edited after the softmax",
     "position_embedding": "the model adds no learned position embedding to its tokens",
 }
 
@@ -184,11 +185,29 @@ class Subject(Protocol):
         `positions` "none" puts zeros in the place of the learned position embedding, "random" noise as at its start.
         """
 
-    def step(self, block: int, stream: Stream, mask: Bool[Tensor, "query key"] | None = None) -> Stream:
-        """Run one block; `mask` is True where a query may attend to a key. Fully masked rows are refused."""
+    def step(
+        self,
+        block: int,
+        stream: Stream,
+        mask: Bool[Tensor, "*image query key"] | None = None,
+        renormalize: bool = True,
+    ) -> Stream:
+        """Run one block; `mask` is True where a query may attend to a key, for all images or for each of its own.
+
+        The softmax runs over the allowed keys, so that fully masked rows are refused. Without `renormalize` it runs
+        over all keys, and the weights of the others are set to 0 afterwards (capability "attention_pattern").
+        """
+
+    def attention_pattern(self, block: int, stream: Stream) -> Float[Tensor, "image head query key"]:
+        """Give the attention weights of one block, by the explicit path where the model has a fused one."""
 
     def watch(
-        self, block: int, stream: Stream, sites: tuple[Site, ...], mask: Bool[Tensor, "query key"] | None = None
+        self,
+        block: int,
+        stream: Stream,
+        sites: tuple[Site, ...],
+        mask: Bool[Tensor, "*image query key"] | None = None,
+        renormalize: bool = True,
     ) -> tuple[Stream, Mapping[Site, Tensor]]:
         """Run one block as `step` does, bit for bit, and give what passed these sites: [image, place, feature] each.
 

@@ -214,6 +214,53 @@ def test_watching_under_a_mask_gives_the_masked_step(name):
 
 
 @every_model
+def test_the_attention_pattern_mixes_the_values_and_weights_are_zeroed_after_the_softmax(name):
+    subject, stream = subject_of(name), streams_of(name)[0]
+    tokens = stream.tokens.shape[1] if stream.tokens.ndim == 3 else 4
+    allowed = torch.ones(tokens, tokens, dtype=torch.bool)
+    allowed[1:, 0] = allowed[2] = False  # the third row allows nothing: no token is read there at all
+    if not can(name, "attention_pattern"):
+        with pytest.raises(ClaimsError, match="attention_pattern"):
+            subject.attention_pattern(0, stream)
+        with pytest.raises(ClaimsError, match="attention_pattern"):
+            subject.step(0, stream, allowed, renormalize=False)
+        return
+    fused = [module.fused_attn for module in subject.model.modules() if hasattr(module, "fused_attn")]
+    for block in range(subject.card.depth):
+        stream = streams_of(name)[block]
+        pattern = subject.attention_pattern(block, stream)
+        torch.testing.assert_close(pattern.sum(dim=-1), torch.ones(pattern.shape[:-1]))
+        if not (can(name, "qkv") and can(name, "attention_keys")):
+            continue
+        sites = ("value", "attention keys")
+        values = subject.watch(block, stream, ("value",))[1]["value"].unflatten(-1, (pattern.shape[1], -1))
+        for mask, weights in ((None, pattern), (allowed, pattern * allowed)):
+            after, inner = subject.watch(block, stream, sites, mask, renormalize=False)
+            mixed = torch.einsum("ihqk,ikhf->iqhf", weights, values).flatten(2)
+            torch.testing.assert_close(inner["attention keys"], mixed, atol=1e-5, rtol=1e-4)
+            assert torch.equal(after.tokens, subject.step(block, stream, mask, renormalize=False).tokens)
+    assert hooks_on(subject.model) == 0
+    assert fused == [module.fused_attn for module in subject.model.modules() if hasattr(module, "fused_attn")]
+
+
+@every_model
+def test_a_mask_for_every_image_is_that_of_each_image_alone(name):
+    subject, stream = subject_of(name), streams_of(name)[1]
+    if not can(name, "attn_mask"):
+        pytest.skip(subject.card.missing(("attn_mask",)))
+    tokens = stream.tokens.shape[1]
+    masks = torch.rand(2, tokens, tokens, generator=torch.Generator().manual_seed(5)) < 0.5
+    masks |= torch.eye(tokens, dtype=torch.bool)
+    together = subject.step(1, stream, masks).tokens
+    for image in range(2):
+        alone = subject.step(1, stream.with_tokens(stream.tokens[image : image + 1]), masks[image]).tokens
+        torch.testing.assert_close(together[image : image + 1], alone, atol=1e-5, rtol=1e-5)
+    masks[1, 3] = False
+    with pytest.raises(ClaimsError, match=r"\[image, row\] \[\[1, 3\]\] of the attention mask"):
+        subject.step(1, stream, masks)
+
+
+@every_model
 def test_positions_are_taken_away_for_one_embedding_only(name):
     subject, images = subject_of(name), pictures_of(name)
     if not can(name, "position_embedding"):
@@ -351,6 +398,7 @@ def test_a_capability_is_there_or_its_absence_is_refused_with_its_reason(name):
         "mlp_keys": lambda: subject.watch(0, stream, ("mlp keys",)),
         "units": lambda: subject.unit_shape(0),
         "qkv": lambda: subject.watch(0, stream, ("query", "key", "value")),
+        "attention_pattern": lambda: subject.attention_pattern(0, stream),
         "position_embedding": lambda: subject.start(pictures_of(name), "none"),
         "head": lambda: subject.logits(streams_of(name)[-1]),
         "token_head": lambda: subject.token_logits(subject.normed(streams_of(name)[-1])),

@@ -29,6 +29,7 @@ GROUPS = (
         "subject",
         "chunk",
         "interventions",
+        "attention_masks",
         "pixel_edits",
         "pixel_filters",
         "probes",

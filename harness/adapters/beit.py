@@ -26,7 +26,8 @@ def _card(model: Model, naming: Naming) -> ModelCard:
         can={"token_subset": not biased},
         lacks={"token_subset": reason},
     )
-    return with_sites(card, [_taps(model, block) for block in range(len(model.blocks))])
+    taps = [_taps(model, block) for block in range(len(model.blocks))]
+    return with_sites(card, taps, attentions=(layer.attn for layer in model.blocks))
 
 
 def _embed(model: Model, images: Tensor) -> Stream:
@@ -61,6 +62,7 @@ FAMILY = Family(
     embed=_embed,
     step=_step,
     taps=_taps,
+    attention=lambda model, block: model.blocks[block].attn,
     answer=lambda model, tokens: model.forward_head(model.norm(tokens)),
     norm=lambda model, tokens: model.fc_norm(model.norm(tokens)),
     head=project,

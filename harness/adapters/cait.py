@@ -91,6 +91,7 @@ FAMILY = Family(
     embed=_embed,
     step=_step,
     taps=_taps,
+    attention=lambda model, block: None,
     answer=lambda model, tokens: model.forward_head(model.norm(tokens)),
     norm=lambda model, tokens: model.norm(tokens),
     head=project,

@@ -1,12 +1,13 @@
 """Build model cards from modules, on the meta device as well as with weights."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from timm.data import resolve_model_data_config
 
 from harness.adapters.chain import Model, Naming
+from harness.adapters.patterns import has_pattern
 from harness.adapters.positions import has_positions
 from harness.adapters.taps import Taps
 from harness.errors import ClaimsError
@@ -64,18 +65,23 @@ def with_sites(
     card: ModelCard,
     taps: Sequence[Taps],
     *,
+    attentions: Iterable[Model] = (),
     units: tuple[UnitShape, ...] | None = None,
     lacks: Mapping[str, str] | None = None,
 ) -> ModelCard:
     """Add to a card what can be read within the blocks: a capability where every block has all of its sites.
 
-    `units` is the shape of every block's units (None: one at each token of the stream), `lacks` the family's reasons.
+    `attentions` are the blocks' attention modules, `units` the shape of every block's units (None: one at each token of
+    the stream), `lacks` the family's reasons.
     """
     found = {
         need
         for need in SITE_NEEDS.values()
         if all(site in tapped for tapped in taps for site, its in SITE_NEEDS.items() if its == need)
     }
+    modules = list(attentions)
+    if modules and all(has_pattern(attention) for attention in modules):
+        found.add("attention_pattern")
     if units is None and "units" in found:
         rows, columns = card.grid or (0, 0)
         units = tuple(

@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from harness.adapters.patterns import explicit
 from harness.adapters.positions import other_positions
 from harness.adapters.taps import Taps, values_of, watching
 from harness.adapters.weights import fresh_copy, hash_weights
@@ -33,7 +34,8 @@ class Family:
     """How one family of models is read as a chain; all functions take the module first and keep no state.
 
     `models` are the exact classes, since a subclass may change the forward pass. `step` gives the tokens after a
-    block; `taps` says where the sites are that can be read within it. `answer` reads logits from the tokens after the
+    block; `taps` says where the sites are that can be read within it, `attention` gives the module whose pattern can be
+    edited (None: there is none). `answer` reads logits from the tokens after the
     last block; `norm` and `head` are its two halves for one token.
     """
 
@@ -43,6 +45,7 @@ class Family:
     embed: Callable[[Model, Tensor], Stream]
     step: Callable[[Model, int, Stream, Tensor | None], Tensor]
     taps: Callable[[Model, int], Taps]
+    attention: Callable[[Model, int], Model | None]
     answer: Callable[[Model, Tensor], Tensor]
     norm: Callable[[Model, Tensor], Tensor]
     head: Callable[[Model, Tensor], Tensor]
@@ -69,16 +72,32 @@ class ChainSubject:
             return self.family.embed(self.model, images.to(weight.device, weight.dtype))
 
     @torch.no_grad()
-    def step(self, block: int, stream: Stream, mask: Tensor | None = None) -> Stream:
-        """Run one block; `mask` [query, key] is bool, and best on the CPU, where checking it waits for no device."""
-        return self._run(block, stream, (), mask)[0]
+    def step(self, block: int, stream: Stream, mask: Tensor | None = None, renormalize: bool = True) -> Stream:
+        """Run one block; `mask` [query, key] or [image, query, key] is bool, best on the CPU, where it is checked."""
+        return self._run(block, stream, (), mask, renormalize)[0]
 
     @torch.no_grad()
     def watch(
-        self, block: int, stream: Stream, sites: tuple[Site, ...], mask: Tensor | None = None
+        self,
+        block: int,
+        stream: Stream,
+        sites: tuple[Site, ...],
+        mask: Tensor | None = None,
+        renormalize: bool = True,
     ) -> tuple[Stream, Mapping[Site, Tensor]]:
         """Run one block as `step` does, and give what passed these sites, [image, place, feature] each."""
-        return self._run(block, stream, sites, mask)
+        return self._run(block, stream, sites, mask, renormalize)
+
+    @torch.no_grad()
+    def attention_pattern(self, block: int, stream: Stream) -> Float[Tensor, "image head query key"]:
+        """Give the attention weights of one block, by the explicit path where the model has a fused one."""
+        self._need("attention_pattern")
+        self._check_block(block)
+        self._check_tokens(stream)
+        seen: list[Tensor] = []
+        with explicit([self.family.attention(self.model, block)], seen.append):
+            self.family.step(self.model, block, stream, None)
+        return seen[0]
 
     def unit_shape(self, block: int) -> UnitShape:
         """Say where the units of this block are."""
@@ -89,7 +108,7 @@ class ChainSubject:
     @torch.no_grad()
     def writes(self, block: int, stream: Stream) -> Writes:
         """Give what this block's attention and MLP add, as they enter the stream."""
-        written = self._run(block, stream, ("attention write", "mlp write"), None)[1]
+        written = self._run(block, stream, ("attention write", "mlp write"), None, True)[1]
         return Writes(written["attention write"], written["mlp write"])
 
     @torch.no_grad()
@@ -120,20 +139,28 @@ class ChainSubject:
         return hash_weights(self.model)
 
     def _run(
-        self, block: int, stream: Stream, sites: tuple[Site, ...], mask: Tensor | None
+        self, block: int, stream: Stream, sites: tuple[Site, ...], mask: Tensor | None, renormalize: bool
     ) -> tuple[Stream, dict[Site, Tensor]]:
         self._check_block(block)
         self._check_tokens(stream)
         for site in sites:
             self._need_site(site)
         if mask is not None:
-            self._check_mask(mask, stream)
+            self._check_mask(mask, stream, renormalize)
             mask = mask.to(stream.tokens.device, non_blocking=True)
+            mask = mask[:, None] if mask.ndim == 3 else mask  # the same for every head
         every = self.family.taps(self.model, block) if sites else {}
         taps = {site: every[site] for site in sites}
         with watching(taps) as seen:
-            tokens = self.family.step(self.model, block, stream, mask)
+            tokens = self._step(block, stream, mask, renormalize)
         return stream.with_tokens(tokens), values_of(taps, seen)
+
+    def _step(self, block: int, stream: Stream, mask: Tensor | None, renormalize: bool) -> Tensor:
+        if mask is None or renormalize:
+            return self.family.step(self.model, block, stream, mask)
+        keep = mask
+        with explicit([self.family.attention(self.model, block)], lambda pattern: pattern * keep):
+            return self.family.step(self.model, block, stream, None)
 
     def _positions(self, positions: Positions) -> AbstractContextManager[None]:
         if positions == "own":
@@ -163,18 +190,20 @@ class ChainSubject:
             reason = self.card.missing(("token_subset",))
             raise ClaimsError(f"{got} of the {want} tokens given to a block of {self.card.name!r}: {reason}")
 
-    def _check_mask(self, mask: Tensor, stream: Stream) -> None:
-        self._need("attn_mask")
-        tokens = stream.tokens.shape[1]
-        if mask.dtype != torch.bool or tuple(mask.shape) != (tokens, tokens):
+    def _check_mask(self, mask: Tensor, stream: Stream, renormalize: bool) -> None:
+        self._need("attn_mask" if renormalize else "attention_pattern")
+        images, tokens = stream.tokens.shape[:2]
+        if mask.dtype != torch.bool or tuple(mask.shape) not in ((tokens, tokens), (images, tokens, tokens)):
             raise ClaimsError(
-                f"an attention mask for {self.card.name!r} is bool [{tokens} queries, {tokens} keys], "
-                f"not {mask.dtype} {list(mask.shape)}"
+                f"an attention mask for {self.card.name!r} is bool [{tokens} queries, {tokens} keys], with {images} "
+                f"images before them or not, not {mask.dtype} {list(mask.shape)}"
             )
-        if not bool(mask.any(dim=1).all()):
-            rows = (~mask.any(dim=1)).nonzero().flatten().tolist()
+        full = mask.any(dim=-1)
+        if renormalize and not bool(full.all()):
+            rows = (~full).nonzero()
+            where = f"rows {rows.flatten().tolist()}" if mask.ndim == 2 else f"[image, row] {rows[:5].tolist()}"
             raise ClaimsError(
-                f"rows {rows} of the attention mask for {self.card.name!r} allow no key at all: the explicit and the "
+                f"{where} of the attention mask for {self.card.name!r} allow no key at all: the explicit and the "
                 f"fused attention path would disagree (NaN, finite); let a token attend at least to itself"
             )
 

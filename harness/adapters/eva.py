@@ -27,6 +27,7 @@ def _card(model: Model, naming: Naming) -> ModelCard:
     return with_sites(
         card,
         [_taps(model, block) for block in range(len(model.blocks))],
+        attentions=(layer.attn for layer in model.blocks),
         lacks={"mlp_keys": "the MLP is gated: its first layer gives gates and values, not keys"},
     )
 
@@ -64,6 +65,7 @@ FAMILY = Family(
     embed=_embed,
     step=_step,
     taps=_taps,
+    attention=lambda model, block: model.blocks[block].attn,
     answer=lambda model, tokens: model.forward_head(model.norm(tokens)),
     norm=lambda model, tokens: model.fc_norm(model.norm(tokens)),
     head=project,

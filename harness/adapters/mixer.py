@@ -10,6 +10,7 @@ from harness.subject import ModelCard, Stream
 _LACKS = {
     "writes": "the blocks mix tokens by an MLP, so none of their writes is an attention write",
     "attention_keys": "the blocks mix tokens by an MLP, not by attention",
+    "attention_pattern": "the blocks mix tokens by an MLP, not by attention",
     "qkv": "the blocks mix tokens by an MLP, not by attention",
     "mlp_keys": "the MLP over channels is gated: its first layer gives gates and values, not keys",
 }
@@ -44,6 +45,7 @@ FAMILY = Family(
     embed=lambda model, images: Stream(model.stem(images)),
     step=lambda model, block, stream, mask: model.blocks[block](stream.tokens),
     taps=_taps,
+    attention=lambda model, block: None,
     answer=lambda model, tokens: model.forward_head(model.norm(tokens)),
     norm=lambda model, tokens: model.norm(tokens),
     head=project,

@@ -29,8 +29,13 @@ def _card(model: Model, naming: Naming) -> ModelCard:
     )
     side_by_side = "the blocks run several attentions and MLPs side by side"
     several = type(model.blocks[0]) not in (Block, ResPostBlock)
-    reasons = dict.fromkeys(("attention_keys", "mlp_keys", "units", "qkv"), side_by_side) if several else {}
-    return with_sites(card, [_taps(model, block) for block in range(len(model.blocks))], lacks=reasons)
+    within = ("attention_keys", "mlp_keys", "units", "qkv", "attention_pattern")
+    return with_sites(
+        card,
+        [_taps(model, block) for block in range(len(model.blocks))],
+        attentions=(getattr(layer, "attn", None) for layer in model.blocks),
+        lacks=dict.fromkeys(within, side_by_side) if several else {},
+    )
 
 
 def _embed(model: Model, images: Tensor) -> Stream:
@@ -70,6 +75,7 @@ FAMILY = Family(
     embed=_embed,
     step=_step,
     taps=_taps,
+    attention=lambda model, block: getattr(model.blocks[block], "attn", None),
     answer=lambda model, tokens: model.forward_head(model.norm(tokens)),
     norm=lambda model, tokens: model.fc_norm(model.norm(tokens)),
     head=project,

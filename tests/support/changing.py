@@ -68,7 +68,7 @@ class Changing(Closed):
         dark = images[:, 0, -1, -1] * 255 < self.misread - 0.5
         return stream.with_tokens(torch.where(dark[:, None, None], wrong, stream.tokens))
 
-    def step(self, block: int, stream: Stream, mask: torch.Tensor | None = None) -> Stream:
+    def step(self, block: int, stream: Stream, mask: torch.Tensor | None = None, renormalize: bool = True) -> Stream:
         for _ in range(self.times):
             side = int(os.environ.get(LOAD, "1"))
             load = torch.ones(len(stream.tokens), side, side)

@@ -7,18 +7,28 @@ import torch
 from harness.errors import ClaimsError
 from harness.subject import Site, Stream, UnitShape
 
-WITHIN = frozenset({"attention_keys", "mlp_keys", "units", "qkv", "position_embedding"})  # capabilities that it lacks
+WITHIN = frozenset(
+    {"attention_keys", "mlp_keys", "units", "qkv", "position_embedding", "attention_pattern"}
+)  # capabilities that it lacks
 
 
 class Closed:
     """The part of a Subject that looks into blocks, refused; without sites a block is watched as it is stepped."""
 
     def watch(
-        self, block: int, stream: Stream, sites: tuple[Site, ...], mask: torch.Tensor | None = None
+        self,
+        block: int,
+        stream: Stream,
+        sites: tuple[Site, ...],
+        mask: torch.Tensor | None = None,
+        renormalize: bool = True,
     ) -> tuple[Stream, Mapping[Site, torch.Tensor]]:
         if sites:
             raise ClaimsError(f"a model made by hand has no sites {sites}")
-        return self.step(block, stream, mask), {}
+        return self.step(block, stream, mask, renormalize), {}
+
+    def attention_pattern(self, block: int, stream: Stream) -> torch.Tensor:
+        raise ClaimsError("a model made by hand has no attention pattern")
 
     def unit_shape(self, block: int) -> UnitShape:
         raise ClaimsError("a model made by hand has no units")

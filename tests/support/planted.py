@@ -75,13 +75,13 @@ class Planted(Closed):
         tokens = torch.cat([scores, decoy[..., None]], dim=-1)
         return Stream(torch.cat([tokens.new_zeros(count, 1, tokens.shape[-1]), tokens], dim=1))
 
-    def step(self, block: int, stream: Stream, mask: torch.Tensor | None = None) -> Stream:
+    def step(self, block: int, stream: Stream, mask: torch.Tensor | None = None, renormalize: bool = True) -> Stream:
         """Let the class token read what it may of the patches, and the patches the class token's decoy."""
         if mask is not None and not bool(mask.any(dim=1).all()):
             raise ClaimsError("a row of the attention mask allows no key at all")
         return stream.with_tokens(stream.tokens + self._write(block, stream.tokens, mask))
 
-    def watch(self, block, stream, sites, mask=None):
+    def watch(self, block, stream, sites, mask=None, renormalize=True):
         """Step, and give the writes where they are asked for."""
         if unknown := set(sites) - {"attention write", "mlp write"}:
             raise ClaimsError(f"a planted model has no sites {sorted(unknown)}")
@@ -150,13 +150,17 @@ class Counting(Closed):
         self.started.append(len(images))
         return self.inner.start(images, positions)
 
-    def step(self, block: int, stream: Stream, mask: torch.Tensor | None = None) -> Stream:
+    def step(self, block: int, stream: Stream, mask: torch.Tensor | None = None, renormalize: bool = True) -> Stream:
         self.stepped.append((block, len(stream.tokens)))
-        return self.inner.step(block, stream, mask)
+        return self.inner.step(block, stream, mask, renormalize)
 
-    def watch(self, block, stream, sites, mask=None):
+    def watch(self, block, stream, sites, mask=None, renormalize=True):
         self.stepped.append((block, len(stream.tokens)))
-        return self.inner.watch(block, stream, sites, mask)
+        return self.inner.watch(block, stream, sites, mask, renormalize)
+
+    def attention_pattern(self, block: int, stream: Stream) -> torch.Tensor:
+        self.stepped.append((block, len(stream.tokens)))
+        return self.inner.attention_pattern(block, stream)
 
     def unit_shape(self, block: int) -> UnitShape:
         return self.inner.unit_shape(block)
