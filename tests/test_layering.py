@@ -26,6 +26,7 @@ GROUPS = (
         "slowdown",
     ),
     (
+        "sites",
         "subject",
         "chunk",
         "interventions",

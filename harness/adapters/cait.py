@@ -11,7 +11,7 @@ from timm.models.cait import Cait
 from torch import Tensor, nn
 
 from harness.adapters.cards import pooled_as, token_card, with_sites
-from harness.adapters.chain import Family, Model, Naming, project
+from harness.adapters.family import Family, Model, Naming, project
 from harness.adapters.taps import Tap, Taps, mlp_taps
 from harness.subject import ModelCard, Stream, UnitShape
 
@@ -91,7 +91,6 @@ FAMILY = Family(
     embed=_embed,
     step=_step,
     taps=_taps,
-    attention=lambda model, block: None,
     answer=lambda model, tokens: model.forward_head(model.norm(tokens)),
     norm=lambda model, tokens: model.norm(tokens),
     head=project,

@@ -6,11 +6,12 @@ from dataclasses import replace
 
 from timm.data import resolve_model_data_config
 
-from harness.adapters.chain import Model, Naming
+from harness.adapters.family import Model, Naming
 from harness.adapters.patterns import has_pattern
 from harness.adapters.positions import has_positions
 from harness.adapters.taps import Taps
 from harness.errors import ClaimsError
+from harness.sites import BlockWeights
 from harness.subject import SITE_NEEDS, ModelCard, Native, Preprocessing, UnitShape
 
 _READOUTS: Mapping[str, str] = {
@@ -66,22 +67,25 @@ def with_sites(
     taps: Sequence[Taps],
     *,
     attentions: Iterable[Model] = (),
+    weights: Iterable[BlockWeights | None] = (),
     units: tuple[UnitShape, ...] | None = None,
     lacks: Mapping[str, str] | None = None,
 ) -> ModelCard:
     """Add to a card what can be read within the blocks: a capability where every block has all of its sites.
 
-    `attentions` are the blocks' attention modules, `units` the shape of every block's units (None: one at each token of
-    the stream), `lacks` the family's reasons.
+    `attentions` and `weights` are those of the blocks, `units` the shape of every block's units (None: one at each
+    token of the stream), `lacks` the family's reasons.
     """
     found = {
         need
         for need in SITE_NEEDS.values()
         if all(site in tapped for tapped in taps for site, its in SITE_NEEDS.items() if its == need)
     }
-    modules = list(attentions)
-    if modules and all(has_pattern(attention) for attention in modules):
-        found.add("attention_pattern")
+    for need, has in (
+        ("attention_pattern", [has_pattern(attention) for attention in attentions]),
+        ("weights", [matrices is not None for matrices in weights]),
+    ):
+        found |= {need} if has and all(has) else set()
     if units is None and "units" in found:
         rows, columns = card.grid or (0, 0)
         units = tuple(

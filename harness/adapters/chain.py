@@ -1,54 +1,22 @@
 """The one subject of this package: a chain of blocks described by a family record, with every refusal in one place."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
-from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from harness.adapters.family import Family
+from harness.adapters.gradients import lens_gradient
 from harness.adapters.patterns import explicit
 from harness.adapters.positions import other_positions
-from harness.adapters.taps import Taps, values_of, watching
+from harness.adapters.taps import values_of, watching
 from harness.adapters.weights import fresh_copy, hash_weights
 from harness.errors import ClaimsError, unknown
-from harness.subject import SITE_NEEDS, ModelCard, Positions, Preprocessing, Site, Stream, Subject, UnitShape, Writes
-
-Model = Any  # an nn.Module; its own type says of every attribute that it may be a tensor
-
-
-@dataclass(frozen=True, kw_only=True)
-class Naming:
-    """What a card cannot read from the module: its names, where its weights come from, how pictures are prepared."""
-
-    name: str
-    arch: str
-    pretrained: bool
-    preprocessing: Preprocessing | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Family:
-    """How one family of models is read as a chain; all functions take the module first and keep no state.
-
-    `models` are the exact classes, since a subclass may change the forward pass. `step` gives the tokens after a
-    block; `taps` says where the sites are that can be read within it, `attention` gives the module whose pattern can be
-    edited (None: there is none). `answer` reads logits from the tokens after the
-    last block; `norm` and `head` are its two halves for one token.
-    """
-
-    name: str
-    models: tuple[type[nn.Module], ...]
-    card: Callable[[Model, Naming], ModelCard]
-    embed: Callable[[Model, Tensor], Stream]
-    step: Callable[[Model, int, Stream, Tensor | None], Tensor]
-    taps: Callable[[Model, int], Taps]
-    attention: Callable[[Model, int], Model | None]
-    answer: Callable[[Model, Tensor], Tensor]
-    norm: Callable[[Model, Tensor], Tensor]
-    head: Callable[[Model, Tensor], Tensor]
+from harness.sites import SITE_NEEDS, BlockWeights, HeadWeights, Site, UnitShape, Writes
+from harness.subject import ModelCard, Positions, Stream, Subject
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -110,6 +78,29 @@ class ChainSubject:
         """Give what this block's attention and MLP add, as they enter the stream."""
         written = self._run(block, stream, ("attention write", "mlp write"), None, True)[1]
         return Writes(written["attention write"], written["mlp write"])
+
+    def block_weights(self, block: int) -> BlockWeights:
+        """Give the weights of one block as plain matrices, without gradient."""
+        self._need("weights")
+        self._check_block(block)
+        matrices = self.family.weights(self.model, block)
+        assert matrices is not None, "the card says that every block has them"
+        return matrices
+
+    def head_weights(self) -> HeadWeights:
+        """Give the class head that `token_logits` applies, without gradient; raises ClaimsError for one of layers."""
+        self._need("token_head")
+        head = self.model.head
+        if not isinstance(head, nn.Linear):
+            raise ClaimsError(f"the head of {self.card.name!r} is a {type(head).__name__}, not one linear layer")
+        return HeadWeights(weight=head.weight.detach(), bias=None if head.bias is None else head.bias.detach())
+
+    def lens_gradient(
+        self, states: Float[Tensor, "*place width"], labels: Int[Tensor, "*place"], double_softmax: bool = False
+    ) -> Float[Tensor, "*place width"]:
+        """Give the gradient of the lens's cross-entropy with respect to states; also within inference mode."""
+        self._need("token_head")
+        return lens_gradient(self.family, self.model, states, labels, double_softmax)
 
     @torch.no_grad()
     def logits(self, stream: Stream) -> Float[Tensor, "image class"]:
@@ -206,22 +197,3 @@ class ChainSubject:
                 f"{where} of the attention mask for {self.card.name!r} allow no key at all: the explicit and the "
                 f"fused attention path would disagree (NaN, finite); let a token attend at least to itself"
             )
-
-
-def carried(stream: Stream, needed: bool, what: str) -> Any:
-    """Return what `start` put beside the tokens, or refuse a stream that has lost it."""
-    if needed and stream.extra is None:
-        raise ClaimsError(f"this stream has lost its {what} (`Stream.extra`); make edited streams by `with_tokens`")
-    return stream.extra
-
-
-def project(model: nn.Module, features: Tensor) -> Tensor:
-    """Apply the linear head `model.head` to features, in fp32 where they are fp32 and the model is in half precision.
-
-    bf16 and fp16 flip ranks near ties, so a lens on a half-precision trunk is projected in the precision asked for.
-    """
-    head: nn.Module = model.head  # type: ignore[assignment]
-    if isinstance(head, nn.Linear) and head.weight.dtype != features.dtype:
-        bias = None if head.bias is None else head.bias.to(features.dtype)
-        return nn.functional.linear(features, head.weight.to(features.dtype), bias)
-    return head(features)

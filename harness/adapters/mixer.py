@@ -3,7 +3,7 @@
 from timm.models.mlp_mixer import MlpMixer
 
 from harness.adapters.cards import pooled_as, token_card, with_sites
-from harness.adapters.chain import Family, Model, Naming, project
+from harness.adapters.family import Family, Model, Naming, project
 from harness.adapters.taps import Taps, mlp_taps
 from harness.subject import ModelCard, Stream
 
@@ -45,7 +45,6 @@ FAMILY = Family(
     embed=lambda model, images: Stream(model.stem(images)),
     step=lambda model, block, stream, mask: model.blocks[block](stream.tokens),
     taps=_taps,
-    attention=lambda model, block: None,
     answer=lambda model, tokens: model.forward_head(model.norm(tokens)),
     norm=lambda model, tokens: model.norm(tokens),
     head=project,

@@ -12,7 +12,7 @@ from timm.models.swin_transformer import SwinTransformer
 from torch import Tensor, nn
 
 from harness.adapters.cards import head_of, preprocessing_of, with_sites
-from harness.adapters.chain import Family, Model, Naming
+from harness.adapters.family import Family, Model, Naming
 from harness.adapters.taps import Tap, Taps, cells_of_channels, mlp_taps
 from harness.errors import ClaimsError
 from harness.subject import ModelCard, Native, Stream, UnitShape
@@ -111,7 +111,6 @@ SWIN = Family(
     embed=lambda model, images: Stream(model.patch_embed(images)),
     step=_step,
     taps=_taps,
-    attention=lambda model, block: None,
     answer=lambda model, tokens: model.forward_head(model.norm(tokens)),
     norm=_refuse,
     head=_refuse,
@@ -123,7 +122,6 @@ CONVNEXT = Family(
     embed=lambda model, images: Stream(model.stem(images)),
     step=_step,
     taps=_taps,
-    attention=lambda model, block: None,
     answer=lambda model, tokens: model.forward_head(model.norm_pre(tokens)),
     norm=_refuse,
     head=_refuse,
@@ -135,7 +133,6 @@ RESNET = Family(
     embed=_resnet_stem,
     step=_step,
     taps=_taps,
-    attention=lambda model, block: None,
     answer=lambda model, tokens: model.forward_head(tokens),
     norm=_refuse,
     head=_refuse,

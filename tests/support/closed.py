@@ -5,10 +5,11 @@ from collections.abc import Mapping
 import torch
 
 from harness.errors import ClaimsError
-from harness.subject import Site, Stream, UnitShape
+from harness.sites import BlockWeights, HeadWeights, Site, UnitShape
+from harness.subject import Stream
 
 WITHIN = frozenset(
-    {"attention_keys", "mlp_keys", "units", "qkv", "position_embedding", "attention_pattern"}
+    {"attention_keys", "mlp_keys", "units", "qkv", "position_embedding", "attention_pattern", "weights"}
 )  # capabilities that it lacks
 
 
@@ -26,6 +27,15 @@ class Closed:
         if sites:
             raise ClaimsError(f"a model made by hand has no sites {sites}")
         return self.step(block, stream, mask, renormalize), {}
+
+    def block_weights(self, block: int) -> BlockWeights:
+        raise ClaimsError("a model made by hand has no weights")
+
+    def head_weights(self) -> HeadWeights:
+        raise ClaimsError("a model made by hand has no weights")
+
+    def lens_gradient(self, states, labels, double_softmax: bool = False) -> torch.Tensor:
+        raise ClaimsError("a model made by hand has no gradient")
 
     def attention_pattern(self, block: int, stream: Stream) -> torch.Tensor:
         raise ClaimsError("a model made by hand has no attention pattern")

@@ -158,6 +158,15 @@ class Counting(Closed):
         self.stepped.append((block, len(stream.tokens)))
         return self.inner.watch(block, stream, sites, mask, renormalize)
 
+    def block_weights(self, block):
+        return self.inner.block_weights(block)
+
+    def head_weights(self):
+        return self.inner.head_weights()
+
+    def lens_gradient(self, states, labels, double_softmax=False):
+        return self.inner.lens_gradient(states, labels, double_softmax)
+
     def attention_pattern(self, block: int, stream: Stream) -> torch.Tensor:
         self.stepped.append((block, len(stream.tokens)))
         return self.inner.attention_pattern(block, stream)
