@@ -142,6 +142,7 @@ class Bench:
         return {
             "weights": self.weights_hash(which),
             "subject_code": subject_revision(self.subject),
+            "libraries": libraries(),
             "preprocessing": repr(self.subject.card.preprocessing),
             "batch_size": self.settings.batch_size,
             "seed": self.settings.seed,
@@ -186,6 +187,7 @@ class Bench:
         parts = (
             self.weights_hash(which),
             subject_revision(self.subject),
+            libraries(),
             train,
             repr(self.subject.card.preprocessing),
             f"{self.settings.dtype}/{self.settings.batch_size}/{self.settings.seed}",
@@ -195,16 +197,16 @@ class Bench:
 
 
 def subject_revision(subject: Subject) -> str:
-    """Identify the code behind a number: pictures, adapters, passes, the model's own module, library versions."""
+    """Identify the code behind a number: pictures, adapters, passes, the model's own module."""
     model = getattr(subject, "model", subject)
-    words = (_revision_of_passes(), code_revision({type(subject), type(model)}), *_versions())
+    words = (_revision_of_passes(), code_revision({type(subject), type(model)}))
     return hashlib.sha256("".join(words).encode()).hexdigest()[:16]
 
 
 @cache
-def _versions() -> tuple[str, ...]:
-    """Read the versions of the libraries behind a number once: looking one up reads files."""
-    return tuple(version(package) for package in ("torch", "timm", "pillow"))
+def libraries() -> str:
+    """Name the versions of the libraries behind a number, read once: looking one up reads files."""
+    return ", ".join(f"{package} {version(package)}" for package in ("torch", "timm", "pillow"))
 
 
 @cache
