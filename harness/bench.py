@@ -21,7 +21,7 @@ from harness.store import MeasurementKey, Store
 from harness.subject import Subject
 
 BEHIND_EVERY_NUMBER = (
-    *("chunks.py", "embedded_images.py", "image_folders.py", "object_marks.py", "passes.py", "pixel_edits.py"),
+    *("chunks.py", "embedded_images.py", "object_marks.py", "passes.py", "pixel_edits.py"),
     *("pixels.py", "program_tree.py", "sites.py", "stored_marks.py", "stored_images.py", "subject.py"),
 )
 
