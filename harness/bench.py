@@ -17,18 +17,19 @@ from harness.fit_files import FitPlace
 from harness.fits import fit_id
 from harness.fittable import Fittable, Fitted
 from harness.images import ImageSet
-from harness.interventions import Chunk, code_revision
+from harness.interventions import Chunk
 from harness.object_marks import ObjectMarks
 from harness.passes import measure_chunk
 from harness.plan import Arm, Weights
 from harness.program_tree import Bill, Wanted
+from harness.revisions import code_revision
 from harness.spec import ClaimSpec
 from harness.store import MeasurementKey, Row, Store
 from harness.subject import Subject
 from harness.table import Missing, Settings
 
 BEHIND_EVERY_NUMBER = (
-    *("chunks.py", "embedded_images.py", "image_folders.py", "object_marks.py", "passes.py", "pixel_edits.py"),
+    *("chunks.py", "embedded_images.py", "object_marks.py", "passes.py", "pixel_edits.py"),
     *("pixels.py", "program_tree.py", "sites.py", "stored_marks.py", "stored_images.py", "subject.py"),
 )
 
