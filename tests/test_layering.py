@@ -48,6 +48,7 @@ GROUPS = (
         "reading",
         "readouts",
         "probe_readouts",
+        "patch_readouts",
         "learned_readouts",
         "census",
         "plan",
