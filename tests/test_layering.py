@@ -48,6 +48,7 @@ GROUPS = (
         "reading",
         "readouts",
         "probe_readouts",
+        "write_accuracy",
         "patch_readouts",
         "learned_readouts",
         "census",
