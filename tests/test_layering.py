@@ -40,6 +40,7 @@ GROUPS = (
         "readouts",
         "probe_readouts",
         "learned_readouts",
+        "write_readouts",
         "census",
         "plan",
         "families",

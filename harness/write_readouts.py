@@ -1,0 +1,135 @@
+"""Who writes the class: what attention and MLP add to the stream, read token by token through the model's own head.
+
+A write is read as the stream is, by the norm that the head expects and then the head: the difference to the stream
+before the block is one of direction, not of size (code of arXiv 2310.18969).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from harness.errors import ClaimsError
+from harness.reading import Reading
+from harness.subject import Site
+
+Branch = Literal["attention", "mlp"]
+Tokens = Literal["patch", "class"]
+Part = Literal["before", "attention", "mlp", "none"]
+Write = Literal["attention write", "mlp write"]
+Source = Literal["before", "own input", "attention write", "mlp write"]
+
+WRITES: Mapping[Branch, Write] = {"attention": "attention write", "mlp": "mlp write"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class WriteRaises:
+    """Share of tokens on which the label's logit of a write exceeds that of what was there before.
+
+    That is the stream before the block, for the MLP too, as in the code of arXiv 2310.18969; with `own_input` the
+    stream after attention, which is what the MLP itself starts from (for attention the two are one).
+    """
+
+    layer: int
+    branch: Branch
+    tokens: Tokens = "patch"
+    own_input: bool = False
+    low = 0.0
+    high = 1.0
+    needs_clean = False
+    exchanges = False
+    fits = ()
+
+    def __post_init__(self) -> None:
+        if self.own_input and self.branch != "mlp":
+            raise ValueError(f"own_input of branch {self.branch!r}; allowed: 'mlp' (attention starts from the block's)")
+
+    @property
+    def sites(self) -> tuple[Site, ...]:
+        """Name the write, and attention's beside it where that is part of what the MLP starts from."""
+        return ("attention write", "mlp write") if self.own_input else (WRITES[self.branch],)
+
+    def read(self, reading: Reading) -> Float[Tensor, "image"]:
+        write = WRITES[self.branch]
+        raised = label_logits(reading, write) > label_logits(reading, "own input" if self.own_input else "before")
+        if self.tokens == "class":
+            return raised[:, reading.card.prefix.index("class")].float()
+        return raised[:, len(reading.card.prefix) :].float().mean(dim=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Composition:
+    """Share of all tokens whose first class after the block is that of the stream before it, or of a write.
+
+    A token may match several; `part` "none" counts those that match none of the three.
+    """
+
+    layer: int
+    part: Part
+    low = 0.0
+    high = 1.0
+    needs_clean = False
+    exchanges = False
+    fits = ()
+
+    @property
+    def sites(self) -> tuple[Site, ...]:
+        """Name both writes."""
+        return ("attention write", "mlp write")
+
+    def read(self, reading: Reading) -> Float[Tensor, "image"]:
+        matches = reading.once("matches", lambda: _matches(reading))
+        if self.part == "none":
+            return (~(matches["before"] | matches["attention"] | matches["mlp"])).float().mean(dim=1)
+        return matches[self.part].float().mean(dim=1)
+
+
+def label_logits(reading: Reading, source: Source) -> Float[Tensor, "image token"]:
+    """Read the label's logit, less the head's bias, on every token of the stream before the block or of a write.
+
+    Only the label's row of the head is applied: over all classes this would cost a third of a forward pass.
+    """
+
+    def read() -> Tensor:
+        rows = reading.once("label rows", lambda: _label_rows(reading))
+        return torch.einsum("itw,iw->it", _normed(reading, source), rows)
+
+    return reading.once(("label logits", source), read)
+
+
+def _label_rows(reading: Reading) -> Float[Tensor, "image width"]:
+    """Give the row of the head for each image's label, from a head that is linear: what it makes of unit vectors."""
+    labels, width = reading.labels("own"), reading.card.width
+    units = torch.cat((torch.zeros(1, width), torch.eye(width))).to(reading.stream.tokens.device)
+    answers = reading.subject.token_logits(units).float()
+    return (answers[1:] - answers[:1])[:, labels].T
+
+
+def _matches(reading: Reading) -> dict[str, Bool[Tensor, "image token"]]:
+    after = _first_class(reading, reading.normed)
+    return {
+        "before": _first_class(reading, _normed(reading, "before")) == after,
+        "attention": _first_class(reading, _normed(reading, "attention write")) == after,
+        "mlp": _first_class(reading, _normed(reading, "mlp write")) == after,
+    }
+
+
+def _first_class(reading: Reading, normed: Tensor) -> Int[Tensor, "image token"]:
+    return reading.subject.token_logits(normed).argmax(dim=-1)
+
+
+def _normed(reading: Reading, source: Source) -> Float[Tensor, "image token width"]:
+    """Apply the head's norm to every token of the stream before the block or of a write, in fp32."""
+    if reading.before is None:
+        raise ClaimsError("what a block adds is read after a block; the embedding has none")
+    before = reading.before.tokens
+    if source == "before":
+        tokens = before
+    elif source == "own input":
+        tokens = before + reading.inner["attention write"]
+    else:
+        tokens = reading.inner[source]
+    return reading.subject.normed(reading.stream.with_tokens(tokens)).float()
