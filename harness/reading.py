@@ -1,8 +1,8 @@
 """The stream of one chunk after one block, and what the readouts of it share: norm, lens logits, ranks."""
 
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Mapping
 from functools import cached_property
-from typing import Literal, TypeVar
+from typing import Literal
 
 import torch
 from jaxtyping import Bool, Float
@@ -15,7 +15,6 @@ from harness.subject import ModelCard, Site, Stream, Subject
 
 Head = Literal["native", "class", "patch mean"]
 Labels = Literal["own", "donor"]
-Made = TypeVar("Made")
 
 
 class Reading:
@@ -43,7 +42,6 @@ class Reading:
         self._passed = passed or {}
         self.lends = True  # whether the readout at work may ask for what belongs to the donors
         self.sites: tuple[Site, ...] = ()  # the sites that the readout at work named
-        self._shared: dict[Hashable, object] = {}
 
     @property
     def card(self) -> ModelCard:
@@ -61,12 +59,6 @@ class Reading:
         if unread := [site for site in self.sites if site not in self._passed]:
             raise ClaimsError(f"sites {unread} were not read in block {self.block} of this arm")
         return {site: self._passed[site] for site in self.sites}
-
-    def once(self, name: Hashable, make: Callable[[], Made]) -> Made:
-        """Make something that several readouts share, once per reading."""
-        if name not in self._shared:
-            self._shared[name] = make()
-        return self._shared[name]  # type: ignore[return-value]
 
     @cached_property
     def normed(self) -> Tensor:

@@ -23,6 +23,7 @@ Write = Literal["attention write", "mlp write"]
 Source = Literal["before", "own input", "attention write", "mlp write"]
 
 WRITES: Mapping[Branch, Write] = {"attention": "attention write", "mlp": "mlp write"}
+SOURCES: Mapping[Part, Source] = {"before": "before", "attention": "attention write", "mlp": "mlp write"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,10 +82,10 @@ class Composition:
         return ("attention write", "mlp write")
 
     def read(self, reading: Reading) -> Float[Tensor, "image"]:
-        matches = reading.once("matches", lambda: _matches(reading))
-        if self.part == "none":
-            return (~(matches["before"] | matches["attention"] | matches["mlp"])).float().mean(dim=1)
-        return matches[self.part].float().mean(dim=1)
+        if self.part != "none":
+            return _matches(reading, self.part).float().mean(dim=1)
+        matches = [_matches(reading, part) for part in SOURCES]
+        return (~torch.stack(matches).any(dim=0)).float().mean(dim=1)
 
 
 def label_logits(reading: Reading, source: Source) -> Float[Tensor, "image token"]:
@@ -108,13 +109,14 @@ def _label_rows(reading: Reading) -> Float[Tensor, "image width"]:
     return (answers[1:] - answers[:1])[:, labels].T
 
 
-def _matches(reading: Reading) -> dict[str, Bool[Tensor, "image token"]]:
-    after = _first_class(reading, reading.normed)
-    return {
-        "before": _first_class(reading, _normed(reading, "before")) == after,
-        "attention": _first_class(reading, _normed(reading, "attention write")) == after,
-        "mlp": _first_class(reading, _normed(reading, "mlp write")) == after,
-    }
+def _matches(reading: Reading, part: Part) -> Bool[Tensor, "image token"]:
+    """Say on which tokens the first class after the block is that of this part."""
+
+    def compare() -> Tensor:
+        return _first_class(reading, _normed(reading, SOURCES[part])) == after
+
+    after = reading.once("first class", lambda: _first_class(reading, reading.normed))
+    return reading.once(("matches", part), compare)
 
 
 def _first_class(reading: Reading, normed: Tensor) -> Int[Tensor, "image token"]:
