@@ -89,24 +89,13 @@ class Composition:
 
 
 def label_logits(reading: Reading, source: Source) -> Float[Tensor, "image token"]:
-    """Read the label's logit, less the head's bias, on every token of the stream before the block or of a write.
-
-    Only the label's row of the head is applied: over all classes this would cost a third of a forward pass.
-    """
+    """Project every token of the stream before the block, or of a write, on the head's row of the label, without bias."""
 
     def read() -> Tensor:
-        rows = reading.once("label rows", lambda: _label_rows(reading))
-        return torch.einsum("itw,iw->it", _normed(reading, source), rows)
+        rows = reading.subject.head_weights().weight.float()[reading.labels("own")]
+        return (_normed(reading, source) @ rows[:, :, None]).squeeze(-1)
 
     return reading.once(("label logits", source), read)
-
-
-def _label_rows(reading: Reading) -> Float[Tensor, "image width"]:
-    """Give the row of the head for each image's label, from a head that is linear: what it makes of unit vectors."""
-    labels, width = reading.labels("own"), reading.card.width
-    units = torch.cat((torch.zeros(1, width), torch.eye(width))).to(reading.stream.tokens.device)
-    answers = reading.subject.token_logits(units).float()
-    return (answers[1:] - answers[:1])[:, labels].T
 
 
 def _matches(reading: Reading, part: Part) -> Bool[Tensor, "image token"]:
