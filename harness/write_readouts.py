@@ -89,7 +89,7 @@ class Composition:
 
 
 def label_logits(reading: Reading, source: Source) -> Float[Tensor, "image token"]:
-    """Project every token of the stream before the block, or of a write, on the head's row of the label, without bias."""
+    """Project every token of the stream before the block or of a write on the head's row of the label, without bias."""
 
     def read() -> Tensor:
         rows = reading.subject.head_weights().weight.float()[reading.labels("own")]
