@@ -20,6 +20,7 @@ from support.cards import (
     DINOV2,
     DINOV2_REG,
     DIST,
+    NO_CLASS,
     ORIG,
     ROOT,
     SPECS,
@@ -39,6 +40,7 @@ DISTILLED = {name for name in CARDS if name.startswith(("dist", "deit"))}
 APPENDED = {"dinov2", "dinov2, register"}
 TRUNKS = APPENDED | {"clip"}
 POOLING = {"gap with class token", "gap with class token, depth 4, 10 classes", "beit"}
+TOKEN_HEADS = PLAIN | DISTILLED | POOLING | {"gap without class token"}
 APPLIES: Mapping[str, set[str]] = {
     "cls-probe-accuracy-rises-with-depth": PLAIN | DISTILLED | TRUNKS | POOLING | {"map pool"},
     "cls-early-shuffle-harmless": PLAIN | DISTILLED | TRUNKS,
@@ -59,6 +61,10 @@ APPLIES: Mapping[str, set[str]] = {
     "last-block-every-patch-carries-class": PLAIN,
     "last-block-acts-like-average-pooling": PLAIN,
     "cls-carries-information-before-last-block": PLAIN,
+    "attention-builds-class-more-than-mlp": TOKEN_HEADS,
+    "last-mlp-stops-writing-class": TOKEN_HEADS,
+    "penultimate-mlp-spike": TOKEN_HEADS,
+    "residual-top1-is-mostly-composed-early-inherited-late": TOKEN_HEADS,
 }
 
 claims = pytest.mark.parametrize("identifier", sorted(CLAIMS))
@@ -92,9 +98,9 @@ def test_claims_hold_no_numbers_that_belong_into_the_ledger(identifier):
 def test_published_curves_have_one_value_per_layer_in_order(identifier):
     for name, curves in SPECS[identifier].published.curves.items():
         for curve in curves:
-            assert 1 <= len(curve.layers) <= 12, name
+            assert 1 <= len(curve.layers) <= 24, name
             assert list(curve.layers) == sorted(set(curve.layers)), name
-            assert -1 <= curve.layers[0] <= curve.layers[-1] <= 11, name
+            assert -1 <= curve.layers[0] <= curve.layers[-1] <= 23, name
             assert all(-0.1 <= value <= 1.0 for value in curve.values), name
 
 
@@ -226,3 +232,33 @@ def test_kendalls_tau_is_that_of_an_independent_implementation():
     assert functional(values, values) == pytest.approx((kendalltau(range(12), values).statistic,) * 2)
     low, high = functional(values - 0.1, values + 0.1)
     assert -1.0 <= low < high <= 1.0
+
+
+def test_who_writes_the_class_is_judged_from_the_second_block_on_and_spikes_for_two_checkpoints():
+    writes = plan_for("attention-builds-class-more-than-mlp", ORIG)
+    assert {arm for arm in writes.arms if arm.startswith("mlp@")} == {f"mlp@{layer}" for layer in range(1, 12)}
+    assert writes.derived["mlp"].arms() == tuple(f"mlp@{layer}" for layer in range(1, 12))
+    assert "attention class@3" in writes.arms
+    assert "attention class@3" not in plan_for("attention-builds-class-more-than-mlp", NO_CLASS).arms
+    last = plan_for("last-mlp-stops-writing-class", ORIG).derived["mlp before"]
+    assert last.arms() == tuple(f"mlp@{layer}" for layer in range(1, 11))
+    composed = plan_for("residual-top1-is-mostly-composed-early-inherited-late", ORIG).derived["composed"]
+    assert composed.arms() == tuple(f"none@{layer}" for layer in range(1, 8))
+    spike = plan_for("penultimate-mlp-spike", CARDS["augreg"])
+    assert set(spike.question.effect.arms()) == {"mlp@9", "mlp@10", "mlp@11"}
+    assert not spike.report_only
+    assert plan_for("penultimate-mlp-spike", ORIG).report_only
+    larger = replace(CARDS["augreg"], preprocessing=replace(ORIG.preprocessing, size=(384, 384)))
+    assert plan_for("penultimate-mlp-spike", larger).report_only
+
+
+def test_some_bounds_on_writes_hold_for_base_size_or_for_named_checkpoints_alone():
+    def bounds(identifier, card):
+        return set(plan_for(identifier, card).question.bound_names())
+
+    assert "attention, base size" in bounds("attention-builds-class-more-than-mlp", ORIG)
+    assert "attention, base size" not in bounds("attention-builds-class-more-than-mlp", CLS)
+    assert "fall" in bounds("last-mlp-stops-writing-class", ORIG)
+    assert "fall, MIIL and L/16" in bounds("last-mlp-stops-writing-class", CARDS["cls, as MIIL"])
+    assert "mlp, augreg base" in bounds("residual-top1-is-mostly-composed-early-inherited-late", CARDS["augreg"])
+    assert "mlp, augreg base" not in bounds("residual-top1-is-mostly-composed-early-inherited-late", ORIG)

@@ -51,6 +51,7 @@ GROUPS = (
         "write_accuracy",
         "patch_readouts",
         "learned_readouts",
+        "write_readouts",
         "census",
         "plan",
         "families",

@@ -58,6 +58,7 @@ CARDS = {
     "cls, register": make_card(prefix=("class", "register", "register")),
     "orig": ORIG,
     "augreg": make_card(arch="vit_base_patch16_224.augreg_in21k_ft_in1k"),
+    "cls, as MIIL": make_card(arch="vit_base_patch16_224_miil.in21k_ft_in1k"),
     "dist": DIST,
     "dist, depth 4, 10 classes": make_card("class+distillation", 4, 10, ("class", "distillation")),
     "deit": DEIT,
