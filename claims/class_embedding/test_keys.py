@@ -4,16 +4,13 @@ The source counts blocks from 1; layers here are 0-based. A null is the chance t
 meet the best of so many value vectors (`harness.nulls`), computed for every model.
 """
 
-import numpy as np
-
-from harness.curve_statements import Shape
 from harness.derived import Covaries
 from harness.errors import NotApplicable
 from harness.families import refuse_shallow
 from harness.key_readouts import KeyValueAgreement, MemoryMatch
 from harness.nulls import chance_of_meeting
 from harness.plan import Arm, Plan, claim, curve, difference, level, mix, ratio
-from harness.statements import Holds, every, some
+from harness.statements import Holds, every, most, some
 
 PUBLISHED_WIDTHS = (768, 1024)  # where absolute bounds hold
 CLASSES = 1000  # for which the bounds on compositions are given
@@ -127,7 +124,7 @@ def test_an_mlp_names_one_of_its_strongest_memories_only_late(card):
     return Plan(
         arms=arms,
         effect=every(
-            Shape(tuple(f"mlp@{b}" for b in blocks), _median, "median", "median of the MLPs, share of tokens"),
+            most(*[Holds(level(f"mlp@{b}"), "median", f"MLP of block {b}, share of tokens") for b in blocks]),
             some(*[Holds(level(f"mlp@{b}"), "largest", f"MLP of block {b}, share of tokens") for b in quarter]),
         ),
         control=some(*[Holds(level(f"untrained@{b}"), "largest", f"untrained MLP of block {b}") for b in quarter]),
@@ -172,8 +169,3 @@ def _curve(branch, card):
 def _refuse_pooled(card):
     if card.native not in ("class", "class+distillation"):
         raise NotApplicable(f"the model's own head does not read a class token (its readout: {card.native})")
-
-
-def _median(low, high):
-    """Bound a median over a box: it rises with every point."""
-    return float(np.median(low)), float(np.median(high))
