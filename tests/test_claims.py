@@ -24,6 +24,7 @@ from support.cards import (
     ORIG,
     ROOT,
     SPECS,
+    at_depth,
     make_card,
     plan_for,
 )
@@ -65,6 +66,15 @@ APPLIES: Mapping[str, set[str]] = {
     "last-mlp-stops-writing-class": TOKEN_HEADS,
     "penultimate-mlp-spike": TOKEN_HEADS,
     "residual-top1-is-mostly-composed-early-inherited-late": TOKEN_HEADS,
+    "mlp-value-vectors-align-with-classes-late": PLAIN | DISTILLED | POOLING | {"gap without class token"},
+    "attention-value-vectors-align-only-at-the-end": PLAIN | DISTILLED | POOLING | {"gap without class token"},
+    "res-post-norm-gap-model-has-no-class-value-vectors": POOLING | {"gap without class token"},
+    "attention-keys-select-class-values-in-last-block": PLAIN | DISTILLED,
+    "mlp-keys-select-class-values-in-penultimate-block": PLAIN | DISTILLED,
+    "agreement-higher-on-correct-images": PLAIN | DISTILLED,
+    "mlp-output-matches-its-top-memories-only-late": PLAIN | DISTILLED,
+    "value-vectors-cluster-semantically": PLAIN | DISTILLED | POOLING | {"gap without class token"},
+    "golden-class-value-vectors": {"augreg"},
 }
 
 claims = pytest.mark.parametrize("identifier", sorted(CLAIMS))
@@ -117,7 +127,7 @@ def test_a_claim_proposes_a_valid_plan_for_the_readouts_it_is_about_and_no_other
 @claims
 def test_a_claim_fits_every_depth_or_says_that_the_model_is_too_shallow(identifier, depth):
     for card in CARDS.values():
-        plan = plan_for(identifier, replace(card, depth=depth))
+        plan = plan_for(identifier, at_depth(card, depth))
         assert depth < 3 or isinstance(plan, Plan) == isinstance(plan_for(identifier, card), Plan), plan
 
 
@@ -132,7 +142,7 @@ def test_every_bound_of_the_ledger_is_used_for_some_model(identifier):
 def test_claims_without_train_in_their_needs_fit_probes_for_no_plain_head(identifier):
     plan = plan_for(identifier, ORIG)
     if isinstance(plan, Plan) and "train" not in SPECS[identifier].needs:
-        assert not [arm for arm in plan.arms.values() if arm.readout.fits]
+        assert not [arm for arm in plan.arms.values() if arm.fits]
 
 
 def test_the_layers_of_a_twelve_block_model_are_those_of_the_source():
