@@ -53,6 +53,7 @@ GROUPS = (
         "patch_readouts",
         "learned_readouts",
         "write_readouts",
+        "object_readouts",
         "census",
         "memory_readouts",
         "key_readouts",
