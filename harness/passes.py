@@ -98,7 +98,7 @@ class _Pass:
         card, chunk = self.subject.card, self.chunk if score.exchanges else self.chunk.alone
         if score.needs_labels and chunk.labels is None:
             raise ClaimsError(f"{score!r} needs labels, but the image set has none; name 'labels' in the claim's needs")
-        values = score.compute(self.subject, images, chunk)
+        values = score.compute(self.subject, images, chunk, self.fits)
         if tuple(values.shape) != (len(images), card.patches) or not bool(values.isfinite().all()):
             raise ClaimsError(
                 f"{score!r} gave {list(values.shape)}; allowed: finite numbers [{len(images)}, {card.patches}]"
