@@ -17,8 +17,7 @@ from harness.reading import Reading
 from harness.subject import ModelCard
 
 DRAW = 17  # purpose of the chunk's random generator
-ALL_UP_TO = 9  # all patches are ranked where that costs at most one part in this many of a forward pass,
-DRAWN_UP_TO = 24  # elsewhere as many as cost one part in this many
+COSTLIEST = 24  # ranking the label in all blocks may cost one part in this many of a forward pass
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,15 +86,14 @@ class PatchRise:
 
 
 def affordable_patches(card: ModelCard) -> int | None:
-    """Say on how many patches inner blocks are read: None (all) up to a ninth of a forward pass, else a 24th's.
+    """Say on how many patches inner blocks are read: as many as cost a 24th of a forward pass, None if that is all.
 
     Counted in multiplications: per token a block takes 12 width^2 + 2 tokens x width (with an MLP of four times the
     width), a ranking classes x width.
     """
     block = 12 * card.width + 2 * (card.patches + len(card.prefix))
-    if ALL_UP_TO * card.classes <= block:
-        return None
-    return max(1, card.patches * block // (DRAWN_UP_TO * card.classes))
+    affordable = card.patches * block // (COSTLIEST * max(card.classes, 1))
+    return None if affordable >= card.patches else max(affordable, 1)
 
 
 def drawn_patches(chunk: Chunk, patches: int, of: int) -> Int[Tensor, "image patch"]:

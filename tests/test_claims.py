@@ -35,13 +35,15 @@ from harness.spec import LEDGER_NAME, read_ledger
 from harness.subject import CAPABILITIES
 
 LONGEST_CLAIM = 60  # lines
+DEEPEST = 24  # blocks of the deepest published model
 # Which cards each claim is asked of; of all others it says why not.
 PLAIN = {name for name in CARDS if name.startswith(("cls", "orig", "augreg"))}
 DISTILLED = {name for name in CARDS if name.startswith(("dist", "deit"))}
 APPENDED = {"dinov2", "dinov2, register"}
 TRUNKS = APPENDED | {"clip"}
+CLASSLESS = {"gap without class token", "gap without class token, rpn"}
 POOLING = {"gap with class token", "gap with class token, depth 4, 10 classes", "beit"}
-TOKEN_HEADS = PLAIN | DISTILLED | POOLING | {"gap without class token"}
+TOKEN_HEADS = PLAIN | DISTILLED | POOLING | CLASSLESS
 APPLIES: Mapping[str, set[str]] = {
     "cls-probe-accuracy-rises-with-depth": PLAIN | DISTILLED | TRUNKS | POOLING | {"map pool"},
     "cls-early-shuffle-harmless": PLAIN | DISTILLED | TRUNKS,
@@ -62,18 +64,27 @@ APPLIES: Mapping[str, set[str]] = {
     "last-block-every-patch-carries-class": PLAIN,
     "last-block-acts-like-average-pooling": PLAIN,
     "cls-carries-information-before-last-block": PLAIN,
+    "image-tokens-class-identifiable-final": TOKEN_HEADS,
+    "almost-every-image-has-an-identifiable-token": TOKEN_HEADS,
+    "random-init-tokens-at-chance": TOKEN_HEADS,
+    "cls-identifiability-rises": PLAIN | DISTILLED,
+    "image-token-identifiability-rises": TOKEN_HEADS,
+    "cls-leads-image-tokens": PLAIN | DISTILLED,
+    "each-block-raises-correct-class-logit-of-most-image-tokens": TOKEN_HEADS,
+    "self-only-attention-destroys-image-token-classes": TOKEN_HEADS,
+    "image-tokens-do-not-need-cls": PLAIN | DISTILLED | POOLING,
     "attention-builds-class-more-than-mlp": TOKEN_HEADS,
     "last-mlp-stops-writing-class": TOKEN_HEADS,
     "penultimate-mlp-spike": TOKEN_HEADS,
     "residual-top1-is-mostly-composed-early-inherited-late": TOKEN_HEADS,
-    "mlp-value-vectors-align-with-classes-late": PLAIN | DISTILLED | POOLING | {"gap without class token"},
-    "attention-value-vectors-align-only-at-the-end": PLAIN | DISTILLED | POOLING | {"gap without class token"},
-    "res-post-norm-gap-model-has-no-class-value-vectors": POOLING | {"gap without class token"},
+    "mlp-value-vectors-align-with-classes-late": PLAIN | DISTILLED | POOLING | CLASSLESS,
+    "attention-value-vectors-align-only-at-the-end": PLAIN | DISTILLED | POOLING | CLASSLESS,
+    "res-post-norm-gap-model-has-no-class-value-vectors": POOLING | CLASSLESS,
     "attention-keys-select-class-values-in-last-block": PLAIN | DISTILLED,
     "mlp-keys-select-class-values-in-penultimate-block": PLAIN | DISTILLED,
     "agreement-higher-on-correct-images": PLAIN | DISTILLED,
     "mlp-output-matches-its-top-memories-only-late": PLAIN | DISTILLED,
-    "value-vectors-cluster-semantically": PLAIN | DISTILLED | POOLING | {"gap without class token"},
+    "value-vectors-cluster-semantically": PLAIN | DISTILLED | POOLING | CLASSLESS,
     "golden-class-value-vectors": {"augreg"},
 }
 
@@ -108,9 +119,9 @@ def test_claims_hold_no_numbers_that_belong_into_the_ledger(identifier):
 def test_published_curves_have_one_value_per_layer_in_order(identifier):
     for name, curves in SPECS[identifier].published.curves.items():
         for curve in curves:
-            assert 1 <= len(curve.layers) <= 24, name
+            assert 1 <= len(curve.layers) <= DEEPEST, name
             assert list(curve.layers) == sorted(set(curve.layers)), name
-            assert -1 <= curve.layers[0] <= curve.layers[-1] <= 23, name
+            assert -1 <= curve.layers[0] <= curve.layers[-1] < DEEPEST, name
             assert all(-0.1 <= value <= 1.0 for value in curve.values), name
 
 

@@ -13,8 +13,7 @@ from harness.errors import ClaimsError
 from harness.interventions import NONE
 from harness.passes import measure_chunk
 from harness.patch_readouts import (
-    ALL_UP_TO,
-    DRAWN_UP_TO,
+    COSTLIEST,
     AnyPatchRight,
     PatchIdentifiability,
     PatchRise,
@@ -158,14 +157,13 @@ def test_all_patches_are_read_where_that_is_cheap_and_a_draw_of_them_elsewhere()
     def read(width: int, classes: int, grid: int) -> int | None:
         return affordable_patches(replace(make_card(classes=classes, grid=(grid, grid)), width=width))
 
-    assert read(768, 1000, 14) is None
-    assert read(768, 1000, 7) is None
-    assert read(1024, 1000, 14) is None
     assert read(64, 10, 8) is None
-    assert read(192, 1000, 14) == 196 * (12 * 192 + 2 * 197) // (DRAWN_UP_TO * 1000) == 22
+    assert read(768, 100, 14) is None
+    assert read(768, 1000, 7) == 49 * (12 * 768 + 2 * 50) // (COSTLIEST * 1000) == 19
+    assert read(768, 1000, 14) == 78
+    assert read(192, 1000, 14) == 196 * (12 * 192 + 2 * 197) // (COSTLIEST * 1000) == 22
     assert read(768, 21841, 14) == 3
     assert read(192, 10**6, 14) == 1
-    assert ALL_UP_TO < DRAWN_UP_TO
 
 
 def test_no_patches_at_all_are_refused():
