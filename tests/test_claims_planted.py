@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 import pytest
-from support import declared_tokens, declared_writes
+from support import declared_objects, declared_tokens, declared_writes
 from support.cards import CARDS, CLAIMS, CLIP, CLS, DEIT, DINOV2, DIST, GAP, ORIG, SPECS, plan_for
 from support.memory_numbers import CLAIMS as MEMORY_CLAIMS
 
@@ -298,6 +298,7 @@ WORLDS: Mapping[str, tuple[str, ModelCard, Means, Mapping[str, Means]]] = {
             "vacuous: gate": {"clean": GUESS, "alone": 0.0},
         },
     ),
+    **declared_objects.WORLDS,
     **declared_tokens.WORLDS,
     **declared_writes.WORLDS,
 }
