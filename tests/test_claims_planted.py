@@ -352,8 +352,8 @@ def test_a_planted_world_gets_its_verdict(name, which):
         assert judgement.reason.startswith("the control clears")
 
 
-@pytest.mark.parametrize("identifier", sorted(set(CLAIMS) - ELSEWHERE))
-def test_every_claim_has_planted_worlds_for_every_way_it_can_end(identifier):
+@pytest.mark.parametrize("identifier", sorted({world for world, _, _, _ in WORLDS.values()}))
+def test_a_claim_with_planted_numbers_has_them_for_every_way_it_can_end(identifier):
     ways = {which.partition(":") for world, _, _, others in WORLDS.values() if world == identifier for which in others}
     kinds = {kind for kind, _, _ in ways}
     if SPECS[identifier].tier == "report-only":
