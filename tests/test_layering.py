@@ -78,6 +78,7 @@ GROUPS = (
         "bench",
         "several",
         "census_table",
+        "showing",
         "trial",
         "measure",
         "baseline",
