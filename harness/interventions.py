@@ -195,7 +195,5 @@ def cls_alone(after: int) -> Intervention:
 
 def code_revision(kinds: Iterable[type]) -> str:
     """Hash the source of the modules that define these classes: changed code never meets old measurements."""
-    digest = hashlib.sha256()
-    for name in sorted({kind.__module__ for kind in kinds}):
-        digest.update(inspect.getsource(sys.modules[name]).encode())
-    return digest.hexdigest()[:16]
+    sources = {inspect.getsource(sys.modules[kind.__module__]) for kind in kinds}
+    return hashlib.sha256("".join(sorted(sources)).encode()).hexdigest()[:16]

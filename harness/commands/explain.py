@@ -60,7 +60,8 @@ def _fields(spec: ClaimSpec) -> dict[str, str]:
         "protocol": spec.protocol,
         "control": spec.control,
         "needs": ", ".join(spec.needs) or "nothing beyond pictures",
-        "budget": f"at most {spec.budget} images; the verdict errs with probability at most {spec.delta}",
+        **_asked_of(spec),
+        "budget": f"at most {spec.budget} images or members; the verdict errs with probability at most {spec.delta}",
         "published": spec.published.text,
     }
     if spec.published.value is not None:
@@ -68,6 +69,13 @@ def _fields(spec: ClaimSpec) -> dict[str, str]:
     if spec.note:
         fields["note"] = spec.note
     return fields
+
+
+def _asked_of(spec: ClaimSpec) -> dict[str, str]:
+    """Tell the roles of a claim about several models, and the pictures that a census looks at."""
+    roles = "; ".join(f"{role} ({', '.join(needs) or 'any model'})" for role, needs in spec.subjects.items())
+    fields = {"compares": roles} if roles else {}
+    return {**fields, "looks at": f"{spec.pictures} pictures"} if spec.pictures else fields
 
 
 def _bound(name: str, bound: Bound) -> tuple[str, ...]:

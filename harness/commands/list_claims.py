@@ -27,7 +27,9 @@ def run(asked: argparse.Namespace) -> int:
         spec for spec in specs.values() if spec.source.key in kept and (asked.tier is None or spec.tier == asked.tier)
     ]
     for spec in picked:
-        print(f"{spec.id}  ({spec.code}, {spec.tier}, {spec.source.key}; needs {', '.join(spec.needs) or 'nothing'})")
+        versus = f"; compares {', '.join(spec.subjects)}" if spec.subjects else ""
+        needs = ", ".join(spec.needs) or "nothing"
+        print(f"{spec.id}  ({spec.code}, {spec.tier}, {spec.source.key}; needs {needs}{versus})")
         print("    " + textwrap.shorten(spec.statement, width() - 4, placeholder=" ..."))
     print(f"{len(picked)} of {len(specs)} claims; `claims explain ID` tells one in full")
     return 0

@@ -59,7 +59,9 @@ def model_view(column: Column, at: int) -> ModelView:
 def _facts(context: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
     card = context.get("card") or {}
     grid = card.get("grid")
+    compared = "; ".join(f"{role}: {one['name']}" for role, one in (context.get("cards") or {}).items())
     facts = {
+        "compares": compared or None,
         "stands for": context.get("resolved"),
         "architecture": card.get("arch"),
         "family": context.get("family"),
