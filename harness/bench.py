@@ -18,6 +18,7 @@ from harness.fits import fit_id
 from harness.fittable import Fittable, Fitted
 from harness.images import ImageSet
 from harness.interventions import Chunk, code_revision
+from harness.object_marks import ObjectMarks
 from harness.passes import measure_chunk
 from harness.plan import Arm, Weights
 from harness.program_tree import Bill, Wanted
@@ -27,8 +28,8 @@ from harness.subject import Subject
 from harness.table import Missing, Settings
 
 BEHIND_EVERY_NUMBER = (
-    *("chunks.py", "embedded_images.py", "passes.py", "pixels.py", "program_tree.py", "stored_images.py"),
-    "subject.py",
+    *("chunks.py", "embedded_images.py", "image_folders.py", "object_marks.py", "passes.py", "pixel_edits.py"),
+    *("pixels.py", "program_tree.py", "sites.py", "stored_marks.py", "stored_images.py", "subject.py"),
 )
 
 
@@ -111,6 +112,7 @@ class Bench:
             donors=torch.from_numpy(donors(len(positions))).to(device),
             labels=None if labels is None else torch.from_numpy(labels[positions.start : positions.stop]).to(device),
             seed=self.settings.seed,
+            marks=ObjectMarks(self.images, positions, self.subject.card.preprocessing, device),
         )
 
     def load(self, positions: range) -> torch.Tensor:

@@ -34,8 +34,8 @@ def expected_bill(wanted: Sequence[Wanted], card: ModelCard, images: int) -> Bil
     """Count what `measure_chunk` bills for a chunk of this many images: full blocks times images, nothing is run."""
     bill = Bill()
     walk = _Walk(card, images, bill)
-    # The embedding has no mask: its only branch leads to the edits that follow it.
-    walk.edits(program_tree(wanted, card).branches[None], card.patches + len(card.prefix), EMBEDDING)
+    for children in program_tree(wanted, card).branches.values():  # one for each way in which pictures enter
+        walk.edits(children, card.patches + len(card.prefix), EMBEDDING)
     return bill
 
 

@@ -101,11 +101,11 @@ class EmbeddedImages:
         resized = interpolate(picked[:, None].float(), preprocessing.size, mode="bilinear", antialias=True)
         return resized[:, 0] >= 0.5
 
-    def boxes(self, positions: Sequence[int], preprocessing: Preprocessing) -> Float[Tensor, "image corner"]:
-        """Give the main object's boxes in pixels of the model's input: x0 y0 x1 y1, the ends exclusive."""
+    def boxes(self, positions: Sequence[int], preprocessing: Preprocessing) -> tuple[Float[Tensor, "box corner"], ...]:
+        """Give the main object's one box per image, in pixels of the model's input: x0 y0 x1 y1, the ends exclusive."""
         picked = torch.from_numpy(self.rendered.boxes[self._places(positions)]).float()
         rows, columns = preprocessing.size
-        return picked * torch.tensor([columns, rows, columns, rows]) / self.world.size
+        return (picked[:, None] * torch.tensor([columns, rows, columns, rows]) / self.world.size).unbind()
 
     @cached_property
     def rendered(self) -> pictures.Pictures:

@@ -11,6 +11,7 @@ import numpy as np
 from harness.errors import ClaimsError
 from harness.labels import class_order, imagenet_subset, synsets
 from harness.listing import Encoded, Listing
+from harness.stored_marks import list_marks
 from harness.subject import ModelCard
 
 PICTURES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm"})
@@ -87,8 +88,7 @@ def _labelled(folder: Path, name: str, card: ModelCard) -> Listing:
         classes=classes,
         class_names=tuple(words[label] for label in range(classes)) if len(words) == classes else None,
         note="labels.csv" + (f"; {unnamed} pictures in images/ are not in it and not used" if unnamed else ""),
-        has_boxes=(folder / "boxes.csv").is_file(),
-        has_masks=(folder / "masks").is_dir(),
+        marks=list_marks(folder, tuple(labels)),
     )
 
 

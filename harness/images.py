@@ -62,13 +62,13 @@ class ImageSet(Protocol):
 
 @runtime_checkable
 class ObjectImages(ImageSet, Protocol):
-    """Pictures whose object is marked. The embedded ones are; of folders `has_masks` and `has_boxes` alone tell."""
+    """Pictures whose object may be marked; `has_masks` and `has_boxes` tell whether it is."""
 
     def masks(self, positions: Sequence[int], preprocessing: Preprocessing) -> Bool[Tensor, "image row column"]:
         """Give the object's pixels, in the geometry of `load`."""
 
-    def boxes(self, positions: Sequence[int], preprocessing: Preprocessing) -> Float[Tensor, "image corner"]:
-        """Give the object's boxes, in the geometry of `load`: x0 y0 x1 y1 in pixels, the ends exclusive."""
+    def boxes(self, positions: Sequence[int], preprocessing: Preprocessing) -> tuple[Float[Tensor, "box corner"], ...]:
+        """Give the object's boxes per image, in the geometry of `load`: x0 y0 x1 y1 in pixels, the ends exclusive."""
 
 
 def open_images(data: str | None, *, seed: int, split: Split, limit: int | None, card: ModelCard) -> ImageSet:

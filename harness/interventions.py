@@ -1,47 +1,25 @@
-"""What is edited: frozen descriptions of interventions on the residual stream and on attention.
+"""What is edited: frozen descriptions of interventions on pictures, on the residual stream and on attention.
 
-An intervention is a set of edits at sites (the stream after a block, -1: after the embedding) and of masks at blocks.
-It is data: two arms that describe the same edits up to some block share the forward pass up to there.
+An intervention is an edit of the pixels, a set of edits at sites (the stream after a block, -1: after the embedding)
+and of masks at blocks. It is data: two arms that describe the same edits up to some block share the forward pass up
+to there.
 """
 
 import hashlib
 import inspect
 import sys
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 from torch import Tensor
 
-from harness.subject import ModelCard
+from harness.chunk import Chunk
+from harness.subject import ModelCard, Positions
 
 EMBEDDING = -1
-
-
-@dataclass(frozen=True, kw_only=True)
-class Chunk:
-    """Images measured together: their positions in measuring order, their donors and labels.
-
-    `donors` [image] points into the chunk: each image's neighbour, with which it exchanges (an odd last one: itself).
-    Where both are of one class the exchange takes place and does not count (`harness.chunks.exchange_pairs`).
-    """
-
-    positions: range
-    donors: Int[Tensor, "image"]
-    labels: Int[Tensor, "image"] | None
-    seed: int
-
-    @property
-    def alone(self) -> "Chunk":
-        """Give the chunk to who does not exchange: its donors lie outside, so that using them is an error."""
-        return replace(self, donors=torch.full_like(self.donors, len(self.donors)))
-
-    def generator(self, purpose: int) -> torch.Generator:
-        """Make the random generator of this chunk for one purpose; the same whatever else is measured."""
-        words = f"{self.seed}/{self.positions.start}/{self.positions.stop}/{purpose}"
-        return torch.Generator().manual_seed(int.from_bytes(hashlib.sha256(words.encode()).digest()[:7], "big"))
 
 
 @runtime_checkable
@@ -60,10 +38,53 @@ class Edit(Protocol):
 
 @runtime_checkable
 class Mask(Protocol):
-    """A restriction of attention in one block; frozen and hashable."""
+    """A restriction of attention in one block; frozen and hashable.
+
+    `renormalized` says that the softmax runs over the allowed keys; otherwise it runs over all of them, and the weights
+    of the others are set to 0 afterwards.
+    """
+
+    @property
+    def renormalized(self) -> bool: ...
 
     def allowed(self, card: ModelCard, tokens: int) -> Bool[Tensor, "query key"]:
         """Say which query may attend to which key."""
+
+
+@runtime_checkable
+class ImageMask(Mask, Protocol):
+    """A mask that differs from image to image; `exchanges` says that it reads something of the donors."""
+
+    @property
+    def exchanges(self) -> bool: ...
+
+    def allowed_by_image(self, card: ModelCard, tokens: int, chunk: Chunk) -> Bool[Tensor, "image query key"]:
+        """Say of every image which query may attend to which key; it stands in for `allowed`."""
+
+
+@runtime_checkable
+class PixelEdit(Protocol):
+    """A change of the pictures before they enter the model; frozen and hashable.
+
+    `needs_masks` says that it reads object masks; `exchanges` is as for an `Edit`.
+    """
+
+    @property
+    def exchanges(self) -> bool: ...
+
+    @property
+    def needs_masks(self) -> bool: ...
+
+    def apply(self, pixels: Tensor, chunk: Chunk) -> Tensor:
+        """Return the edited pictures [image, channel, row, column] on the [0, 1] scale, never changed in place."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Start:
+    """How pictures enter the model where they do not enter as they are."""
+
+    pixels: PixelEdit | None = None
+    positions: Positions = "own"
 
 
 @dataclass(frozen=True)
@@ -116,6 +137,8 @@ class DropPatches:
 class IsolateClass:
     """Cut attention between the class token (with the distillation token) and all other tokens, both ways."""
 
+    renormalized = True
+
     def allowed(self, card: ModelCard, tokens: int) -> Bool[Tensor, "query key"]:
         """Allow attention within the summary tokens and within the rest only."""
         summary = torch.zeros(tokens, dtype=torch.bool)
@@ -125,10 +148,15 @@ class IsolateClass:
 
 @dataclass(frozen=True)
 class Intervention:
-    """Edits by site and masks by block, in canonical order: equal interventions compare equal."""
+    """Edits by site and masks by block, in canonical order: equal interventions compare equal.
+
+    `pixels` edits the pictures themselves; `positions` "none" or "random" takes the position embedding away.
+    """
 
     edits: tuple[tuple[int, Edit], ...] = ()
     masks: tuple[tuple[int, Mask], ...] = ()
+    pixels: PixelEdit | None = None
+    positions: Positions = "own"
 
     def __post_init__(self) -> None:
         for kind, pairs in (("edit", self.edits), ("mask", self.masks)):
@@ -140,30 +168,46 @@ class Intervention:
     def key(self) -> str:
         """Name the intervention canonically, for stores and messages ("none" if nothing is edited)."""
         parts = [f"{edit!r}@{site}" for site, edit in self.edits] + [f"{m!r}@block{b}" for b, m in self.masks]
+        if self.pixels is not None:
+            parts.insert(0, f"{self.pixels!r}@pixels")
+        if self.positions != "own":
+            parts.insert(0, f"positions={self.positions}")
         return "+".join(parts) or "none"
 
     @property
     def revision(self) -> str:
         """Identify the code behind the intervention: sha256 over the source of its modules."""
-        kinds = {type(part) for _, part in self.edits} | {type(part) for _, part in self.masks}
-        return code_revision({Intervention, *kinds})
+        parts = [*(edit for _, edit in self.edits), *(mask for _, mask in self.masks)]
+        parts += [] if self.pixels is None else [self.pixels]
+        return code_revision({Intervention, Chunk, *map(type, parts)})
 
     @property
     def exchanges(self) -> bool:
         """Tell whether images receive something of one another."""
-        return any(edit.exchanges for _, edit in self.edits)
+        edits = any(edit.exchanges for _, edit in self.edits)
+        masks = any(mask.exchanges for _, mask in self.masks if isinstance(mask, ImageMask))
+        return edits or masks or (self.pixels is not None and self.pixels.exchanges)
 
-    def program(self, card: ModelCard) -> tuple[tuple[Mask | None, Edit | None], ...]:
-        """List (mask, edit) for the embedding and each block: the steps that prefix sharing compares.
+    @property
+    def start(self) -> Start | None:
+        """Say how pictures enter, None where as they are."""
+        start = Start(pixels=self.pixels, positions=self.positions)
+        return None if start == Start() else start
 
-        Raises ValueError for places that the model does not have.
+    def program(self, card: ModelCard) -> tuple[tuple[Mask | Start | None, Edit | None], ...]:
+        """List (start, edit) for the embedding and (mask, edit) for each block: the steps that prefix sharing compares.
+
+        Raises ValueError for places that the model does not have, and for positions where it has no such embedding.
         """
         edits, masks = dict(self.edits), dict(self.masks)
         if outside := [s for s in edits if not EMBEDDING <= s < card.depth] + [
             b for b in masks if b not in range(card.depth)
         ]:
             raise ValueError(f"{self.key}: places {outside} do not exist; {card.name} has blocks 0..{card.depth - 1}")
-        return tuple((masks.get(block), edits.get(block)) for block in range(EMBEDDING, card.depth))
+        if self.positions != "own" and (why := card.missing(("position_embedding",))):
+            raise ValueError(f"{self.key}: {card.name}: {why}")
+        blocks = [(masks.get(block), edits.get(block)) for block in range(card.depth)]
+        return ((self.start, edits.get(EMBEDDING)), *blocks)
 
 
 NONE = Intervention()

@@ -15,6 +15,7 @@ import numpy as np
 from PIL import Image
 
 from harness.errors import ClaimsError
+from harness.stored_marks import NO_MARKS, ListedMarks
 
 EDGE = 4096  # bytes of a picture's file that count for its identity, at either end
 BLOCK = 256  # files hashed in one task
@@ -30,7 +31,7 @@ class Listing:
     """Stored pictures in the order of their source, before any of them is read.
 
     `open` gives the encoded picture of an entry, from any thread; `labels` is int64 [entry] below `classes` or None
-    (then `classes` is 0), `note` says how labels were found and what was passed over.
+    (then `classes` is 0), `note` says how labels were found and what was passed over, `marks` where objects are.
     """
 
     name: str
@@ -40,8 +41,7 @@ class Listing:
     classes: int = 0
     class_names: tuple[str, ...] | None = None
     note: str = ""
-    has_boxes: bool = False
-    has_masks: bool = False
+    marks: ListedMarks = NO_MARKS
 
     def __post_init__(self) -> None:
         if not self.names:

@@ -13,7 +13,8 @@ import torch
 
 from harness.errors import ClaimsError
 from harness.fittable import Fittable, Fitted
-from harness.interventions import EMBEDDING, Chunk, Edit, Intervention, Mask
+from harness.interventions import EMBEDDING, Chunk, Edit, ImageMask, Intervention, Mask, PixelEdit, Start
+from harness.pixel_edits import edit_pictures
 from harness.program_tree import Bill, Node, Wanted, claimants_of, program_tree, sites_of
 from harness.reading import Reading
 from harness.readouts import Readout
@@ -57,27 +58,54 @@ class _Pass:
         self.wanted, self.fits, self.bill = wanted, fits, bill
         self.rows: list[Row | None] = [None] * len(wanted)
         self.clean: Reading | None = None
+        self.edited: tuple[PixelEdit, torch.Tensor, Receipt] | None = None
         self.full_tokens = 0
 
     def run(self) -> list[Row]:
         root = program_tree(self.wanted, self.subject.card)
         with torch.inference_mode():
-            stream = self.subject.start(self.images)
-            self.full_tokens = stream.tokens.shape[1]
-            # The embedding has no mask: its only branch leads to the edits that follow it.
-            self._edits(root.branches[None], _State(stream=stream, block=EMBEDDING))
+            for start in sorted(root.branches, key=_unedited_first):
+                assert start is None or isinstance(start, Start), "a program begins with how pictures enter"
+                self._edits(root.branches[start], self._enter(start))
         assert all(row is not None for row in self.rows), "the walk visits every node of the tree"
         return [row for row in self.rows if row is not None]
+
+    def _enter(self, start: Start | None) -> _State:
+        """Embed the pictures, edited and at other positions where asked for."""
+        images = self.images
+        receipts: tuple[Receipt, ...] = ()
+        if start is not None and start.pixels is not None:
+            images, receipt = self._pictures(start.pixels)
+            receipts = (receipt,)
+        stream = self.subject.start(images)
+        if start is not None and start.positions != "own":
+            moved = self.subject.start(images, start.positions)
+            receipt = Receipt(f"positions={start.positions}", 1, _changed(stream.tokens, moved.tokens))
+            _refuse_idle(receipt, self.chunk)
+            stream, receipts = moved, (*receipts, receipt)
+        self.full_tokens = stream.tokens.shape[1]
+        return _State(stream=stream, block=EMBEDDING, receipts=receipts, clean=start is None)
+
+    def _pictures(self, edit: PixelEdit) -> tuple[torch.Tensor, Receipt]:
+        """Edit the pictures once for all arms that begin with this edit; they follow one another."""
+        if self.edited is None or self.edited[0] != edit:
+            chunk = self.chunk if edit.exchanges else self.chunk.alone
+            pictures, changed = edit_pictures(self.images, edit, chunk, self.subject.card.preprocessing)
+            receipt = Receipt(f"{edit!r}@pixels", 1, changed)
+            _refuse_idle(receipt, self.chunk)
+            self.edited = (edit, pictures, receipt)
+        return self.edited[1], self.edited[2]
 
     def _walk(self, node: Node, state: _State) -> None:
         """Read what is to be read after a block, then run the next block for each mask."""
         self._read(node, state)
         for mask in sorted(node.branches, key=_unedited_first):
+            assert not isinstance(mask, Start), "only the first step of a program is a start"
             children = node.branches[mask]
             following, share = state.block + 1, self._share(state.stream)
-            allowed = None if mask is None else mask.allowed(self.subject.card, state.stream.tokens.shape[1])
-            allowed = None if allowed is None else allowed.to(state.stream.tokens.device)
-            after, passed = self._run(following, state.stream, sites_of(children), allowed)
+            allowed = None if mask is None else self._allowed(mask, state.stream)
+            renormalize = mask is None or mask.renormalized
+            after, passed = self._run(following, state.stream, sites_of(children), allowed, renormalize)
             receipts, cost = state.receipts, len(self.images) * share
             if mask is not None and allowed is not None:
                 receipts = (*receipts, self._probe_mask(mask, following, state.stream, allowed))
@@ -94,12 +122,21 @@ class _Pass:
             self._edits(children, reached)
 
     def _run(
-        self, block: int, stream: Stream, sites: tuple[Site, ...], allowed: torch.Tensor | None
+        self, block: int, stream: Stream, sites: tuple[Site, ...], allowed: torch.Tensor | None, renormalize: bool
     ) -> tuple[Stream, Mapping[Site, torch.Tensor]]:
         """Run a block once, watched if anybody reads within it."""
         if not sites:
-            return self.subject.step(block, stream, allowed), {}
-        return self.subject.watch(block, stream, sites, allowed)
+            return self.subject.step(block, stream, allowed, renormalize), {}
+        return self.subject.watch(block, stream, sites, allowed, renormalize)
+
+    def _allowed(self, mask: Mask, stream: Stream) -> torch.Tensor:
+        """Ask a mask who may read whom among the tokens that are there: bool [query, key] or [image, query, key]."""
+        card, tokens = self.subject.card, stream.tokens.shape[1]
+        if isinstance(mask, ImageMask):
+            allowed = mask.allowed_by_image(card, tokens, self.chunk if mask.exchanges else self.chunk.alone)
+        else:
+            allowed = mask.allowed(card, tokens)
+        return allowed.to(stream.tokens.device)
 
     def _edits(self, children: Mapping[Edit | None, Node], state: _State) -> None:
         """Apply each edit that follows a block and walk on; the unedited branch comes first."""
@@ -141,9 +178,14 @@ class _Pass:
 
     def _probe_mask(self, mask: Mask, block: int, stream: Stream, allowed: torch.Tensor) -> Receipt:
         """Count on a few images whether the mask changes the block at all, on the same code path."""
-        few = stream.with_tokens(stream.tokens[:PROBED])
-        masked = self.subject.step(block, few, allowed).tokens
-        free = self.subject.step(block, few, torch.ones_like(allowed)).tokens
+        few = slice(0, PROBED)
+        if allowed.ndim == 3:  # an image of which the mask forbids nothing says nothing about the others
+            first = int((~allowed).flatten(1).any(dim=1).int().argmax())
+            few = slice(first, first + PROBED)
+            allowed = allowed[few]
+        probed = stream.with_tokens(stream.tokens[few])
+        masked = self.subject.step(block, probed, allowed, mask.renormalized).tokens
+        free = self.subject.step(block, probed, torch.ones_like(allowed), mask.renormalized).tokens
         receipt = Receipt(f"{mask!r}@block{block}", 1, _changed(masked, free))
         _refuse_idle(receipt, self.chunk)
         return receipt
@@ -153,7 +195,7 @@ class _Pass:
         return stream.tokens.shape[1] / self.full_tokens if stream.tokens.ndim == 3 else 1.0
 
 
-def _unedited_first(step: Mask | Edit | None) -> tuple[bool, str]:
+def _unedited_first(step: Mask | Edit | Start | None) -> tuple[bool, str]:
     return (step is not None, repr(step))
 
 

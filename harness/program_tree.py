@@ -6,7 +6,7 @@ Walking it depth first runs every distinct beginning once; who pays for a block 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from harness.interventions import NONE, Edit, Intervention, Mask
+from harness.interventions import NONE, Edit, Intervention, Mask, Start
 from harness.readouts import Readout, block_of
 from harness.subject import ModelCard, Site
 
@@ -22,9 +22,9 @@ class Wanted:
 
 @dataclass
 class Node:
-    """A state of the stream: reached through a block (with a mask) and an edit."""
+    """A state of the stream: reached through a block (with a mask) and an edit, at first through the embedding."""
 
-    branches: dict[Mask | None, dict[Edit | None, "Node"]] = field(default_factory=dict)
+    branches: dict[Mask | Start | None, dict[Edit | None, "Node"]] = field(default_factory=dict)
     readers: list[int] = field(default_factory=list)
     claimants: set[Hashable] = field(default_factory=set)
     sites: set[Site] = field(default_factory=set)  # what its readers read within the block that leads to it

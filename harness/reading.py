@@ -5,12 +5,12 @@ from functools import cached_property
 from typing import Literal
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
+from harness.chunk import Chunk, Whose, object_patches
 from harness.errors import ClaimsError
 from harness.fittable import Fittable, Fitted
-from harness.interventions import Chunk
 from harness.subject import ModelCard, Site, Stream, Subject
 
 Head = Literal["native", "class", "patch mean"]
@@ -91,6 +91,23 @@ class Reading:
         if whose == "donor" and not self.lends:
             raise ClaimsError("a readout reads the labels of donors but says exchanges = False")
         return self.chunk.labels if whose == "own" else self.chunk.labels[self.chunk.donors]
+
+    @cached_property
+    def object_patches(self) -> Bool[Tensor, "image patch"]:
+        """Say which patches lie on the object, with at least half of their pixels; raises ClaimsError without masks."""
+        return self.object_patches_of("own")
+
+    def object_patches_of(self, whose: Whose) -> Bool[Tensor, "image patch"]:
+        """Say which patches lie on the object of the image itself, or would lie on that of its donor.
+
+        Raises ClaimsError without masks, for models without patch tokens, and for masks of the donors asked for by a
+        readout that exchanges nothing.
+        """
+        if self.card.grid is None:
+            raise ClaimsError(f"{self.card.name!r} has no patch tokens that could lie on an object")
+        if whose == "donor" and not self.lends:
+            raise ClaimsError("a readout reads the masks of donors but says exchanges = False")
+        return object_patches(self.chunk.masks_of(whose), self.card.grid).to(self.stream.tokens.device)
 
     @property
     def patch_correct(self) -> Tensor:

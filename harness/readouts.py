@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from harness.chunk import Chunk
 from harness.errors import ClaimsError
 from harness.fittable import Fittable, linear_fit
 from harness.interventions import EMBEDDING, code_revision
@@ -219,7 +220,7 @@ def block_of(readout: Readout, card: ModelCard) -> int:
 def revision(readout: Readout) -> str:
     """Identify the code behind a readout: sha256 over the source of its modules."""
     fitted = {Probe, *map(type, readout.fits)} if readout.fits else set()
-    return code_revision({type(readout), Reading, *fitted})
+    return code_revision({type(readout), Reading, Chunk, *fitted})
 
 
 def _clean(reading: Reading) -> Reading:

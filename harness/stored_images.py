@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from PIL import Image
 from torch import Tensor
 
@@ -15,6 +15,7 @@ from harness.chunks import checked_positions, measuring_order
 from harness.errors import ClaimsError
 from harness.listing import UNREADABLE, WORKERS, Encoded, Listing, decode, digest, fault, threaded
 from harness.pixels import geometry, normalized
+from harness.stored_marks import NO_MARKS, ListedMarks, boxes_at_input, mask_at_input
 from harness.subject import Preprocessing
 
 BLOCK = 256  # pictures checked at a time while opening
@@ -32,8 +33,7 @@ class StoredImages:
     class_names: tuple[str, ...] | None
     left_out: tuple[str, ...]
     note: str
-    has_boxes: bool
-    has_masks: bool
+    marks: ListedMarks
     open: Callable[[int], Encoded]
     workers: int = WORKERS
 
@@ -56,6 +56,36 @@ class StoredImages:
 
         deque(threaded(fill, range(len(wanted)), self.workers), maxlen=0)
         return torch.from_numpy(loaded)
+
+    @property
+    def has_masks(self) -> bool:
+        """Tell whether the objects have masks."""
+        return self.marks.masks is not None
+
+    @property
+    def has_boxes(self) -> bool:
+        """Tell whether the objects have boxes."""
+        return self.marks.boxes is not None
+
+    def masks(self, positions: Sequence[int], preprocessing: Preprocessing) -> Bool[Tensor, "image row column"]:
+        """Give the object's pixels in the geometry of `load`; raises ClaimsError where there are no masks."""
+        files = self.marks.masks
+        if files is None:
+            raise ClaimsError(f"{self.name!r} has no masks/ beside its pictures")
+        wanted = checked_positions(positions, len(self)).tolist()
+        return torch.stack([mask_at_input(files[self.names[p]], self._size(p), preprocessing) for p in wanted])
+
+    def boxes(self, positions: Sequence[int], preprocessing: Preprocessing) -> tuple[Float[Tensor, "box corner"], ...]:
+        """Give the object's boxes per image in the geometry of `load`; raises ClaimsError where there are none."""
+        found = self.marks.boxes
+        if found is None:
+            raise ClaimsError(f"{self.name!r} has no boxes.csv beside its pictures")
+        wanted = checked_positions(positions, len(self)).tolist()
+        return tuple(boxes_at_input(found[self.names[p]], self._size(p), preprocessing) for p in wanted)
+
+    def _size(self, position: int) -> tuple[int, int]:
+        with self.open(position) as file, Image.open(file) as picture:
+            return picture.size
 
     def _decoded(self, position: int) -> Image.Image:
         try:
@@ -81,17 +111,17 @@ def store_in_order(listing: Listing, seed: int, limit: int | None) -> StoredImag
     kept, left_out = _readable(listing, by_name[measuring_order(len(listing), seed)], limit)
     if not kept:
         raise ClaimsError(f"none of the {len(listing)} pictures of {listing.name!r} can be read: {left_out[0]}, ...")
+    marked = "" if listing.marks == NO_MARKS else f" marks {listing.marks.digest()}"
     return StoredImages(
         name=listing.name,
-        fingerprint=hashlib.sha256(f"{digest(listing)} order {seed}".encode()).hexdigest(),
+        fingerprint=hashlib.sha256(f"{digest(listing)}{marked} order {seed}".encode()).hexdigest(),
         names=tuple(listing.names[entry] for entry in kept),
         labels=None if listing.labels is None else listing.labels[kept],
         classes=listing.classes,
         class_names=listing.class_names,
         left_out=tuple(left_out),
         note=listing.note,
-        has_boxes=listing.has_boxes,
-        has_masks=listing.has_masks,
+        marks=listing.marks,
         open=lambda position: listing.open(kept[position]),
     )
 

@@ -9,8 +9,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol, runtime_checkable
 
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
+
+from harness.sites import SITE_NEEDS as SITE_NEEDS
+from harness.sites import SITES as SITES
+from harness.sites import BlockWeights, HeadWeights, Site, UnitShape, Writes
 
 Native = Literal["class", "class+distillation", "patch mean", "class+patch mean", "token pool", "map pool", "none"]
 
@@ -31,33 +35,12 @@ CAPABILITIES: Mapping[str, str] = {
     "mlp_keys": "the blocks of the model have no MLP with a plain first layer before a nonlinearity",
     "units": "the blocks of the model have no hidden units after a nonlinearity",
     "qkv": "the blocks of the model have no queries, keys and values of one size for all tokens",
+    "attention_pattern": "the attention pattern of the model's blocks cannot be read or edited after the softmax",
+    "weights": "the blocks of the model are not made of plain query, key, value, output and MLP matrices",
+    "position_embedding": "the model adds no learned position embedding to its tokens",
 }
 
-Site = Literal["attention write", "mlp write", "attention keys", "mlp keys", "units", "query", "key", "value"]
-
-# What can be read within a block beside the stream, [image, place, feature] each. A place is a token in the order of
-# the stream, in staged models a cell of the feature map, row by row.
-SITES: Mapping[Site, str] = {
-    "attention write": "what attention adds to the stream, LayerScale and post-norm applied",
-    "mlp write": "what the MLP adds to the stream, LayerScale and post-norm applied",
-    "attention keys": "the values mixed by attention, heads side by side: the input of attention's output projection",
-    "mlp keys": "the first layer of the MLP before the nonlinearity",
-    "units": "the hidden units of the MLP after the nonlinearity (gated: the product), the input of its last layer; "
-    "in a ResNet the channels of the block's output",
-    "query": "the queries of all heads side by side, before any norm or rotation",
-    "key": "the keys of all heads side by side, before any norm or rotation",
-    "value": "the values of all heads side by side",
-}
-SITE_NEEDS: Mapping[Site, str] = {
-    "attention write": "writes",
-    "mlp write": "writes",
-    "attention keys": "attention_keys",
-    "mlp keys": "mlp_keys",
-    "units": "units",
-    "query": "qkv",
-    "key": "qkv",
-    "value": "qkv",
-}
+Positions = Literal["own", "none", "random"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,21 +53,6 @@ class Preprocessing:
     interpolation: str = "bicubic"
     crop: float = 1.0
     crop_mode: str = "center"
-
-
-@dataclass(frozen=True, kw_only=True)
-class UnitShape:
-    """Where the units of one block are: `prefix` tokens, then `rows` x `columns` places; `units` at each of them."""
-
-    rows: int
-    columns: int
-    prefix: int
-    units: int
-
-    @property
-    def places(self) -> int:
-        """Count the places, prefix tokens included."""
-        return self.prefix + self.rows * self.columns
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,14 +128,6 @@ class Stream:
         return Stream(tokens, self.extra)
 
 
-@dataclass(frozen=True)
-class Writes:
-    """What a block adds to the stream, LayerScale and post-norms applied: [image, token, width] each."""
-
-    attention: Tensor
-    mlp: Tensor
-
-
 @runtime_checkable
 class Subject(Protocol):
     """A model as a chain of blocks, between which the stream can be read and edited; `watch` reads within a block."""
@@ -176,14 +136,35 @@ class Subject(Protocol):
     def card(self) -> ModelCard:
         """Describe the model, without its weights."""
 
-    def start(self, images: Float[Tensor, "image channel row column"]) -> Stream:
-        """Embed preprocessed pictures: the stream before block 0."""
+    def start(self, images: Float[Tensor, "image channel row column"], positions: Positions = "own") -> Stream:
+        """Embed preprocessed pictures: the stream before block 0.
 
-    def step(self, block: int, stream: Stream, mask: Bool[Tensor, "query key"] | None = None) -> Stream:
-        """Run one block; `mask` is True where a query may attend to a key. Fully masked rows are refused."""
+        `positions` "none" puts zeros in the place of the learned position embedding, "random" noise as at its start.
+        """
+
+    def step(
+        self,
+        block: int,
+        stream: Stream,
+        mask: Bool[Tensor, "*image query key"] | None = None,
+        renormalize: bool = True,
+    ) -> Stream:
+        """Run one block; `mask` is True where a query may attend to a key, for all images or for each of its own.
+
+        The softmax runs over the allowed keys, so that fully masked rows are refused. Without `renormalize` it runs
+        over all keys, and the weights of the others are set to 0 afterwards (capability "attention_pattern").
+        """
+
+    def attention_pattern(self, block: int, stream: Stream) -> Float[Tensor, "image head query key"]:
+        """Give the attention weights of one block, by the explicit path where the model has a fused one."""
 
     def watch(
-        self, block: int, stream: Stream, sites: tuple[Site, ...], mask: Bool[Tensor, "query key"] | None = None
+        self,
+        block: int,
+        stream: Stream,
+        sites: tuple[Site, ...],
+        mask: Bool[Tensor, "*image query key"] | None = None,
+        renormalize: bool = True,
     ) -> tuple[Stream, Mapping[Site, Tensor]]:
         """Run one block as `step` does, bit for bit, and give what passed these sites: [image, place, feature] each.
 
@@ -195,6 +176,20 @@ class Subject(Protocol):
 
     def writes(self, block: int, stream: Stream) -> Writes:
         """Give what this block's attention and MLP add: resid_post = resid_pre + attention + mlp."""
+
+    def block_weights(self, block: int) -> BlockWeights:
+        """Give the weights of one block as plain matrices (capability "weights")."""
+
+    def head_weights(self) -> HeadWeights:
+        """Give the class head that `token_logits` applies (capability "token_head")."""
+
+    def lens_gradient(
+        self, states: Float[Tensor, "*place width"], labels: Int[Tensor, "*place"], double_softmax: bool = False
+    ) -> Float[Tensor, "*place width"]:
+        """Give the gradient of the lens's cross-entropy (norm and head on single tokens) with respect to states.
+
+        With `double_softmax` a softmax precedes the cross-entropy, as in the code of arXiv 2310.18969.
+        """
 
     def logits(self, stream: Stream) -> Float[Tensor, "image class"]:
         """Give the model's own answer from the stream after the last block, exactly as its forward does."""

@@ -214,6 +214,129 @@ def test_watching_under_a_mask_gives_the_masked_step(name):
 
 
 @every_model
+def test_the_weights_of_a_block_make_what_it_writes_of_what_was_read_in_it(name):
+    subject, streams = subject_of(name), streams_of(name)
+    if not can(name, "weights"):
+        with pytest.raises(ClaimsError, match="weights"):
+            subject.block_weights(0)
+        return
+    post = {"res-post-norm", "eva post-norm", "relative positions shared"}
+    for block in range(subject.card.depth):
+        weights, layer = subject.block_weights(block), subject.model.blocks[block]
+        _, inner = subject.watch(block, streams[block], sites_of(name))
+        ways = (
+            (
+                "attention keys",
+                "attention write",
+                weights.attention_out,
+                weights.attention_bias,
+                weights.attention_scale,
+            ),
+            ("units", "mlp write", weights.mlp_out, weights.mlp_bias, weights.mlp_scale),
+        )
+        for place, (read, written, matrix, bias, scale) in enumerate(ways):
+            made = (inner[read] @ matrix.T + (0 if bias is None else bias)) * (1 if scale is None else scale)
+            made = (layer.norm1, layer.norm2)[place](made).detach() if name in post else made
+            torch.testing.assert_close(made, inner[written], atol=1e-4, rtol=1e-4)
+        normed = streams[block].tokens if name in post else layer.norm1(streams[block].tokens).detach()
+        for site, matrix in (("query", weights.query), ("key", weights.key), ("value", weights.value)):
+            rest = inner[site] - normed @ matrix.T  # the bias, the same for every token
+            torch.testing.assert_close(rest, rest[:1, :1].expand_as(rest), atol=1e-4, rtol=1e-4)
+        assert not weights.query.requires_grad
+
+
+@every_model
+def test_the_weights_of_the_head_are_those_that_the_lens_applies(name):
+    subject = subject_of(name)
+    if not can(name, "token_head"):
+        with pytest.raises(ClaimsError, match="token_head"):
+            subject.head_weights()
+        return
+    head, features = subject.head_weights(), torch.randn(3, subject.card.width)
+    made = features @ head.weight.T + (0 if head.bias is None else head.bias)
+    torch.testing.assert_close(made, subject.token_logits(features))
+
+
+@every_model
+def test_the_gradient_of_the_lens_is_that_of_autograd_also_in_inference_mode(name):
+    subject, last = subject_of(name), streams_of(name)[-1]
+    if not can(name, "token_head"):
+        with pytest.raises(ClaimsError, match="token_head"):
+            subject.lens_gradient(last.tokens, torch.zeros(last.tokens.shape[:-1], dtype=torch.long))
+        return
+    labels = torch.arange(2 * last.tokens.shape[1]).reshape(2, -1) % subject.card.classes
+    for double in (False, True):
+        with torch.inference_mode():
+            given = subject.lens_gradient(last.tokens.clone(), labels.clone(), double_softmax=double)
+        states = last.tokens.clone().requires_grad_()
+        logits = subject.family.head(subject.model, subject.family.norm(subject.model, states))
+        scores = logits.softmax(-1) if double else logits
+        (scores.logsumexp(-1) - scores.gather(-1, labels[..., None])[..., 0]).sum().backward()
+        torch.testing.assert_close(given, states.grad, atol=1e-6, rtol=1e-4)
+    subject.model.zero_grad()
+
+
+@every_model
+def test_the_attention_pattern_mixes_the_values_and_weights_are_zeroed_after_the_softmax(name):
+    subject, stream = subject_of(name), streams_of(name)[0]
+    tokens = stream.tokens.shape[1] if stream.tokens.ndim == 3 else 4
+    allowed = torch.ones(tokens, tokens, dtype=torch.bool)
+    allowed[1:, 0] = allowed[2] = False  # the third row allows nothing: no token is read there at all
+    if not can(name, "attention_pattern"):
+        with pytest.raises(ClaimsError, match="attention_pattern"):
+            subject.attention_pattern(0, stream)
+        with pytest.raises(ClaimsError, match="attention_pattern"):
+            subject.step(0, stream, allowed, renormalize=False)
+        return
+    fused = [module.fused_attn for module in subject.model.modules() if hasattr(module, "fused_attn")]
+    for block in range(subject.card.depth):
+        stream = streams_of(name)[block]
+        pattern = subject.attention_pattern(block, stream)
+        torch.testing.assert_close(pattern.sum(dim=-1), torch.ones(pattern.shape[:-1]))
+        if not (can(name, "qkv") and can(name, "attention_keys")):
+            continue
+        sites = ("value", "attention keys")
+        values = subject.watch(block, stream, ("value",))[1]["value"].unflatten(-1, (pattern.shape[1], -1))
+        for mask, weights in ((None, pattern), (allowed, pattern * allowed)):
+            after, inner = subject.watch(block, stream, sites, mask, renormalize=False)
+            mixed = torch.einsum("ihqk,ikhf->iqhf", weights, values).flatten(2)
+            torch.testing.assert_close(inner["attention keys"], mixed, atol=1e-5, rtol=1e-4)
+            assert torch.equal(after.tokens, subject.step(block, stream, mask, renormalize=False).tokens)
+    assert hooks_on(subject.model) == 0
+    assert fused == [module.fused_attn for module in subject.model.modules() if hasattr(module, "fused_attn")]
+
+
+@every_model
+def test_a_mask_for_every_image_is_that_of_each_image_alone(name):
+    subject, stream = subject_of(name), streams_of(name)[1]
+    if not can(name, "attn_mask"):
+        pytest.skip(subject.card.missing(("attn_mask",)))
+    tokens = stream.tokens.shape[1]
+    masks = torch.rand(2, tokens, tokens, generator=torch.Generator().manual_seed(5)) < 0.5
+    masks |= torch.eye(tokens, dtype=torch.bool)
+    together = subject.step(1, stream, masks).tokens
+    for image in range(2):
+        alone = subject.step(1, stream.with_tokens(stream.tokens[image : image + 1]), masks[image]).tokens
+        torch.testing.assert_close(together[image : image + 1], alone, atol=1e-5, rtol=1e-5)
+    masks[1, 3] = False
+    with pytest.raises(ClaimsError, match=r"\[image, row\] \[\[1, 3\]\] of the attention mask"):
+        subject.step(1, stream, masks)
+
+
+@every_model
+def test_positions_are_taken_away_for_one_embedding_only(name):
+    subject, images = subject_of(name), pictures_of(name)
+    if not can(name, "position_embedding"):
+        pytest.skip(subject.card.missing(("position_embedding",)))
+    own = subject.model.pos_embed
+    for positions in ("none", "random"):
+        assert not torch.equal(subject.start(images, positions).tokens, streams_of(name)[0].tokens)
+        assert torch.equal(subject.start(images, positions).tokens, subject.start(images, positions).tokens)
+        assert subject.model.pos_embed is own
+    assert torch.equal(subject.start(images).tokens, streams_of(name)[0].tokens)
+
+
+@every_model
 def test_masks_are_refused_or_do_what_they_say(name):
     subject, stream = subject_of(name), streams_of(name)[0]
     tokens = stream.tokens.shape[1]
@@ -338,6 +461,9 @@ def test_a_capability_is_there_or_its_absence_is_refused_with_its_reason(name):
         "mlp_keys": lambda: subject.watch(0, stream, ("mlp keys",)),
         "units": lambda: subject.unit_shape(0),
         "qkv": lambda: subject.watch(0, stream, ("query", "key", "value")),
+        "weights": lambda: subject.block_weights(0),
+        "attention_pattern": lambda: subject.attention_pattern(0, stream),
+        "position_embedding": lambda: subject.start(pictures_of(name), "none"),
         "head": lambda: subject.logits(streams_of(name)[-1]),
         "token_head": lambda: subject.token_logits(subject.normed(streams_of(name)[-1])),
         "patch_tokens": lambda: subject.normed(streams_of(name)[-1]),

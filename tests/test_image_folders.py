@@ -58,8 +58,8 @@ def test_a_table_gives_labels_names_and_what_lies_beside(labelled, tmp_path):
     assert (images.classes, images.class_names) == (2, ("hen", "egg, big"))
     assert "1 pictures in images/ are not in it" in images.note
     assert (images.has_boxes, images.has_masks) == (False, False)
-    (tmp_path / "boxes.csv").touch()
-    (tmp_path / "masks").mkdir()
+    (tmp_path / "boxes.csv").write_text("file,x0,y0,x1,y1\na.jpg,0,0,2,2\nc.jpg,1,1,9,8\n")
+    save(tmp_path / "masks" / "a.png", tmp_path / "masks" / "c.png")
     assert (opened(root, 2).has_boxes, opened(root, 2).has_masks) == (True, True)
 
 

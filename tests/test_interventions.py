@@ -188,5 +188,5 @@ def test_the_revision_changes_with_the_source_of_the_edit(tmp_path, monkeypatch)
 
 
 def test_the_revision_covers_edits_and_masks():
-    assert code_revision({ShuffleClass}) == code_revision({IsolateClass}) == shuffle_cls(0).revision
+    assert code_revision({ShuffleClass, Chunk}) == code_revision({IsolateClass, Chunk}) == shuffle_cls(0).revision
     assert code_revision({ShuffleClass, Planted}) != code_revision({ShuffleClass})

@@ -27,8 +27,13 @@ GROUPS = (
         "slowdown",
     ),
     (
+        "sites",
         "subject",
+        "chunk",
         "interventions",
+        "attention_masks",
+        "pixel_edits",
+        "pixel_filters",
         "probes",
         "token_readouts",
         "fittable",
@@ -48,6 +53,8 @@ GROUPS = (
     (
         "chunks",
         "pixels",
+        "object_marks",
+        "stored_marks",
         "labels",
         "listing",
         "stored_images",
@@ -131,7 +138,7 @@ MAY_IMPORT = {
 LINES_OF_A_MODULE, LINES_OF_A_FUNCTION = 250, 40
 # Too long today, each to be split; none may grow.
 LONG_MODULES: dict[str, int] = {}
-LONG_FUNCTIONS = {"token_card": 46}
+LONG_FUNCTIONS: dict[str, int] = {}
 MODULES = sorted(PACKAGE.rglob("*.py"))
 every_module = pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
 

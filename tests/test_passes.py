@@ -69,6 +69,8 @@ class InPlace:
 class AllowAll:
     """A mask that forbids nothing."""
 
+    renormalized = True
+
     def allowed(self, card, tokens):
         return torch.ones(tokens, tokens, dtype=torch.bool)
 

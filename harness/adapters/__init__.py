@@ -3,7 +3,8 @@
 from torch import nn
 
 from harness.adapters import beit, cait, eva, mixer, relpos, staged, vit
-from harness.adapters.chain import ChainSubject, Family, Naming
+from harness.adapters.chain import ChainSubject
+from harness.adapters.family import Family, Naming
 from harness.errors import ClaimsError
 from harness.subject import ModelCard, Preprocessing, Subject
 

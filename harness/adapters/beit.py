@@ -6,9 +6,11 @@ import torch
 from timm.models.beit import Beit
 from torch import Tensor
 
+from harness.adapters.block_weights import block_weights
 from harness.adapters.cards import pooled_as, token_card, with_sites
-from harness.adapters.chain import Family, Model, Naming, carried, project
+from harness.adapters.family import Family, Model, Naming, carried, project
 from harness.adapters.taps import Taps, attention_taps, mlp_taps, output
+from harness.sites import BlockWeights
 from harness.subject import ModelCard, Stream
 
 
@@ -26,7 +28,13 @@ def _card(model: Model, naming: Naming) -> ModelCard:
         can={"token_subset": not biased},
         lacks={"token_subset": reason},
     )
-    return with_sites(card, [_taps(model, block) for block in range(len(model.blocks))])
+    blocks = range(len(model.blocks))
+    return with_sites(
+        card,
+        [_taps(model, block) for block in blocks],
+        attentions=(layer.attn for layer in model.blocks),
+        weights=(_weights(model, block) for block in blocks),
+    )
 
 
 def _embed(model: Model, images: Tensor) -> Stream:
@@ -54,6 +62,11 @@ def _taps(model: Model, block: int) -> Taps:
     }
 
 
+def _weights(model: Model, block: int) -> BlockWeights | None:
+    layer = model.blocks[block]
+    return block_weights(layer.attn, layer.mlp, (layer.gamma_1, layer.gamma_2))
+
+
 FAMILY = Family(
     name="beit",
     models=(Beit,),
@@ -61,6 +74,8 @@ FAMILY = Family(
     embed=_embed,
     step=_step,
     taps=_taps,
+    weights=_weights,
+    attention=lambda model, block: model.blocks[block].attn,
     answer=lambda model, tokens: model.forward_head(model.norm(tokens)),
     norm=lambda model, tokens: model.fc_norm(model.norm(tokens)),
     head=project,

@@ -11,7 +11,7 @@ from timm.models.cait import Cait
 from torch import Tensor, nn
 
 from harness.adapters.cards import pooled_as, token_card, with_sites
-from harness.adapters.chain import Family, Model, Naming, project
+from harness.adapters.family import Family, Model, Naming, project
 from harness.adapters.taps import Tap, Taps, mlp_taps
 from harness.subject import ModelCard, Stream, UnitShape
 

@@ -1,14 +1,17 @@
 """Build model cards from modules, on the meta device as well as with weights."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from timm.data import resolve_model_data_config
 
-from harness.adapters.chain import Model, Naming
+from harness.adapters.family import Model, Naming
+from harness.adapters.patterns import has_pattern
+from harness.adapters.positions import has_positions
 from harness.adapters.taps import Taps
 from harness.errors import ClaimsError
+from harness.sites import BlockWeights
 from harness.subject import SITE_NEEDS, ModelCard, Native, Preprocessing, UnitShape
 
 _READOUTS: Mapping[str, str] = {
@@ -37,14 +40,7 @@ def token_card(
     """
     classes, headless = head_of(model)
     native = native if classes else "none"
-    has = {
-        "patch_tokens": True,
-        "class_token": "class" in prefix,
-        "distillation_token": "distillation" in prefix,
-        "head": classes > 0,
-        "token_head": classes > 0 and native != "map pool",
-    }
-    has |= {capability: native == kind for kind, capability in _READOUTS.items()}
+    has = _abilities(classes, prefix, native) | {"position_embedding": has_positions(model)}
     reasons = dict.fromkeys(("head", "token_head", *_READOUTS.values()), headless) if headless else {}
     has |= can
     reasons |= lacks or {}
@@ -70,18 +66,26 @@ def with_sites(
     card: ModelCard,
     taps: Sequence[Taps],
     *,
+    attentions: Iterable[Model] = (),
+    weights: Iterable[BlockWeights | None] = (),
     units: tuple[UnitShape, ...] | None = None,
     lacks: Mapping[str, str] | None = None,
 ) -> ModelCard:
     """Add to a card what can be read within the blocks: a capability where every block has all of its sites.
 
-    `units` is the shape of every block's units (None: one at each token of the stream), `lacks` the family's reasons.
+    `attentions` and `weights` are those of the blocks, `units` the shape of every block's units (None: one at each
+    token of the stream), `lacks` the family's reasons.
     """
     found = {
         need
         for need in SITE_NEEDS.values()
         if all(site in tapped for tapped in taps for site, its in SITE_NEEDS.items() if its == need)
     }
+    for need, has in (
+        ("attention_pattern", [has_pattern(attention) for attention in attentions]),
+        ("weights", [matrices is not None for matrices in weights]),
+    ):
+        found |= {need} if has and all(has) else set()
     if units is None and "units" in found:
         rows, columns = card.grid or (0, 0)
         units = tuple(
@@ -146,3 +150,15 @@ def preprocessing_of(model: Model) -> Preprocessing:
         crop=config["crop_pct"],
         crop_mode=config["crop_mode"],
     )
+
+
+def _abilities(classes: int, prefix: tuple[str, ...], native: Native) -> dict[str, bool]:
+    """Say what follows from prefix tokens, head and readout."""
+    return {
+        "patch_tokens": True,
+        "class_token": "class" in prefix,
+        "distillation_token": "distillation" in prefix,
+        "head": classes > 0,
+        "token_head": classes > 0 and native != "map pool",
+        **{capability: native == kind for kind, capability in _READOUTS.items()},
+    }

@@ -1,49 +1,22 @@
 """The one subject of this package: a chain of blocks described by a family record, with every refusal in one place."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
-from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from harness.adapters.taps import Taps, values_of, watching
+from harness.adapters.family import Family
+from harness.adapters.gradients import lens_gradient
+from harness.adapters.patterns import explicit
+from harness.adapters.positions import other_positions
+from harness.adapters.taps import values_of, watching
 from harness.adapters.weights import fresh_copy, hash_weights
 from harness.errors import ClaimsError, unknown
-from harness.subject import SITE_NEEDS, ModelCard, Preprocessing, Site, Stream, Subject, UnitShape, Writes
-
-Model = Any  # an nn.Module; its own type says of every attribute that it may be a tensor
-
-
-@dataclass(frozen=True, kw_only=True)
-class Naming:
-    """What a card cannot read from the module: its names, where its weights come from, how pictures are prepared."""
-
-    name: str
-    arch: str
-    pretrained: bool
-    preprocessing: Preprocessing | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Family:
-    """How one family of models is read as a chain; all functions take the module first and keep no state.
-
-    `models` are the exact classes, since a subclass may change the forward pass. `step` gives the tokens after a
-    block; `taps` says where the sites are that can be read within it. `answer` reads logits from the tokens after the
-    last block; `norm` and `head` are its two halves for one token.
-    """
-
-    name: str
-    models: tuple[type[nn.Module], ...]
-    card: Callable[[Model, Naming], ModelCard]
-    embed: Callable[[Model, Tensor], Stream]
-    step: Callable[[Model, int, Stream, Tensor | None], Tensor]
-    taps: Callable[[Model, int], Taps]
-    answer: Callable[[Model, Tensor], Tensor]
-    norm: Callable[[Model, Tensor], Tensor]
-    head: Callable[[Model, Tensor], Tensor]
+from harness.sites import SITE_NEEDS, BlockWeights, HeadWeights, Site, UnitShape, Writes
+from harness.subject import ModelCard, Positions, Stream, Subject
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -55,7 +28,7 @@ class ChainSubject:
     family: Family
 
     @torch.no_grad()
-    def start(self, images: Float[Tensor, "image channel row column"]) -> Stream:
+    def start(self, images: Float[Tensor, "image channel row column"], positions: Positions = "own") -> Stream:
         """Embed preprocessed pictures of the card's size, moved to the device and dtype of the weights."""
         size = tuple(images.shape[-2:])
         if size != self.card.preprocessing.size:
@@ -63,19 +36,36 @@ class ChainSubject:
                 f"pictures of {size} pixels for {self.card.name!r}, which takes {self.card.preprocessing.size}"
             )
         weight = next(self.model.parameters())
-        return self.family.embed(self.model, images.to(weight.device, weight.dtype))
+        with self._positions(positions):
+            return self.family.embed(self.model, images.to(weight.device, weight.dtype))
 
     @torch.no_grad()
-    def step(self, block: int, stream: Stream, mask: Tensor | None = None) -> Stream:
-        """Run one block; `mask` [query, key] is bool, and best on the CPU, where checking it waits for no device."""
-        return self._run(block, stream, (), mask)[0]
+    def step(self, block: int, stream: Stream, mask: Tensor | None = None, renormalize: bool = True) -> Stream:
+        """Run one block; `mask` [query, key] or [image, query, key] is bool, best on the CPU, where it is checked."""
+        return self._run(block, stream, (), mask, renormalize)[0]
 
     @torch.no_grad()
     def watch(
-        self, block: int, stream: Stream, sites: tuple[Site, ...], mask: Tensor | None = None
+        self,
+        block: int,
+        stream: Stream,
+        sites: tuple[Site, ...],
+        mask: Tensor | None = None,
+        renormalize: bool = True,
     ) -> tuple[Stream, Mapping[Site, Tensor]]:
         """Run one block as `step` does, and give what passed these sites, [image, place, feature] each."""
-        return self._run(block, stream, sites, mask)
+        return self._run(block, stream, sites, mask, renormalize)
+
+    @torch.no_grad()
+    def attention_pattern(self, block: int, stream: Stream) -> Float[Tensor, "image head query key"]:
+        """Give the attention weights of one block, by the explicit path where the model has a fused one."""
+        self._need("attention_pattern")
+        self._check_block(block)
+        self._check_tokens(stream)
+        seen: list[Tensor] = []
+        with explicit([self.family.attention(self.model, block)], seen.append):
+            self.family.step(self.model, block, stream, None)
+        return seen[0]
 
     def unit_shape(self, block: int) -> UnitShape:
         """Say where the units of this block are."""
@@ -86,8 +76,31 @@ class ChainSubject:
     @torch.no_grad()
     def writes(self, block: int, stream: Stream) -> Writes:
         """Give what this block's attention and MLP add, as they enter the stream."""
-        written = self._run(block, stream, ("attention write", "mlp write"), None)[1]
+        written = self._run(block, stream, ("attention write", "mlp write"), None, True)[1]
         return Writes(written["attention write"], written["mlp write"])
+
+    def block_weights(self, block: int) -> BlockWeights:
+        """Give the weights of one block as plain matrices, without gradient."""
+        self._need("weights")
+        self._check_block(block)
+        matrices = self.family.weights(self.model, block)
+        assert matrices is not None, "the card says that every block has them"
+        return matrices
+
+    def head_weights(self) -> HeadWeights:
+        """Give the class head that `token_logits` applies, without gradient; raises ClaimsError for one of layers."""
+        self._need("token_head")
+        head = self.model.head
+        if not isinstance(head, nn.Linear):
+            raise ClaimsError(f"the head of {self.card.name!r} is a {type(head).__name__}, not one linear layer")
+        return HeadWeights(weight=head.weight.detach(), bias=None if head.bias is None else head.bias.detach())
+
+    def lens_gradient(
+        self, states: Float[Tensor, "*place width"], labels: Int[Tensor, "*place"], double_softmax: bool = False
+    ) -> Float[Tensor, "*place width"]:
+        """Give the gradient of the lens's cross-entropy with respect to states; also within inference mode."""
+        self._need("token_head")
+        return lens_gradient(self.family, self.model, states, labels, double_softmax)
 
     @torch.no_grad()
     def logits(self, stream: Stream) -> Float[Tensor, "image class"]:
@@ -117,20 +130,34 @@ class ChainSubject:
         return hash_weights(self.model)
 
     def _run(
-        self, block: int, stream: Stream, sites: tuple[Site, ...], mask: Tensor | None
+        self, block: int, stream: Stream, sites: tuple[Site, ...], mask: Tensor | None, renormalize: bool
     ) -> tuple[Stream, dict[Site, Tensor]]:
         self._check_block(block)
         self._check_tokens(stream)
         for site in sites:
             self._need_site(site)
         if mask is not None:
-            self._check_mask(mask, stream)
+            self._check_mask(mask, stream, renormalize)
             mask = mask.to(stream.tokens.device, non_blocking=True)
+            mask = mask[:, None] if mask.ndim == 3 else mask  # the same for every head
         every = self.family.taps(self.model, block) if sites else {}
         taps = {site: every[site] for site in sites}
         with watching(taps) as seen:
-            tokens = self.family.step(self.model, block, stream, mask)
+            tokens = self._step(block, stream, mask, renormalize)
         return stream.with_tokens(tokens), values_of(taps, seen)
+
+    def _step(self, block: int, stream: Stream, mask: Tensor | None, renormalize: bool) -> Tensor:
+        if mask is None or renormalize:
+            return self.family.step(self.model, block, stream, mask)
+        keep = mask
+        with explicit([self.family.attention(self.model, block)], lambda pattern: pattern * keep):
+            return self.family.step(self.model, block, stream, None)
+
+    def _positions(self, positions: Positions) -> AbstractContextManager[None]:
+        if positions == "own":
+            return nullcontext()
+        self._need("position_embedding")
+        return other_positions(self.model, positions)
 
     def _need_site(self, site: str) -> None:
         needs = dict[str, str](SITE_NEEDS)  # type: ignore[arg-type]
@@ -154,36 +181,19 @@ class ChainSubject:
             reason = self.card.missing(("token_subset",))
             raise ClaimsError(f"{got} of the {want} tokens given to a block of {self.card.name!r}: {reason}")
 
-    def _check_mask(self, mask: Tensor, stream: Stream) -> None:
-        self._need("attn_mask")
-        tokens = stream.tokens.shape[1]
-        if mask.dtype != torch.bool or tuple(mask.shape) != (tokens, tokens):
+    def _check_mask(self, mask: Tensor, stream: Stream, renormalize: bool) -> None:
+        self._need("attn_mask" if renormalize else "attention_pattern")
+        images, tokens = stream.tokens.shape[:2]
+        if mask.dtype != torch.bool or tuple(mask.shape) not in ((tokens, tokens), (images, tokens, tokens)):
             raise ClaimsError(
-                f"an attention mask for {self.card.name!r} is bool [{tokens} queries, {tokens} keys], "
-                f"not {mask.dtype} {list(mask.shape)}"
+                f"an attention mask for {self.card.name!r} is bool [{tokens} queries, {tokens} keys], with {images} "
+                f"images before them or not, not {mask.dtype} {list(mask.shape)}"
             )
-        if not bool(mask.any(dim=1).all()):
-            rows = (~mask.any(dim=1)).nonzero().flatten().tolist()
+        full = mask.any(dim=-1)
+        if renormalize and not bool(full.all()):
+            rows = (~full).nonzero()
+            where = f"rows {rows.flatten().tolist()}" if mask.ndim == 2 else f"[image, row] {rows[:5].tolist()}"
             raise ClaimsError(
-                f"rows {rows} of the attention mask for {self.card.name!r} allow no key at all: the explicit and the "
+                f"{where} of the attention mask for {self.card.name!r} allow no key at all: the explicit and the "
                 f"fused attention path would disagree (NaN, finite); let a token attend at least to itself"
             )
-
-
-def carried(stream: Stream, needed: bool, what: str) -> Any:
-    """Return what `start` put beside the tokens, or refuse a stream that has lost it."""
-    if needed and stream.extra is None:
-        raise ClaimsError(f"this stream has lost its {what} (`Stream.extra`); make edited streams by `with_tokens`")
-    return stream.extra
-
-
-def project(model: nn.Module, features: Tensor) -> Tensor:
-    """Apply the linear head `model.head` to features, in fp32 where they are fp32 and the model is in half precision.
-
-    bf16 and fp16 flip ranks near ties, so a lens on a half-precision trunk is projected in the precision asked for.
-    """
-    head: nn.Module = model.head  # type: ignore[assignment]
-    if isinstance(head, nn.Linear) and head.weight.dtype != features.dtype:
-        bias = None if head.bias is None else head.bias.to(features.dtype)
-        return nn.functional.linear(features, head.weight.to(features.dtype), bias)
-    return head(features)

@@ -8,7 +8,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import nn
 
-from harness.adapters.chain import Model
+from harness.adapters.family import Model
 from harness.errors import ClaimsError, unknown
 
 OPTIONS = ("arch", "num_classes", "name")

@@ -5,9 +5,11 @@ from typing import Any
 from timm.models.eva import Eva, EvaBlockPostNorm
 from torch import Tensor
 
+from harness.adapters.block_weights import block_weights
 from harness.adapters.cards import pooled_as, token_card, with_sites
-from harness.adapters.chain import Family, Model, Naming, carried, project
+from harness.adapters.family import Family, Model, Naming, carried, project
 from harness.adapters.taps import Taps, attention_taps, mlp_taps, output
+from harness.sites import BlockWeights
 from harness.subject import ModelCard, Stream
 
 
@@ -27,7 +29,12 @@ def _card(model: Model, naming: Naming) -> ModelCard:
     return with_sites(
         card,
         [_taps(model, block) for block in range(len(model.blocks))],
-        lacks={"mlp_keys": "the MLP is gated: its first layer gives gates and values, not keys"},
+        attentions=(layer.attn for layer in model.blocks),
+        weights=(_weights(model, block) for block in range(len(model.blocks))),
+        lacks={
+            "mlp_keys": "the MLP is gated: its first layer gives gates and values, not keys",
+            "weights": "the MLP is gated or has a norm before its last layer, or so has attention",
+        },
     )
 
 
@@ -57,6 +64,11 @@ def _taps(model: Model, block: int) -> Taps:
     return {**writes, **attention_taps(layer.attn), **mlp_taps(layer.mlp)}  # type: ignore[dict-item]
 
 
+def _weights(model: Model, block: int) -> BlockWeights | None:
+    layer = model.blocks[block]
+    return block_weights(layer.attn, layer.mlp, (getattr(layer, "gamma_1", None), getattr(layer, "gamma_2", None)))
+
+
 FAMILY = Family(
     name="eva",
     models=(Eva,),
@@ -64,6 +76,8 @@ FAMILY = Family(
     embed=_embed,
     step=_step,
     taps=_taps,
+    weights=_weights,
+    attention=lambda model, block: model.blocks[block].attn,
     answer=lambda model, tokens: model.forward_head(model.norm(tokens)),
     norm=lambda model, tokens: model.fc_norm(model.norm(tokens)),
     head=project,

@@ -3,13 +3,14 @@
 from timm.models.mlp_mixer import MlpMixer
 
 from harness.adapters.cards import pooled_as, token_card, with_sites
-from harness.adapters.chain import Family, Model, Naming, project
+from harness.adapters.family import Family, Model, Naming, project
 from harness.adapters.taps import Taps, mlp_taps
 from harness.subject import ModelCard, Stream
 
 _LACKS = {
     "writes": "the blocks mix tokens by an MLP, so none of their writes is an attention write",
     "attention_keys": "the blocks mix tokens by an MLP, not by attention",
+    "attention_pattern": "the blocks mix tokens by an MLP, not by attention",
     "qkv": "the blocks mix tokens by an MLP, not by attention",
     "mlp_keys": "the MLP over channels is gated: its first layer gives gates and values, not keys",
 }

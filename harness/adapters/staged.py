@@ -12,7 +12,7 @@ from timm.models.swin_transformer import SwinTransformer
 from torch import Tensor, nn
 
 from harness.adapters.cards import head_of, preprocessing_of, with_sites
-from harness.adapters.chain import Family, Model, Naming
+from harness.adapters.family import Family, Model, Naming
 from harness.adapters.taps import Tap, Taps, cells_of_channels, mlp_taps
 from harness.errors import ClaimsError
 from harness.subject import ModelCard, Native, Stream, UnitShape

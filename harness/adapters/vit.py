@@ -4,9 +4,11 @@ from timm.models.deit import VisionTransformerDistilled
 from timm.models.vision_transformer import Block, ParallelThingsBlock, ResPostBlock, VisionTransformer
 from torch import Tensor
 
+from harness.adapters.block_weights import block_weights, scale_of
 from harness.adapters.cards import pooled_as, token_card, with_sites
-from harness.adapters.chain import Family, Model, Naming, project
+from harness.adapters.family import Family, Model, Naming, project
 from harness.adapters.taps import Taps, attention_taps, mlp_taps, output
+from harness.sites import BlockWeights
 from harness.subject import ModelCard, Stream
 
 
@@ -29,8 +31,14 @@ def _card(model: Model, naming: Naming) -> ModelCard:
     )
     side_by_side = "the blocks run several attentions and MLPs side by side"
     several = type(model.blocks[0]) not in (Block, ResPostBlock)
-    reasons = dict.fromkeys(("attention_keys", "mlp_keys", "units", "qkv"), side_by_side) if several else {}
-    return with_sites(card, [_taps(model, block) for block in range(len(model.blocks))], lacks=reasons)
+    within = ("attention_keys", "mlp_keys", "units", "qkv", "attention_pattern")
+    return with_sites(
+        card,
+        [_taps(model, block) for block in range(len(model.blocks))],
+        attentions=(getattr(layer, "attn", None) for layer in model.blocks),
+        weights=(_weights(model, block) for block in range(len(model.blocks))),
+        lacks=dict.fromkeys(within, side_by_side) if several else {},
+    )
 
 
 def _embed(model: Model, images: Tensor) -> Stream:
@@ -63,6 +71,13 @@ def _taps(model: Model, block: int) -> Taps:
     }
 
 
+def _weights(model: Model, block: int) -> BlockWeights | None:
+    layer = model.blocks[block]
+    if type(layer) not in (Block, ResPostBlock):
+        return None
+    return block_weights(layer.attn, layer.mlp, (scale_of(layer, "ls1"), scale_of(layer, "ls2")))
+
+
 FAMILY = Family(
     name="vit",
     models=(VisionTransformer, VisionTransformerDistilled),
@@ -70,6 +85,8 @@ FAMILY = Family(
     embed=_embed,
     step=_step,
     taps=_taps,
+    weights=_weights,
+    attention=lambda model, block: getattr(model.blocks[block], "attn", None),
     answer=lambda model, tokens: model.forward_head(model.norm(tokens)),
     norm=lambda model, tokens: model.fc_norm(model.norm(tokens)),
     head=project,

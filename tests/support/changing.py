@@ -61,14 +61,14 @@ class Changing(Closed):
     def card(self) -> ModelCard:
         return self.inner.card
 
-    def start(self, images: torch.Tensor) -> Stream:
+    def start(self, images: torch.Tensor, positions: str = "own") -> Stream:
         stream = self.inner.start(images)
         classes = self.card.classes
         wrong = torch.cat([stream.tokens[..., :classes].roll(1, dims=-1), stream.tokens[..., classes:]], dim=-1)
         dark = images[:, 0, -1, -1] * 255 < self.misread - 0.5
         return stream.with_tokens(torch.where(dark[:, None, None], wrong, stream.tokens))
 
-    def step(self, block: int, stream: Stream, mask: torch.Tensor | None = None) -> Stream:
+    def step(self, block: int, stream: Stream, mask: torch.Tensor | None = None, renormalize: bool = True) -> Stream:
         for _ in range(self.times):
             side = int(os.environ.get(LOAD, "1"))
             load = torch.ones(len(stream.tokens), side, side)

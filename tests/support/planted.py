@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 from harness.errors import ClaimsError
-from harness.subject import CAPABILITIES, ModelCard, Preprocessing, Stream, Subject, UnitShape, Writes
+from harness.subject import CAPABILITIES, ModelCard, Positions, Preprocessing, Stream, Subject, UnitShape, Writes
 from support.closed import WITHIN, Closed
 
 Kind = Literal["late reader", "early carrier", "patch mean"]
@@ -64,7 +64,7 @@ class Planted(Closed):
             pretrained=self.shift == 0,
         )
 
-    def start(self, images: torch.Tensor) -> Stream:
+    def start(self, images: torch.Tensor, positions: Positions = "own") -> Stream:
         """Score every patch against the colours: nearest colour wins. The class token starts at zero."""
         count = len(images)
         colours = torch.roll(torch.from_numpy(COLOURS[: self.classes]), self.shift, 0).to(images)
@@ -75,13 +75,13 @@ class Planted(Closed):
         tokens = torch.cat([scores, decoy[..., None]], dim=-1)
         return Stream(torch.cat([tokens.new_zeros(count, 1, tokens.shape[-1]), tokens], dim=1))
 
-    def step(self, block: int, stream: Stream, mask: torch.Tensor | None = None) -> Stream:
+    def step(self, block: int, stream: Stream, mask: torch.Tensor | None = None, renormalize: bool = True) -> Stream:
         """Let the class token read what it may of the patches, and the patches the class token's decoy."""
         if mask is not None and not bool(mask.any(dim=1).all()):
             raise ClaimsError("a row of the attention mask allows no key at all")
         return stream.with_tokens(stream.tokens + self._write(block, stream.tokens, mask))
 
-    def watch(self, block, stream, sites, mask=None):
+    def watch(self, block, stream, sites, mask=None, renormalize=True):
         """Step, and give the writes where they are asked for."""
         if unknown := set(sites) - {"attention write", "mlp write"}:
             raise ClaimsError(f"a planted model has no sites {sorted(unknown)}")
@@ -146,17 +146,30 @@ class Counting(Closed):
         """Count images through `start`."""
         return sum(self.started)
 
-    def start(self, images: torch.Tensor) -> Stream:
+    def start(self, images: torch.Tensor, positions: Positions = "own") -> Stream:
         self.started.append(len(images))
-        return self.inner.start(images)
+        return self.inner.start(images, positions)
 
-    def step(self, block: int, stream: Stream, mask: torch.Tensor | None = None) -> Stream:
+    def step(self, block: int, stream: Stream, mask: torch.Tensor | None = None, renormalize: bool = True) -> Stream:
         self.stepped.append((block, len(stream.tokens)))
-        return self.inner.step(block, stream, mask)
+        return self.inner.step(block, stream, mask, renormalize)
 
-    def watch(self, block, stream, sites, mask=None):
+    def watch(self, block, stream, sites, mask=None, renormalize=True):
         self.stepped.append((block, len(stream.tokens)))
-        return self.inner.watch(block, stream, sites, mask)
+        return self.inner.watch(block, stream, sites, mask, renormalize)
+
+    def block_weights(self, block):
+        return self.inner.block_weights(block)
+
+    def head_weights(self):
+        return self.inner.head_weights()
+
+    def lens_gradient(self, states, labels, double_softmax=False):
+        return self.inner.lens_gradient(states, labels, double_softmax)
+
+    def attention_pattern(self, block: int, stream: Stream) -> torch.Tensor:
+        self.stepped.append((block, len(stream.tokens)))
+        return self.inner.attention_pattern(block, stream)
 
     def unit_shape(self, block: int) -> UnitShape:
         return self.inner.unit_shape(block)
