@@ -25,8 +25,7 @@ class Design:
         paired = np.zeros(len(labels), dtype=bool)
         paired[np.concatenate([first, first + 1])] = True
         self._ranks = {exchanged: _ranks(labels, paired if exchanged else np.ones_like(paired)) for exchanged in (0, 1)}
-        keys = random.permutation(len(labels))
-        self._shells = {exchanged: _permute_shells(labels, ranks, keys) for exchanged, ranks in self._ranks.items()}
+        self._squares = {exchanged: _square_labels(labels, ranks, random) for exchanged, ranks in self._ranks.items()}
 
     def rows(self, shots: int | None, exchanged: bool) -> np.ndarray:
         """Say which images take part: bool [image]."""
@@ -35,12 +34,12 @@ class Design:
     def targets(self, kind: LabelKind, shots: int | None, exchanged: bool) -> np.ndarray:
         """Give the labels to fit on: int [image].
 
-        With shots, labels are permuted among the first images of all classes, among the second ones and so on: the
-        first k of every class then still hold k of every class, and are the same images as with their own labels.
+        With shots, labels are drawn so that the first images of all classes, the second ones and so on hold every
+        label once: the first k of every class are then k of every label, on the same images as with their own.
         """
         if kind == "own":
             return self._own
-        return self._permuted if shots is None else self._shells[exchanged]
+        return self._permuted if shots is None else self._squares[exchanged]
 
 
 def _ranks(labels: np.ndarray, used: np.ndarray) -> np.ndarray:
@@ -53,8 +52,17 @@ def _ranks(labels: np.ndarray, used: np.ndarray) -> np.ndarray:
     return ranks
 
 
-def _permute_shells(labels: np.ndarray, ranks: np.ndarray, keys: np.ndarray) -> np.ndarray:
-    """Permute labels among images of equal rank, in the order of random keys."""
-    permuted = labels.copy()
-    permuted[np.argsort(ranks, kind="stable")] = labels[np.lexsort((keys, ranks))]
+def _square_labels(labels: np.ndarray, ranks: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    """Give labels by random Latin squares of class against rank.
+
+    Among the k-th images of all classes every label occurs once, and among the images of one class too, square by
+    square: a plain permutation of few classes leaves so much of the label by chance that the control may pass.
+    """
+    classes, own = np.unique(labels, return_inverse=True)
+    size, permuted = len(classes), labels.copy()
+    used = np.flatnonzero(ranks < UNUSED)
+    for square in range(ranks[used].max(initial=-1) // size + 1):
+        row, column, symbol = (random.permutation(size) for _ in range(3))
+        mine = used[ranks[used] // size == square]
+        permuted[mine] = classes[symbol[(row[own[mine]] + column[ranks[mine] % size]) % size]]
     return permuted

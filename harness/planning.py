@@ -127,7 +127,7 @@ class Planner:
         return forecast(shares, self.entry.card, self.batch_size)
 
     def training_images(self, planned: Sequence[PlannedClaim]) -> int:
-        """Count training images times passes: one pass per set of weights that a probe reads."""
+        """Count training images, once per set of weights that fits read; what training itself takes is not counted."""
         arms = [arm for claim in planned if claim.plan is not None for arm in claim.plan.arms.values()]
         return self.train * len({arm.weights for arm in arms if arm.fits})
 

@@ -44,7 +44,8 @@ class Probe:
     class takes no part. `shots` fits on the first so many training images of every class (None: on all).
     `standardized` scales every feature to unit variance over the images of the fit; ridge alone may go without.
     `family` "sgd" is deliberately under-trained, the control of claims about families. `labels` "permuted" fits on
-    labels permuted among the training images, the control that must fail; with `shots` classes stay balanced.
+    labels permuted among the training images, the control that must fail; with `shots`, where these are a multiple
+    of the classes, every class holds every label equally often.
 
     Raises ValueError for fields that do not go together.
     """

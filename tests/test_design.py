@@ -1,6 +1,7 @@
 """Who is fitted on what: shots per class, permuted labels and exchanged pairs, fixed by labels and seed."""
 
 import numpy as np
+import pytest
 
 from harness.chunks import chunk_grid
 from harness.design import Design
@@ -34,14 +35,32 @@ def test_shots_are_the_first_images_of_every_class():
         assert design().rows(None, exchanged).tolist() == by_hand(1000, exchanged)
 
 
-def test_permuted_labels_of_few_shots_stay_balanced_and_are_not_the_labels():
-    for exchanged in (False, True):
-        for shots in (1, 3, 6):
-            rows = design().rows(shots, exchanged)
-            permuted = design().targets("permuted", shots, exchanged)
-            assert np.bincount(permuted[rows]).tolist() == np.bincount(LABELS[rows]).tolist()
-            assert (permuted[rows] == LABELS[rows]).mean() < 0.6
-            np.testing.assert_array_equal(permuted[rows], design().targets("permuted", 1 + shots, exchanged)[rows])
+def test_permuted_labels_of_few_shots_hold_every_label_equally_often_and_tell_nothing_of_the_class():
+    labels = np.random.default_rng(1).permutation(np.arange(100) % 5)
+    drawn = Design(labels, chunk_grid(100, 10), 0)
+    for shots in (1, 3, 5, 10, 20):
+        rows = drawn.rows(shots, False)
+        permuted = drawn.targets("permuted", shots, False)[rows]
+        assert np.bincount(permuted).tolist() == [shots] * 5
+        if shots % 5 == 0:
+            together = [[((labels[rows] == c) & (permuted == p)).sum() for p in range(5)] for c in range(5)]
+            assert np.unique(together).tolist() == [shots // 5]
+        np.testing.assert_array_equal(permuted, drawn.targets("permuted", 20, False)[rows])
+
+
+def test_one_permuted_shot_per_class_keeps_one_label_on_average():
+    """As in any random permutation: neither all labels nor none, which would teach the opposite."""
+    labels = np.arange(8)
+    kept = [
+        (Design(labels, chunk_grid(8, 8), seed).targets("permuted", 1, False) == labels).sum() for seed in range(400)
+    ]
+    assert np.mean(kept) == pytest.approx(1.0, abs=0.2)
+
+
+def test_permuted_labels_of_exchanged_images_lie_on_those_that_take_part():
+    rows, permuted = design().rows(4, True), design().targets("permuted", 4, True)
+    assert (permuted[rows] == LABELS[rows]).mean() < 0.6
+    assert set(permuted[rows]) == set(LABELS)
 
 
 def test_everything_is_fixed_by_the_seed():

@@ -184,10 +184,7 @@ def test_a_fit_of_few_shots_equals_the_fit_on_those_images_alone():
 
 
 def test_probes_fitted_on_exchanged_class_tokens_read_what_those_hold():
-    """A class token that carries its class tells after the exchange that an image is of another one than it shows;
-
-    one that is filled by the last block is refilled from the image's own patches.
-    """
+    """One that carries its class tells what an image is not; one that the last block fills is filled anew."""
 
     def right(kind: str, probe: Probe) -> float:
         subject = Planted(kind=kind)

@@ -124,7 +124,7 @@ def test_every_family_is_fitted_from_the_pass_and_resumes_from_its_file(tmp_path
     place = FitPlace(folder=tmp_path, context="here")
     probes = [
         Probe(layer=5, family=family, standardized=True, **more)
-        for more in ({}, {"shots": 9}, {"labels": "permuted"}, {"labels": "permuted", "shots": 9})
+        for more in ({}, {"shots": 9}, {"labels": "permuted"}, {"labels": "permuted", "shots": 8})
     ]
     made = fit_all(probes, training, place, lambda *step: None)
     again = fit_all(probes, training, place, lambda *step: pytest.fail("nothing is left to be fitted"))
