@@ -60,6 +60,8 @@ APPLIES: Mapping[str, set[str]] = {
     "last-block-acts-like-average-pooling": PLAIN,
     "cls-carries-information-before-last-block": PLAIN,
     "background-accuracy-needs-correlated-background": set(CARDS) - TRUNKS,
+    "spatial-info-preserved-until-last-block": PLAIN,
+    "position-embedding-and-shuffle": set(CARDS) - TRUNKS,
 }
 
 LONE = {identifier for identifier, spec in SPECS.items() if not spec.subjects}  # others: test_claims_several.py
@@ -115,7 +117,7 @@ def test_a_claim_proposes_a_valid_plan_for_the_readouts_it_is_about_and_no_other
 @claims
 def test_a_claim_fits_every_depth_or_says_that_the_model_is_too_shallow(identifier, depth):
     for card in CARDS.values():
-        plan = plan_for(identifier, replace(card, depth=depth))
+        plan = plan_for(identifier, replace(card, depth=depth, units=card.units[:1] * depth))
         assert depth < 3 or isinstance(plan, Plan) == isinstance(plan_for(identifier, card), Plan), plan
 
 

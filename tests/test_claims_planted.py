@@ -293,6 +293,17 @@ WORLDS: Mapping[str, tuple[str, ModelCard, Means, Mapping[str, Means]]] = {
             "vacuous: gate": {"full": 0.1},
         },
     ),
+    "positions": (
+        "position-embedding-and-shuffle",
+        ORIG,
+        {"clean": 0.84, "none": 0.22, "none, shuffled": 0.22, "random": 0.22, "shuffled": 0.33},
+        {
+            "refuted: nothing is lost": {"none": 0.83, "none, shuffled": 0.83},
+            "refuted: all is lost": {"none": GUESS, "none, shuffled": GUESS},
+            "vacuous: the order matters without positions": {"none, shuffled": 0.1},
+            "vacuous: gate": {"clean": GUESS},
+        },
+    ),
     "alone": (
         "cls-carries-information-before-last-block",
         ORIG,

@@ -10,12 +10,14 @@ from support.cards import CARDS, CLAIMS, CLIP, ORIG, SPECS, make_card
 
 from harness.cohorts import cohorts
 from harness.derived import resolve
+from harness.errors import NotApplicable
 from harness.plan import Plan, propose
 from harness.quantities import Pairs, Sample, Sheet
 from harness.verdict import Judgement, judge
 
 LONGEST_CLAIM = 60  # lines
 SEVERAL = sorted(identifier for identifier, spec in SPECS.items() if spec.subjects)
+CONTRAST = "collapse-needs-class-readout"
 BACKGROUND, FOREGROUND = "vit-better-than-cnn-on-background-only", "vit-loses-less-than-cnn-without-background"
 SMOOTH = "vit-less-sensitive-to-low-pass-than-cnn"
 
@@ -28,7 +30,8 @@ def convolutional(name, classes=1000):
     return able(make_card("map pool", prefix=(), arch=name, classes=classes), "convolution", "label_trained", grid=None)
 
 
-VIT = able(make_card(), "attention", "label_trained")
+VIT = able(make_card(), "label_trained")
+TWIN = able(make_card("patch mean", prefix=()), "label_trained")
 CNN = convolutional("resnet50.a1_in1k")
 PAIRS = {
     "many classes": {"vit": VIT, "cnn": CNN},
@@ -142,7 +145,7 @@ def test_claims_about_several_models_are_small_and_take_their_roles(identifier):
 
 @pytest.mark.parametrize("identifier", [BACKGROUND, FOREGROUND, SMOOTH])
 def test_vits_are_compared_with_cnns_and_not_with_one_another(identifier):
-    named = {"a vit": VIT, "another": able(ORIG, "attention", "label_trained"), "a cnn": CNN, "a tower": CLIP}
+    named = {"a vit": VIT, "another": able(ORIG, "label_trained"), "a cnn": CNN, "a tower": CLIP}
     found, why = cohorts(SPECS[identifier].subjects, named)
     assert [cohort.label for cohort in found] == ["a vit vs a cnn", "another vs a cnn"]
     assert not why
@@ -155,6 +158,21 @@ def test_vits_are_compared_with_cnns_and_not_with_one_another(identifier):
 def test_every_bound_about_pairs_is_used_for_some_pair(identifier):
     plans = [propose(CLAIMS[identifier].function, SPECS[identifier], cards) for cards in PAIRS.values()]
     assert {name for plan in plans for name in plan.question.bound_names()} == set(SPECS[identifier].bounds)
+
+
+@pytest.mark.parametrize("classes", [10, 1000])
+def test_a_class_token_vit_is_compared_with_an_average_pool_twin_of_its_size_alone(classes):
+    vit, twin = replace(VIT, classes=classes), replace(TWIN, classes=classes)
+    named = {"vit": vit, "twin": twin, "cnn": CNN, "distilled": CARDS["dist"]}
+    found, _ = cohorts(SPECS[CONTRAST].subjects, named)
+    assert [cohort.label for cohort in found] == ["vit vs twin"]
+    plan = propose(CLAIMS[CONTRAST].function, SPECS[CONTRAST], {"vit": vit, "twin": twin})
+    assert set(plan.question.bound_names()) == set(SPECS[CONTRAST].bounds)
+    reference = (0,) if classes == 10 else tuple(range(11))
+    assert plan.arms["vit before"].readout.blocks == plan.arms["twin untrained before"].readout.blocks == reference
+    shallow = replace(twin, depth=6, units=twin.units[:6])
+    with pytest.raises(NotApplicable, match="12 and 6 blocks"):
+        propose(CLAIMS[CONTRAST].function, SPECS[CONTRAST], {"vit": vit, "twin": shallow})
 
 
 def test_the_published_models_are_not_asked_for_equal_accuracies_and_small_ones_are_only_reported():

@@ -52,6 +52,7 @@ GROUPS = (
         "probe_readouts",
         "learned_readouts",
         "census",
+        "locality",
         "plan",
         "families",
         "cohorts",

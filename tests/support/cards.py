@@ -6,7 +6,7 @@ from pathlib import Path
 from harness.catalogue import find_claims, find_specs
 from harness.errors import NotApplicable
 from harness.plan import Plan, propose
-from harness.subject import ModelCard, Preprocessing
+from harness.subject import ModelCard, Preprocessing, UnitShape
 
 ROOT = Path(__file__).parents[2] / "claims"
 CLAIMS = find_claims(ROOT)
@@ -23,7 +23,8 @@ READOUT_CAPABILITIES = {
 
 def make_card(native="class", depth=12, classes=1000, prefix=("class",), arch="vit_custom", grid=(4, 4)) -> ModelCard:
     """Describe a model by hand, with the capabilities that follow."""
-    has = {"patch_tokens", "attn_mask", "token_subset", "writes"} | READOUT_CAPABILITIES[native]
+    has = {"patch_tokens", "attn_mask", "token_subset", "writes", "units", "attention", "position_embedding"}
+    has |= READOUT_CAPABILITIES[native]
     has |= {f"{kind}_token" for kind in prefix if kind != "register"}
     return ModelCard(
         name=arch,
@@ -37,6 +38,7 @@ def make_card(native="class", depth=12, classes=1000, prefix=("class",), arch="v
         classes=0 if native == "none" else classes,
         capabilities=frozenset(has),
         preprocessing=PREPROCESSING,
+        units=(UnitShape(rows=grid[0], columns=grid[1], prefix=len(prefix), units=256),) * depth,
     )
 
 
