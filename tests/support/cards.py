@@ -4,7 +4,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from harness.catalogue import find_claims, find_specs
-from harness.cohorts import Cohort
 from harness.errors import NotApplicable
 from harness.plan import Plan, propose
 from harness.sites import UnitShape
@@ -23,7 +22,10 @@ READOUT_CAPABILITIES = {
 }
 
 
-WITHIN = {"writes", "weights", "value_vectors", "attention_keys", "mlp_keys", "units"}
+WITHIN = {
+    *("writes", "weights", "value_vectors", "attention_keys", "mlp_keys", "units", "qkv", "attention_pattern"),
+    *("attention", "position_embedding"),
+}
 
 
 def make_card(
@@ -93,17 +95,5 @@ def plan_for(identifier: str, card: ModelCard) -> Plan | str:
         return reason
     try:
         return propose(listed.function, listed.spec, card)
-    except NotApplicable as reason:
-        return str(reason)
-
-
-def plan_for_several(identifier: str, cohort: Cohort) -> Plan | str:
-    """Give the plan of a claim about several models for cards by role, or the reason why it cannot be asked."""
-    listed = CLAIMS[identifier]
-    cards = {role: CARDS[name] for role, name in cohort.roles.items()}
-    if reasons := [why for card in cards.values() if (why := card.missing(listed.spec.needs))]:
-        return reasons[0]
-    try:
-        return propose(listed.function, listed.spec, cards)
     except NotApplicable as reason:
         return str(reason)
