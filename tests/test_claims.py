@@ -59,6 +59,12 @@ APPLIES: Mapping[str, set[str]] = {
     "last-block-every-patch-carries-class": PLAIN,
     "last-block-acts-like-average-pooling": PLAIN,
     "cls-carries-information-before-last-block": PLAIN,
+    "probe-at-shuffled-layer-collapses": PLAIN | DISTILLED | TRUNKS,
+    "later-shuffle-cannot-change-earlier-probe": PLAIN | DISTILLED | TRUNKS | POOLING | {"map pool"},
+    "cls-refills-within-one-block": PLAIN | DISTILLED | TRUNKS,
+    "cls-refill-complete-within-three-blocks": PLAIN | DISTILLED | TRUNKS,
+    "middle-layers-accumulate": PLAIN | DISTILLED | TRUNKS,
+    "upstream-shuffle-slightly-helps-last-layer-probe": PLAIN | DISTILLED | TRUNKS,
 }
 
 claims = pytest.mark.parametrize("identifier", sorted(CLAIMS))
@@ -95,7 +101,7 @@ def test_published_curves_have_one_value_per_layer_in_order(identifier):
             assert 1 <= len(curve.layers) <= 12, name
             assert list(curve.layers) == sorted(set(curve.layers)), name
             assert -1 <= curve.layers[0] <= curve.layers[-1] <= 11, name
-            assert all(-0.1 <= value <= 1.0 for value in curve.values), name
+            assert all(-0.1 <= value <= 1.02 for value in curve.values), name  # a retention may exceed 1
 
 
 @pytest.mark.parametrize("card", sorted(CARDS))
@@ -126,7 +132,7 @@ def test_every_bound_of_the_ledger_is_used_for_some_model(identifier):
 def test_claims_without_train_in_their_needs_fit_probes_for_no_plain_head(identifier):
     plan = plan_for(identifier, ORIG)
     if isinstance(plan, Plan) and "train" not in SPECS[identifier].needs:
-        assert not [arm for arm in plan.arms.values() if arm.readout.fits]
+        assert not [arm for arm in plan.arms.values() if arm.fits]
 
 
 def test_the_layers_of_a_twelve_block_model_are_those_of_the_source():

@@ -7,7 +7,9 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import pytest
 from support.cards import CARDS, CLAIMS, CLIP, CLS, DEIT, DINOV2, DIST, GAP, ORIG, SPECS, plan_for
+from support.restoration_numbers import WORLDS as RESTORATION
 
+from harness.derived import resolve
 from harness.plan import Plan
 from harness.quantities import Sample, Sheet
 from harness.subject import ModelCard
@@ -296,6 +298,7 @@ WORLDS: Mapping[str, tuple[str, ModelCard, Means, Mapping[str, Means]]] = {
         },
     ),
 }
+WORLDS = {**WORLDS, **RESTORATION}
 # 1,000 classes (5 x chance is 5 in 1,000) and boxes of many points need more images than the rest.
 IMAGES = {"alone": 5000, "unused": 3000}
 # The effect and the gate exclude the control in every world, so that it can only confirm that arms are not mixed up.
@@ -316,6 +319,12 @@ def mean_of(means: Means, arm: str, depth: int) -> float:
 
 def draw(plan: Plan, means: Means, depth: int, images: int) -> dict[str, Sample]:
     """Draw numbers per image: an image is easy or hard in all arms alike, but for 2 % of them arm by arm."""
+    if plan.census is not None:
+        levels = {name: mean_of(means, name, depth) for name in plan.arms}
+        ends = {name: (arm.readout.low, arm.readout.high) for name, arm in plan.arms.items()}
+        return {
+            name: Sample(np.array([low + (high - low) * levels[name]]), low, high) for name, (low, high) in ends.items()
+        }
     random = np.random.Generator(np.random.PCG64(1))
     hardness, samples = random.random(images), {}
     for name, arm in plan.arms.items():
@@ -337,7 +346,12 @@ def test_a_planted_world_gets_its_verdict(name, which):
     if plan.report_only:
         expected = "reported"
     samples = draw(plan, {**means, **others.get(which, {})}, card.depth, IMAGES.get(name, 2000))
-    sheet = Sheet(samples=samples, bounds=spec.bounds, classes=card.classes or 1000)
+    sheet = Sheet(
+        samples=resolve(samples, plan.derived),
+        bounds=spec.bounds,
+        classes=card.classes or 1000,
+        population=None if plan.census is None else 1,
+    )
     judgement = judge(plan.question, sheet, spec.delta)
     assert judgement.verdict == expected, judgement.reason
     if "gate" in which:

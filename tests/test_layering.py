@@ -51,6 +51,7 @@ GROUPS = (
         "patch_readouts",
         "learned_readouts",
         "census",
+        "causality",
         "plan",
         "families",
         "cohorts",
