@@ -18,7 +18,7 @@ Matrix = Literal["query", "key", "value"]
 class RankShare:
     """The median over some blocks of the numerical rank of one matrix, as a share of the smaller of its two sides.
 
-    The tolerance is torch's default in fp32: the larger side times the machine epsilon times the largest singular value.
+    The tolerance is torch's default in fp32: larger side x machine epsilon x largest singular value.
     """
 
     matrix: Matrix

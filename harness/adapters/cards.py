@@ -6,10 +6,12 @@ from dataclasses import replace
 
 from timm.data import resolve_model_data_config
 
+from harness.adapters.block_weights import adds_value_vectors
 from harness.adapters.family import Model, Naming
 from harness.adapters.patterns import has_pattern
 from harness.adapters.positions import has_positions
 from harness.adapters.taps import Taps
+from harness.adapters.training import training_of
 from harness.errors import ClaimsError
 from harness.sites import BlockWeights
 from harness.subject import SITE_NEEDS, ModelCard, Native, Preprocessing, UnitShape
@@ -42,7 +44,7 @@ def token_card(
     native = native if classes else "none"
     has = _abilities(classes, prefix, native) | {"position_embedding": has_positions(model)}
     reasons = dict.fromkeys(("head", "token_head", *_READOUTS.values()), headless) if headless else {}
-    has |= can
+    has |= {"attention": True, **can, **dict.fromkeys(training_of(model, naming), True)}
     reasons |= lacks or {}
     return ModelCard(
         name=naming.name,
@@ -81,9 +83,11 @@ def with_sites(
         for need in SITE_NEEDS.values()
         if all(site in tapped for tapped in taps for site, its in SITE_NEEDS.items() if its == need)
     }
+    matrices = list(weights)
     for need, has in (
         ("attention_pattern", [has_pattern(attention) for attention in attentions]),
-        ("weights", [matrices is not None for matrices in weights]),
+        ("weights", [one is not None for one in matrices]),
+        ("value_vectors", [one is not None and adds_value_vectors(one) for one in matrices]),
     ):
         found |= {need} if has and all(has) else set()
     if units is None and "units" in found:
