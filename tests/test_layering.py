@@ -53,6 +53,7 @@ GROUPS = (
         "learned_readouts",
         "census",
         "locality",
+        "attribute_units",
         "plan",
         "families",
         "cohorts",
