@@ -61,6 +61,7 @@ GROUPS = (
         "memory_readouts",
         "key_readouts",
         "locality",
+        "attribute_units",
         "plan",
         "families",
         "cohorts",
