@@ -43,7 +43,7 @@ def token_card(
     native = native if classes else "none"
     has = _abilities(classes, prefix, native) | {"position_embedding": has_positions(model)}
     reasons = dict.fromkeys(("head", "token_head", *_READOUTS.values()), headless) if headless else {}
-    has |= {"attention": True} | can | dict.fromkeys(training_of(model, naming), True)
+    has |= {"attention": True, **can, **dict.fromkeys(training_of(model, naming), True)}
     reasons |= lacks or {}
     return ModelCard(
         name=naming.name,
