@@ -74,10 +74,10 @@ class BudgetShare:
 
 @dataclass(frozen=True, kw_only=True)
 class LeastShare:
-    """The least share of any claim that samples, if all had this many pictures and published values at this margin."""
+    """The least share of any claim that samples, if all were allowed so many pictures and published at this margin."""
 
     folder: ClaimsFolder
-    pictures: int
+    allowed: int
     margin: float
     low = 0.0
     high = MOST
@@ -89,7 +89,7 @@ class LeastShare:
             if plan.census is None:
                 needed = images_needed_by(at_margin(spec, self.margin, classes), plan, classes)
                 least = hoeffding_images(self.margin / 2, spec.delta) if needed is None else needed
-                shares.append(least / self.pictures)
+                shares.append(least / self.allowed)
         return np.full(len(members), min(shares))
 
 

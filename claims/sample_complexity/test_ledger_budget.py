@@ -22,7 +22,7 @@ def test_every_claim_can_afford_its_margin(card):
         raise NotApplicable("no claim of the ledger that ends in a verdict is about a model like this one")
     arms = {f"need {name}": Arm(readout=BudgetShare(folder=folder, claim=name)) for name in asked}
     arms["checked"] = Arm(readout=CheckedShare(folder=folder))
-    arms["least"] = Arm(readout=LeastShare(folder=folder, pictures=FEW, margin=MARGIN))
+    arms["least"] = Arm(readout=LeastShare(folder=folder, allowed=FEW, margin=MARGIN))
     return Plan(
         census=TheModel(),
         arms=arms,
