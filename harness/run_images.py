@@ -33,6 +33,7 @@ def have(images: ImageSet | None, train: bool) -> dict[str, bool]:
         "masks": images.has_masks,
         "boxes": images.has_boxes or images.has_masks,
         "attributes": isinstance(images, EmbeddedImages),
+        "superclasses": isinstance(images, EmbeddedImages),
     }
 
 

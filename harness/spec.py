@@ -20,6 +20,8 @@ DATA_NEEDS = {
     "masks": "{} has no object masks (a folder masks/ beside images/)",
     "boxes": "{} has no object boxes (boxes.csv, or masks/, beside images/)",
     "attributes": "{} does not say the attributes of its objects (only embedded pictures do)",
+    "superclasses": "{} does not say which of its classes belong together (embedded pictures do; the WordNet hierarchy "
+    "of ImageNet does not come with this package)",
 }
 LEDGER_NAME = "ledger.yaml"
 
