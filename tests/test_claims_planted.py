@@ -6,9 +6,10 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 import pytest
-from support.cards import CARDS, CLAIMS, CLIP, CLS, DEIT, DINOV2, DIST, GAP, ORIG, SPECS, plan_for
-from support.memory_numbers import CLAIMS as MEMORY_CLAIMS
+from support import declared_writes
+from support.cards import CARDS, CLIP, CLS, DEIT, DINOV2, DIST, GAP, ORIG, SPECS, plan_for
 
+from harness.derived import resolve
 from harness.plan import Plan
 from harness.quantities import Sample, Sheet
 from harness.subject import ModelCard
@@ -284,6 +285,27 @@ WORLDS: Mapping[str, tuple[str, ModelCard, Means, Mapping[str, Means]]] = {
             "vacuous: gate": {"clean": GUESS, "mean": GUESS},
         },
     ),
+    "background": (
+        "background-accuracy-needs-correlated-background",
+        CARDS["cls, depth 4, 10 classes"],
+        {"full": 0.95, "background": 0.1, "swapped": 0.5, "silhouette": 0.8},
+        {
+            "refuted: the background tells the class": {"background": 0.3},
+            "vacuous: nothing is seen anyhow": {"swapped": 0.1},
+            "vacuous: gate": {"full": 0.1},
+        },
+    ),
+    "positions": (
+        "position-embedding-and-shuffle",
+        ORIG,
+        {"clean": 0.84, "none": 0.22, "none, shuffled": 0.22, "random": 0.22, "shuffled": 0.33},
+        {
+            "refuted: nothing is lost": {"none": 0.83, "none, shuffled": 0.83},
+            "refuted: all is lost": {"none": GUESS, "none, shuffled": GUESS},
+            "vacuous: the order matters without positions": {"none, shuffled": 0.1},
+            "vacuous: gate": {"clean": GUESS},
+        },
+    ),
     "alone": (
         "cls-carries-information-before-last-block",
         ORIG,
@@ -296,8 +318,8 @@ WORLDS: Mapping[str, tuple[str, ModelCard, Means, Mapping[str, Means]]] = {
             "vacuous: gate": {"clean": GUESS, "alone": 0.0},
         },
     ),
+    **declared_writes.WORLDS,
 }
-ELSEWHERE = set(MEMORY_CLAIMS)  # planted in a test of their own
 # 1,000 classes (5 x chance is 5 in 1,000) and boxes of many points need more images than the rest.
 IMAGES = {"alone": 5000, "unused": 3000}
 # The effect and the gate exclude the control in every world, so that it can only confirm that arms are not mixed up.
@@ -338,7 +360,8 @@ def test_a_planted_world_gets_its_verdict(name, which):
     expected = "supported" if which == "as published" else which.partition(":")[0]
     if plan.report_only:
         expected = "reported"
-    samples = draw(plan, {**means, **others.get(which, {})}, card.depth, IMAGES.get(name, 2000))
+    drawn = draw(plan, {**means, **others.get(which, {})}, card.depth, IMAGES.get(name, 2000))
+    samples = resolve(drawn, plan.derived)
     sheet = Sheet(samples=samples, bounds=spec.bounds, classes=card.classes or 1000)
     judgement = judge(plan.question, sheet, spec.delta)
     assert judgement.verdict == expected, judgement.reason
@@ -348,8 +371,8 @@ def test_a_planted_world_gets_its_verdict(name, which):
         assert judgement.reason.startswith("the control clears")
 
 
-@pytest.mark.parametrize("identifier", sorted(set(CLAIMS) - ELSEWHERE))
-def test_every_claim_has_planted_worlds_for_every_way_it_can_end(identifier):
+@pytest.mark.parametrize("identifier", sorted({world for world, _, _, _ in WORLDS.values()}))
+def test_a_claim_with_planted_numbers_has_them_for_every_way_it_can_end(identifier):
     ways = {which.partition(":") for world, _, _, others in WORLDS.values() if world == identifier for which in others}
     kinds = {kind for kind, _, _ in ways}
     if SPECS[identifier].tier == "report-only":

@@ -81,6 +81,13 @@ def test_pairing_decides_what_levels_alone_would_leave_open():
     assert least < 0.9, "the two levels alone would not do"
 
 
+def test_a_ratio_below_a_negative_bound_is_weighed_over_the_whole_range_of_its_contrast():
+    samples = {"gain": Sample(np.full(300, -0.9), -0.9, 0.9), "clean": Sample(np.ones(300), 0.0, 1.0)}
+    p = Ratio("gain", "clean").above(Sheet(samples=samples, bounds={}), -0.05)
+    assert p.false < 1e-6
+    assert p.true == 1.0
+
+
 def test_nothing_over_nothing_is_undefined_and_decides_nothing():
     made = sheet(a=np.zeros(50), b=np.zeros(50))
     assert np.isnan(Ratio("a", "b").estimate(made))

@@ -22,7 +22,10 @@ READOUT_CAPABILITIES = {
 }
 
 
-WITHIN = {"writes", "weights", "value_vectors", "attention_keys", "mlp_keys", "units"}
+WITHIN = {
+    *("writes", "weights", "value_vectors", "attention_keys", "mlp_keys", "units", "qkv", "attention_pattern"),
+    *("attention", "position_embedding"),
+}
 
 
 def make_card(
@@ -70,6 +73,7 @@ CARDS = {
     "cls, register": make_card(prefix=("class", "register", "register")),
     "orig": ORIG,
     "augreg": make_card(arch="vit_base_patch16_224.augreg_in21k_ft_in1k", width=768),
+    "cls, as MIIL": make_card(arch="vit_base_patch16_224_miil.in21k_ft_in1k"),
     "dist": DIST,
     "dist, depth 4, 10 classes": make_card("class+distillation", 4, 10, ("class", "distillation")),
     "deit": DEIT,
