@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from support import declared_writes
 from support.cards import CARDS, CLIP, CLS, DEIT, DINOV2, DIST, GAP, ORIG, SPECS, plan_for
+from support.restoration_numbers import WORLDS as RESTORATION
 
 from harness.derived import resolve
 from harness.plan import Plan
@@ -319,6 +320,7 @@ WORLDS: Mapping[str, tuple[str, ModelCard, Means, Mapping[str, Means]]] = {
         },
     ),
     **declared_writes.WORLDS,
+    **RESTORATION,
 }
 # 1,000 classes (5 x chance is 5 in 1,000) and boxes of many points need more images than the rest.
 IMAGES = {"alone": 5000, "unused": 3000}
@@ -340,6 +342,12 @@ def mean_of(means: Means, arm: str, depth: int) -> float:
 
 def draw(plan: Plan, means: Means, depth: int, images: int) -> dict[str, Sample]:
     """Draw numbers per image: an image is easy or hard in all arms alike, but for 2 % of them arm by arm."""
+    if plan.census is not None:
+        levels = {name: mean_of(means, name, depth) for name in plan.arms}
+        ends = {name: (arm.readout.low, arm.readout.high) for name, arm in plan.arms.items()}
+        return {
+            name: Sample(np.array([low + (high - low) * levels[name]]), low, high) for name, (low, high) in ends.items()
+        }
     random = np.random.Generator(np.random.PCG64(1))
     hardness, samples = random.random(images), {}
     for name, arm in plan.arms.items():
@@ -361,8 +369,12 @@ def test_a_planted_world_gets_its_verdict(name, which):
     if plan.report_only:
         expected = "reported"
     drawn = draw(plan, {**means, **others.get(which, {})}, card.depth, IMAGES.get(name, 2000))
-    samples = resolve(drawn, plan.derived)
-    sheet = Sheet(samples=samples, bounds=spec.bounds, classes=card.classes or 1000)
+    sheet = Sheet(
+        samples=resolve(drawn, plan.derived),
+        bounds=spec.bounds,
+        classes=card.classes or 1000,
+        population=None if plan.census is None else 1,
+    )
     judgement = judge(plan.question, sheet, spec.delta)
     assert judgement.verdict == expected, judgement.reason
     if "gate" in which:
