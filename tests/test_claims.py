@@ -92,6 +92,14 @@ APPLIES: Mapping[str, set[str]] = {
     "background-accuracy-needs-correlated-background": set(CARDS) - TRUNKS,
     "spatial-info-preserved-until-last-block": PLAIN,
     "position-embedding-and-shuffle": set(CARDS) - TRUNKS,
+    "replace-equals-augment": APPENDED,
+    "learned-token-beats-own-cls-at-two-thirds-depth": APPENDED,
+    "own-cls-competitive-in-last-two-blocks": APPENDED,
+    "mid-depth-internal-readout-is-useful": APPENDED,
+    "one-fixed-token-nearly-suffices": APPENDED,
+    "readout-draws-are-consistent": APPENDED,
+    "readout-entropy-falls-with-depth": APPENDED,
+    "layer-readouts-err-together-oracle-gap": APPENDED,
 }
 
 COMPARING = sorted(name for name, spec in SPECS.items() if spec.subjects)
@@ -154,7 +162,8 @@ def test_a_claim_is_asked_of_some_card(identifier):
 def test_a_claim_fits_every_depth_or_says_that_the_model_is_too_shallow(identifier, depth):
     for card in CARDS.values():
         plan = plan_for(identifier, at_depth(card, depth))
-        assert depth < 3 or isinstance(plan, Plan) == isinstance(plan_for(identifier, card), Plan), plan
+        shallow = isinstance(plan, str) and plan.endswith(f"; there are {depth}")  # needs more blocks than there are
+        assert depth < 3 or shallow or isinstance(plan, Plan) == isinstance(plan_for(identifier, card), Plan), plan
 
 
 @lone_claims

@@ -34,6 +34,7 @@ def make_card(
     """Describe a model by hand, with the capabilities that follow."""
     has = {"patch_tokens", "attn_mask", "token_subset"} | WITHIN | READOUT_CAPABILITIES[native]
     has |= {f"{kind}_token" for kind in prefix if kind != "register"}
+    has |= {"self_supervised"} if "dinov2" in arch else set()
     return ModelCard(
         name=arch,
         family="vit",
