@@ -191,6 +191,11 @@ class Subject(Protocol):
         With `double_softmax` a softmax precedes the cross-entropy, as in the code of arXiv 2310.18969.
         """
 
+    def respond(
+        self, images: Float[Tensor, "image channel row column"], block: int, site: Site
+    ) -> Float[Tensor, "image place feature"]:
+        """Give what passes a site as a differentiable function of preprocessed pictures, also within inference mode."""
+
     def logits(self, stream: Stream) -> Float[Tensor, "image class"]:
         """Give the model's own answer from the stream after the last block, exactly as its forward does."""
 

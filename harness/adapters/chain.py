@@ -9,7 +9,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from harness.adapters.family import Family
-from harness.adapters.gradients import lens_gradient
+from harness.adapters.gradients import lens_gradient, respond
 from harness.adapters.patterns import explicit
 from harness.adapters.positions import other_positions
 from harness.adapters.taps import values_of, watching
@@ -101,6 +101,14 @@ class ChainSubject:
         """Give the gradient of the lens's cross-entropy with respect to states; also within inference mode."""
         self._need("token_head")
         return lens_gradient(self.family, self.model, states, labels, double_softmax)
+
+    def respond(
+        self, images: Float[Tensor, "image channel row column"], block: int, site: Site
+    ) -> Float[Tensor, "image place feature"]:
+        """Give what passes a site as a differentiable function of preprocessed pictures of the card's size."""
+        self._check_block(block)
+        self._need_site(site)
+        return respond(self.family, self.model, images, block, site)
 
     @torch.no_grad()
     def logits(self, stream: Stream) -> Float[Tensor, "image class"]:

@@ -11,6 +11,9 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from harness.adapters.family import Family
+from harness.adapters.taps import values_of, watching
+from harness.sites import Site
+from harness.subject import Stream
 
 
 def lens_gradient(family: Family, model: nn.Module, states: Tensor, labels: Tensor, double_softmax: bool) -> Tensor:
@@ -22,6 +25,24 @@ def lens_gradient(family: Family, model: nn.Module, states: Tensor, labels: Tens
         loss = cross_entropy(scores.flatten(0, -2), labels.clone().flatten(), reduction="sum")
         (gradient,) = torch.autograd.grad(loss, asked)
     return gradient
+
+
+def respond(family: Family, model: nn.Module, images: Tensor, block: int, site: Site) -> Tensor:
+    """Embed pictures and run the blocks up to the one that holds the site: [image, place, feature]."""
+    with _differentiable():
+        stream = _enter(family, model, images)
+        for earlier in range(block):
+            stream = stream.with_tokens(family.step(model, earlier, stream, None))
+        taps = {site: family.taps(model, block)[site]}
+        with watching(taps) as seen:
+            family.step(model, block, stream, None)
+        return values_of(taps, seen)[site]
+
+
+def _enter(family: Family, model: nn.Module, images: Tensor) -> Stream:
+    weight = next(model.parameters())
+    known = images.clone() if images.is_inference() else images
+    return family.embed(model, known.to(weight.device, weight.dtype))
 
 
 @contextmanager

@@ -37,6 +37,9 @@ class Closed:
     def lens_gradient(self, states, labels, double_softmax: bool = False) -> torch.Tensor:
         raise ClaimsError("a model made by hand has no gradient")
 
+    def respond(self, images: torch.Tensor, block: int, site: Site) -> torch.Tensor:
+        raise ClaimsError("a model made by hand has no gradient")
+
     def attention_pattern(self, block: int, stream: Stream) -> torch.Tensor:
         raise ClaimsError("a model made by hand has no attention pattern")
 

@@ -167,6 +167,10 @@ class Counting(Closed):
     def lens_gradient(self, states, labels, double_softmax=False):
         return self.inner.lens_gradient(states, labels, double_softmax)
 
+    def respond(self, images, block, site):
+        self.stepped += [(earlier, len(images)) for earlier in range(block + 1)]
+        return self.inner.respond(images, block, site)
+
     def attention_pattern(self, block: int, stream: Stream) -> torch.Tensor:
         self.stepped.append((block, len(stream.tokens)))
         return self.inner.attention_pattern(block, stream)
