@@ -85,6 +85,7 @@ GROUPS = (
         "bench",
         "several",
         "census_table",
+        "showing",
         "trial",
         "measure",
         "baseline",
