@@ -17,18 +17,19 @@ from harness.fit_files import FitPlace
 from harness.fits import fit_id
 from harness.fittable import Fittable, Fitted
 from harness.images import ImageSet
-from harness.interventions import Chunk, code_revision
+from harness.interventions import Chunk
 from harness.object_marks import ObjectMarks
 from harness.passes import measure_chunk
 from harness.plan import Arm, Weights
 from harness.program_tree import Bill, Wanted
+from harness.revisions import code_revision
 from harness.spec import ClaimSpec
 from harness.store import MeasurementKey, Row, Store
 from harness.subject import Subject
 from harness.table import Missing, Settings
 
 BEHIND_EVERY_NUMBER = (
-    *("chunks.py", "embedded_images.py", "image_folders.py", "object_marks.py", "passes.py", "pixel_edits.py"),
+    *("chunks.py", "embedded_images.py", "object_marks.py", "passes.py", "pixel_edits.py"),
     *("pixels.py", "program_tree.py", "sites.py", "stored_marks.py", "stored_images.py", "subject.py"),
 )
 
@@ -142,6 +143,7 @@ class Bench:
         return {
             "weights": self.weights_hash(which),
             "subject_code": subject_revision(self.subject),
+            "libraries": libraries(),
             "preprocessing": repr(self.subject.card.preprocessing),
             "batch_size": self.settings.batch_size,
             "seed": self.settings.seed,
@@ -186,6 +188,7 @@ class Bench:
         parts = (
             self.weights_hash(which),
             subject_revision(self.subject),
+            libraries(),
             train,
             repr(self.subject.card.preprocessing),
             f"{self.settings.dtype}/{self.settings.batch_size}/{self.settings.seed}",
@@ -195,16 +198,16 @@ class Bench:
 
 
 def subject_revision(subject: Subject) -> str:
-    """Identify the code behind a number: pictures, adapters, passes, the model's own module, library versions."""
+    """Identify the code behind a number: pictures, adapters, passes, the model's own module."""
     model = getattr(subject, "model", subject)
-    words = (_revision_of_passes(), code_revision({type(subject), type(model)}), *_versions())
+    words = (_revision_of_passes(), code_revision({type(subject), type(model)}))
     return hashlib.sha256("".join(words).encode()).hexdigest()[:16]
 
 
 @cache
-def _versions() -> tuple[str, ...]:
-    """Read the versions of the libraries behind a number once: looking one up reads files."""
-    return tuple(version(package) for package in ("torch", "timm", "pillow"))
+def libraries() -> str:
+    """Name the versions of the libraries behind a number, read once: looking one up reads files."""
+    return ", ".join(f"{package} {version(package)}" for package in ("torch", "timm", "pillow"))
 
 
 @cache

@@ -8,9 +8,9 @@ from harness.bench import Bench
 from harness.census import Census, CensusReadout
 from harness.chunks import chunk_grid, measuring_order
 from harness.errors import ClaimsError, NotApplicable
-from harness.interventions import code_revision
 from harness.plan import Arm
 from harness.program_tree import Bill
+from harness.revisions import code_revision
 from harness.spec import ClaimSpec
 from harness.store import MeasurementKey, Row
 from harness.table import Missing, Table

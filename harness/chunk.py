@@ -1,9 +1,9 @@
 """Images measured together, as interventions and readouts see them: places, donors, labels, and what marks objects."""
 
 import hashlib
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Literal, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -42,7 +42,7 @@ class Chunk:
     labels: Int[Tensor, "image"] | None
     seed: int
     marks: Marks | None = None
-    scores: Mapping[Hashable, Tensor] = field(default_factory=dict)
+    scores: Mapping[Any, Tensor] = field(default_factory=dict)
 
     @property
     def alone(self) -> "Chunk":

@@ -8,7 +8,8 @@ import torch
 from harness.interventions import EMBEDDING, Chunk, Edit
 from harness.passes import PROBED
 from harness.plan import Plan
-from harness.program_tree import Bill, Node, Wanted, claimants_of, program_tree
+from harness.program_tree import Bill, Node, Wanted, claimants_of, program_tree, scores_in
+from harness.scores import score_of
 from harness.subject import ModelCard
 
 _IMAGES = 2  # an edit that exchanges things needs a partner
@@ -35,6 +36,8 @@ def expected_bill(wanted: Sequence[Wanted], card: ModelCard, images: int) -> Bil
     bill = Bill()
     walk = _Walk(card, images, bill)
     for children in program_tree(wanted, card).branches.values():  # one for each way in which pictures enter
+        for score, claimants in scores_in(children).items():
+            bill.charge(claimants, score.passes * card.depth * images)
         walk.edits(children, card.patches + len(card.prefix), EMBEDDING)
     return bill
 
@@ -108,6 +111,7 @@ class _Walk:
                 donors=torch.arange(_IMAGES).roll(1),
                 labels=torch.arange(_IMAGES),
                 seed=0,
+                scores={score_of(edit): torch.zeros(_IMAGES, self.card.patches)},
             )
             self.counts[edit, tokens] = edit.apply(stream, self.card, chunk).shape[1]
         return self.counts[edit, tokens]

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import load_file, save_file
 
-from harness.interventions import code_revision
+from harness.revisions import code_revision
 
 Arrays = dict[str, np.ndarray]
 

@@ -5,9 +5,6 @@ and of masks at blocks. It is data: two arms that describe the same edits up to 
 to there.
 """
 
-import hashlib
-import inspect
-import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
@@ -17,6 +14,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from harness.chunk import Chunk
+from harness.revisions import code_revision
+from harness.scores import score_of
 from harness.subject import ModelCard, Positions
 
 EMBEDDING = -1
@@ -26,6 +25,7 @@ EMBEDDING = -1
 class Edit(Protocol):
     """A change of the stream at one site; frozen and hashable.
 
+    An edit with an attribute `score` (`harness.scores.Score`) finds its values in `chunk.scores`.
     `exchanges` says that images receive something of their donors: a claim with such an arm is judged pair by pair.
     """
 
@@ -178,6 +178,7 @@ class Intervention:
     def revision(self) -> str:
         """Identify the code behind the intervention: sha256 over the source of its modules."""
         parts = [*(edit for _, edit in self.edits), *(mask for _, mask in self.masks)]
+        parts += [score for _, edit in self.edits if (score := score_of(edit))]
         parts += [] if self.pixels is None else [self.pixels]
         return code_revision({Intervention, Chunk, *map(type, parts)})
 
@@ -235,9 +236,3 @@ def isolate_cls_with_noise(blocks: Iterable[int]) -> Intervention:
 def cls_alone(after: int) -> Intervention:
     """Drop all patch tokens after block `after`, so that the class token runs on alone."""
     return Intervention(edits=((after, DropPatches()),))
-
-
-def code_revision(kinds: Iterable[type]) -> str:
-    """Hash the source of the modules that define these classes: changed code never meets old measurements."""
-    sources = {inspect.getsource(sys.modules[kind.__module__]) for kind in kinds}
-    return hashlib.sha256("".join(sorted(sources)).encode()).hexdigest()[:16]

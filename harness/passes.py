@@ -5,7 +5,7 @@ prefix once, keeps at most one stream per level, and visits the unedited branch 
 with it find it there.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -15,9 +15,10 @@ from harness.errors import ClaimsError
 from harness.fittable import Fittable, Fitted
 from harness.interventions import EMBEDDING, Chunk, Edit, ImageMask, Intervention, Mask, PixelEdit, Start
 from harness.pixel_edits import edit_pictures
-from harness.program_tree import Bill, Node, Wanted, claimants_of, program_tree, sites_of
+from harness.program_tree import Bill, Node, Wanted, claimants_of, program_tree, scores_in, sites_of
 from harness.reading import Reading
 from harness.readouts import Readout
+from harness.scores import Score
 from harness.store import Receipt, Row
 from harness.subject import Site, Stream, Subject
 
@@ -59,6 +60,7 @@ class _Pass:
         self.rows: list[Row | None] = [None] * len(wanted)
         self.clean: Reading | None = None
         self.edited: tuple[PixelEdit, torch.Tensor, Receipt] | None = None
+        self.scores: Mapping[Score, torch.Tensor] = {}
         self.full_tokens = 0
 
     def run(self) -> list[Row]:
@@ -66,12 +68,12 @@ class _Pass:
         with torch.inference_mode():
             for start in sorted(root.branches, key=_unedited_first):
                 assert start is None or isinstance(start, Start), "a program begins with how pictures enter"
-                self._edits(root.branches[start], self._enter(start))
+                self._edits(root.branches[start], self._enter(start, root.branches[start]))
         assert all(row is not None for row in self.rows), "the walk visits every node of the tree"
         return [row for row in self.rows if row is not None]
 
-    def _enter(self, start: Start | None) -> _State:
-        """Embed the pictures, edited and at other positions where asked for."""
+    def _enter(self, start: Start | None, children: Mapping[Edit | None, Node]) -> _State:
+        """Embed the pictures, edited and at other positions where asked for, and score their patches if need be."""
         images = self.images
         receipts: tuple[Receipt, ...] = ()
         if start is not None and start.pixels is not None:
@@ -84,7 +86,21 @@ class _Pass:
             _refuse_idle(receipt, self.chunk)
             stream, receipts = moved, (*receipts, receipt)
         self.full_tokens = stream.tokens.shape[1]
+        self.scores = {score: self._score(score, images, who) for score, who in scores_in(children).items()}
         return _State(stream=stream, block=EMBEDDING, receipts=receipts, clean=start is None)
+
+    def _score(self, score: Score, images: torch.Tensor, claimants: set[Hashable]) -> torch.Tensor:
+        """Score the patches of the pictures as they enter, once for all edits that ask for it."""
+        card, chunk = self.subject.card, self.chunk if score.exchanges else self.chunk.alone
+        if score.needs_labels and chunk.labels is None:
+            raise ClaimsError(f"{score!r} needs labels, but the image set has none; name 'labels' in the claim's needs")
+        values = score.compute(self.subject, images, chunk)
+        if tuple(values.shape) != (len(images), card.patches) or not bool(values.isfinite().all()):
+            raise ClaimsError(
+                f"{score!r} gave {list(values.shape)}; allowed: finite numbers [{len(images)}, {card.patches}]"
+            )
+        self.bill.charge(claimants, score.passes * card.depth * len(images))
+        return values
 
     def _pictures(self, edit: PixelEdit) -> tuple[torch.Tensor, Receipt]:
         """Edit the pictures once for all arms that begin with this edit; they follow one another."""
@@ -144,7 +160,7 @@ class _Pass:
             if edit is None:
                 self._walk(children[None], state)
                 continue
-            chunk = self.chunk if edit.exchanges else self.chunk.alone
+            chunk = replace(self.chunk if edit.exchanges else self.chunk.alone, scores=self.scores)
             tokens = edit.apply(state.stream.tokens, self.subject.card, chunk)
             receipt = Receipt(f"{edit!r}@{state.block}", 1, _changed(state.stream.tokens, tokens))
             _refuse_idle(receipt, self.chunk)

@@ -97,8 +97,9 @@ class Fit:
     strength: float
 
     def scores(self, inputs: Float[Tensor, "image feature"]) -> Float[Tensor, "image class"]:
-        """Score images for all classes."""
-        return (inputs.to(self.weights) - self.centre) @ self.weights + self.bias
+        """Score images for all classes, where the images are."""
+        centre, weights, bias = (part.to(inputs.device) for part in (self.centre, self.weights, self.bias))
+        return (inputs.to(weights.dtype) - centre) @ weights + bias
 
 
 def features(probe: Probe | Reads, subject: Subject, stream: Stream) -> Float[Tensor, "image feature"]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from harness.interventions import NONE, Edit, Intervention, Mask, Start
 from harness.readouts import Readout, block_of
+from harness.scores import Score, score_of
 from harness.subject import ModelCard, Site
 
 
@@ -81,3 +82,15 @@ def claimants_of(children: Mapping[Edit | None, Node]) -> set[Hashable]:
 def sites_of(children: Mapping[Edit | None, Node]) -> tuple[Site, ...]:
     """Join what is read within a block, in a fixed order."""
     return tuple(sorted(set().union(*(child.sites for child in children.values()))))
+
+
+def scores_in(children: Mapping[Edit | None, Node]) -> dict[Score, set[Hashable]]:
+    """List the scores that edits anywhere behind a start ask for, each with all who want it."""
+    found: dict[Score, set[Hashable]] = {}
+    for edit, child in children.items():
+        if score := score_of(edit):
+            found.setdefault(score, set()).update(child.claimants)
+        for branch in child.branches.values():
+            for score, claimants in scores_in(branch).items():
+                found.setdefault(score, set()).update(claimants)
+    return found

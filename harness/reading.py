@@ -1,11 +1,11 @@
 """The stream of one chunk after one block, and what the readouts of it share: norm, lens logits, ranks."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Hashable, Mapping
 from functools import cached_property
 from typing import Literal
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from harness.chunk import Chunk, Whose, object_patches
@@ -65,11 +65,30 @@ class Reading:
         """Tokens after the norm that the head expects, fp32 [image, token, width]."""
         return self.subject.normed(self.stream).float()
 
+    @property
+    def patches(self) -> Tensor:
+        """Patch tokens after that norm, fp32 [image, patch, width]."""
+        return self.normed[:, len(self.card.prefix) :]
+
     @cached_property
-    def _patch_correct(self) -> Tensor:
-        """Whether the head ranks the label first on each patch token: bool [image, patch]."""
-        logits = self.subject.token_logits(self.normed[:, len(self.card.prefix) :])
-        return ranks(logits, self.labels("own")[:, None].expand(logits.shape[:2])) == 0
+    def patch_ranks(self) -> Int[Tensor, "image patch"]:
+        """How many classes the head puts above the label on each patch token."""
+        return self.ranks_on(self.patches)
+
+    def ranks_on(self, features: Float[Tensor, "image token width"]) -> Int[Tensor, "image token"]:
+        """Count the classes that the head puts above the image's label on each of these normed tokens."""
+        logits = self.subject.token_logits(features)
+        return ranks(logits, self.labels("own")[:, None].expand(logits.shape[:2]))
+
+    @cached_property
+    def _shared(self) -> dict[Hashable, Tensor]:
+        return {}
+
+    def once(self, name: Hashable, make: Callable[[], Tensor]) -> Tensor:
+        """Make what several readouts share by this name, the first time that one of them asks for it."""
+        if name not in self._shared:
+            self._shared[name] = make()
+        return self._shared[name]
 
     @cached_property
     def _logits(self) -> dict[Head, Tensor]:
@@ -112,14 +131,14 @@ class Reading:
     @property
     def patch_correct(self) -> Tensor:
         """Whether the head is right on each single patch token: bool [image, patch]."""
-        return self._patch_correct
+        return self.patch_ranks == 0
 
     def _compute(self, head: Head) -> Tensor:
         if head == "native":
             return self.subject.logits(self.stream)
         if head == "class":
             return self.subject.token_logits(self.normed[:, self.card.prefix.index("class")])
-        return self.subject.token_logits(self.normed[:, len(self.card.prefix) :].mean(dim=1))
+        return self.subject.token_logits(self.patches.mean(dim=1))
 
 
 def ranks(logits: Float[Tensor, "*place classes"], labels: Tensor) -> Tensor:

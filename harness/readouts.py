@@ -13,9 +13,10 @@ from torch import Tensor
 from harness.chunk import Chunk
 from harness.errors import ClaimsError
 from harness.fittable import Fittable, linear_fit
-from harness.interventions import EMBEDDING, code_revision
+from harness.interventions import EMBEDDING
 from harness.probes import Probe, probe_inputs
 from harness.reading import Head, Labels, Reading, ranks
+from harness.revisions import code_revision
 from harness.subject import ModelCard, Site
 
 

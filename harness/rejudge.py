@@ -7,10 +7,10 @@ from typing import Any
 from harness import readouts
 from harness.catalogue import ListedClaim
 from harness.errors import ClaimsError, unknown
-from harness.interventions import code_revision
 from harness.plan import Arm, Plan, propose
 from harness.quantities import Pairs
 from harness.report.context import cards_from
+from harness.revisions import code_revision
 from harness.spec import ClaimSpec
 from harness.store import MeasurementKey, Store
 from harness.trial import Job, lay_out

@@ -15,7 +15,8 @@ from harness.store import Store
 PARTS = {
     "claim": "code of the claim",
     "ledger": "numbers in the ledger",
-    "measuring": "code of the harness or libraries behind its numbers",
+    "measuring": "code of the harness or the model behind its numbers",
+    "libraries": "libraries",
     "images": "pictures",
     "train": "training pictures",
     "weights": "weights",
@@ -31,6 +32,7 @@ def fingerprints(
     context = record["context"]
     keys = [store.key(identifier) for identifier in set(record.get("arms", {}).values())]
     code = sorted({(key.subject_code, key.intervention_code, key.readout_code) for key in keys})
+    versions = sorted({key.libraries for key in keys})
     ledger = spec.model_dump_json(include=set(LEDGER_FIELDS))
     found = {
         "claim": claim_code(Path(inspect.getfile(function)), function.__name__),
@@ -40,7 +42,7 @@ def fingerprints(
         "train": _short(repr(context["train_images"])),
         "weights": context["weights"],
     }
-    return {name: value[:LENGTH] for name, value in found.items()}
+    return {**{name: value[:LENGTH] for name, value in found.items()}, "libraries": "; ".join(versions)}
 
 
 def claim_code(path: Path, name: str) -> str:
@@ -52,7 +54,10 @@ def changed_parts(before: Mapping[str, str] | None, now: Mapping[str, str] | Non
     """Say in words what has changed between two verdicts; nothing where one of them tells no fingerprints."""
     if not before or not now:
         return ()
-    return tuple(words for part, words in PARTS.items() if before.get(part) != now.get(part))
+    changed = {part: words for part, words in PARTS.items() if before.get(part) != now.get(part)}
+    if "libraries" in changed:
+        changed["libraries"] += f" ({before.get('libraries', 'not told')} to {now.get('libraries', 'not told')})"
+    return tuple(changed.values())
 
 
 @cache

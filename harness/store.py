@@ -51,6 +51,7 @@ class MeasurementKey:
     readout: str
     readout_code: str
     fits: str = ""
+    libraries: str = ""
 
     @property
     def id(self) -> str:

@@ -196,6 +196,14 @@ class Subject(Protocol):
     ) -> Float[Tensor, "image place feature"]:
         """Give what passes a site as a differentiable function of preprocessed pictures, also within inference mode."""
 
+    def attention_gradients(
+        self, images: Float[Tensor, "image channel row column"], labels: Int[Tensor, "image"]
+    ) -> list[tuple[Tensor, Tensor]]:
+        """Give the attention pattern [image, head, query, key] of every block, and the gradient of the label's logit.
+
+        Needs "attention_pattern" and "head"; works also within inference mode.
+        """
+
     def logits(self, stream: Stream) -> Float[Tensor, "image class"]:
         """Give the model's own answer from the stream after the last block, exactly as its forward does."""
 

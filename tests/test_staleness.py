@@ -106,5 +106,13 @@ def test_code_behind_the_numbers_counts(monkeypatch):
     assert changed_parts(before, ground()) == (PARTS["measuring"],)
 
 
+def test_other_versions_of_libraries_are_named(monkeypatch):
+    before = ground()
+    monkeypatch.setattr("harness.bench.libraries", lambda: "torch 1.0")
+    (told,) = changed_parts(before, ground())
+    assert told.startswith("libraries (torch ")
+    assert told.endswith(" to torch 1.0)")
+
+
 def test_where_no_fingerprints_are_there_is_nothing_to_compare():
     assert changed_parts(None, ground()) == changed_parts({}, ground()) == changed_parts(ground(), None) == ()

@@ -9,7 +9,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from harness.adapters.family import Family
-from harness.adapters.gradients import lens_gradient, respond
+from harness.adapters.gradients import attention_gradients, lens_gradient, respond
 from harness.adapters.patterns import explicit
 from harness.adapters.positions import other_positions
 from harness.adapters.taps import values_of, watching
@@ -30,11 +30,7 @@ class ChainSubject:
     @torch.no_grad()
     def start(self, images: Float[Tensor, "image channel row column"], positions: Positions = "own") -> Stream:
         """Embed preprocessed pictures of the card's size, moved to the device and dtype of the weights."""
-        size = tuple(images.shape[-2:])
-        if size != self.card.preprocessing.size:
-            raise ClaimsError(
-                f"pictures of {size} pixels for {self.card.name!r}, which takes {self.card.preprocessing.size}"
-            )
+        self._check_size(images)
         weight = next(self.model.parameters())
         with self._positions(positions):
             return self.family.embed(self.model, images.to(weight.device, weight.dtype))
@@ -108,7 +104,17 @@ class ChainSubject:
         """Give what passes a site as a differentiable function of preprocessed pictures of the card's size."""
         self._check_block(block)
         self._need_site(site)
+        self._check_size(images)
         return respond(self.family, self.model, images, block, site)
+
+    def attention_gradients(
+        self, images: Float[Tensor, "image channel row column"], labels: Int[Tensor, "image"]
+    ) -> list[tuple[Tensor, Tensor]]:
+        """Give the attention pattern of every block, and the gradient of the label's logit with respect to it."""
+        self._need("attention_pattern")
+        self._need("head")
+        self._check_size(images)
+        return attention_gradients(self.family, self.model, images, labels, self.card.depth)
 
     @torch.no_grad()
     def logits(self, stream: Stream) -> Float[Tensor, "image class"]:
@@ -176,6 +182,13 @@ class ChainSubject:
     def _need(self, capability: str) -> None:
         if reason := self.card.missing((capability,)):
             raise ClaimsError(f"{self.card.name!r} has no {capability!r}: {reason}")
+
+    def _check_size(self, images: Tensor) -> None:
+        size = tuple(images.shape[-2:])
+        if size != self.card.preprocessing.size:
+            raise ClaimsError(
+                f"pictures of {size} pixels for {self.card.name!r}, which takes {self.card.preprocessing.size}"
+            )
 
     def _check_block(self, block: int) -> None:
         if not 0 <= block < self.card.depth:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from harness.adapters.family import Family
+from harness.adapters.patterns import explicit
 from harness.adapters.taps import values_of, watching
 from harness.sites import Site
 from harness.subject import Stream
@@ -37,6 +38,21 @@ def respond(family: Family, model: nn.Module, images: Tensor, block: int, site: 
         with watching(taps) as seen:
             family.step(model, block, stream, None)
         return values_of(taps, seen)[site]
+
+
+def attention_gradients(
+    family: Family, model: nn.Module, images: Tensor, labels: Tensor, depth: int
+) -> list[tuple[Tensor, Tensor]]:
+    """Differentiate the label's logit with respect to the pattern of every block, in one backward pass."""
+    patterns: list[Tensor] = []
+    with _differentiable():
+        stream = _enter(family, model, images.clone().detach().requires_grad_())
+        with explicit([family.attention(model, block) for block in range(depth)], patterns.append):
+            for block in range(depth):
+                stream = stream.with_tokens(family.step(model, block, stream, None))
+        chosen = family.answer(model, stream.tokens).gather(1, labels.clone()[:, None])
+        gradients = torch.autograd.grad(chosen.sum(), patterns)
+    return [(pattern.detach(), gradient) for pattern, gradient in zip(patterns, gradients, strict=True)]
 
 
 def _enter(family: Family, model: nn.Module, images: Tensor) -> Stream:

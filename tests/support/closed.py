@@ -40,6 +40,9 @@ class Closed:
     def respond(self, images: torch.Tensor, block: int, site: Site) -> torch.Tensor:
         raise ClaimsError("a model made by hand has no gradient")
 
+    def attention_gradients(self, images: torch.Tensor, labels: torch.Tensor) -> list:
+        raise ClaimsError("a model made by hand has no gradient")
+
     def attention_pattern(self, block: int, stream: Stream) -> torch.Tensor:
         raise ClaimsError("a model made by hand has no attention pattern")
 

@@ -171,6 +171,10 @@ class Counting(Closed):
         self.stepped += [(earlier, len(images)) for earlier in range(block + 1)]
         return self.inner.respond(images, block, site)
 
+    def attention_gradients(self, images, labels):
+        self.stepped += [(block, len(images)) for block in range(self.card.depth)]
+        return self.inner.attention_gradients(images, labels)
+
     def attention_pattern(self, block: int, stream: Stream) -> torch.Tensor:
         self.stepped.append((block, len(stream.tokens)))
         return self.inner.attention_pattern(block, stream)
