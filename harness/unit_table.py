@@ -26,9 +26,9 @@ class UnitRows:
 
     `top` [rank, unit] are the largest patch means, `where` [rank, unit] the places of their pictures in measuring order
     (fewer ranks than TOP where there are fewer pictures); `areas` [rank, unit] by name how well their maps tell the
-    object (`mask_overlap`, for units of pictures with masks). `mean` and `std` [unit] are those of the patch mean over pictures, `by_class` [class, unit] its sum per
-    class, `class_counts` [class] the pictures, `within` [unit] the share of the variance over pictures and places that
-    lies within pictures.
+    object (`mask_overlap`, for units of pictures with masks). `mean` and `std` [unit] are those of the patch mean over
+    pictures, `by_class` [class, unit] its sum per class, `class_counts` [class] the pictures, `within` [unit] the share
+    of the variance over pictures and places that lies within pictures.
     """
 
     top: np.ndarray
@@ -100,9 +100,7 @@ def _grow(
         keeps_maps = name[1] == "units" and has_masks(place)
         growing[name] = Growth(patches.shape[-1], place.images.classes, keeps_maps)
     labels = place.images.labels
-    growing[name].take(
-        patches, positions.start, None if labels is None else labels[positions.start : positions.stop]
-    )
+    growing[name].take(patches, positions.start, None if labels is None else labels[positions.start : positions.stop])
 
 
 def _rows(place: Place, block: int, growth: Growth) -> UnitRows:
