@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from fixtures import pictures
+from fixtures.vocabulary import SUPERCLASS_OF
 from harness.chunks import checked_positions, measuring_order
 from harness.embedded_switches import EmbeddedWorld
 from harness.pixels import normalized
@@ -46,6 +47,7 @@ class EmbeddedImages:
 
     class_names = pictures.CLASS_NAMES
     classes = len(pictures.CLASS_NAMES)
+    superclasses = SUPERCLASS_OF  # the superclass of every class, by number
     left_out = ()
     note = "procedural pictures, no download"
     has_boxes = True

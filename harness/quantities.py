@@ -175,11 +175,8 @@ def _parts(sample: Sample) -> tuple[np.ndarray, float, float]:
 
 def _contrast(sheet: Sheet, pair: Difference | Ratio, factor: float) -> tuple[np.ndarray, float, float]:
     first, second = sheet.samples[pair.first], sheet.samples[pair.second]
-    return (
-        first.values - factor * second.values,
-        first.low - factor * second.high,
-        first.high - factor * second.low,
-    )
+    least, most = sorted((factor * second.low, factor * second.high))
+    return first.values - factor * second.values, first.low - most, first.high - least
 
 
 def _ratio_over_box(first: Sample, second: Sample, alpha: float, population: int | None) -> tuple[float, float]:

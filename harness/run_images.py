@@ -35,6 +35,7 @@ def have(images: ImageSet | None, train: bool) -> dict[str, bool]:
         "boxes": images.has_boxes or images.has_masks,
         "repeats": images.labels is not None and len(images) >= REPEATS * images.classes,
         "attributes": isinstance(images, EmbeddedImages),
+        "superclasses": isinstance(images, EmbeddedImages),
     }
 
 

@@ -20,9 +20,11 @@ from support.cards import (
     DINOV2,
     DINOV2_REG,
     DIST,
+    NO_CLASS,
     ORIG,
     ROOT,
     SPECS,
+    at_depth,
     make_card,
     plan_for,
 )
@@ -39,6 +41,8 @@ DISTILLED = {name for name in CARDS if name.startswith(("dist", "deit"))}
 APPENDED = {"dinov2", "dinov2, register"}
 TRUNKS = APPENDED | {"clip"}
 POOLING = {"gap with class token", "gap with class token, depth 4, 10 classes", "beit"}
+WITH_CLASS_TOKEN = set(CARDS) - {"gap without class token"}
+TOKEN_HEADS = PLAIN | DISTILLED | POOLING | {"gap without class token"}
 APPLIES: Mapping[str, set[str]] = {
     "cls-probe-accuracy-rises-with-depth": PLAIN | DISTILLED | TRUNKS | POOLING | {"map pool"},
     "cls-early-shuffle-harmless": PLAIN | DISTILLED | TRUNKS,
@@ -59,6 +63,27 @@ APPLIES: Mapping[str, set[str]] = {
     "last-block-every-patch-carries-class": PLAIN,
     "last-block-acts-like-average-pooling": PLAIN,
     "cls-carries-information-before-last-block": PLAIN,
+    "attention-builds-class-more-than-mlp": TOKEN_HEADS,
+    "last-mlp-stops-writing-class": TOKEN_HEADS,
+    "penultimate-mlp-spike": TOKEN_HEADS,
+    "residual-top1-is-mostly-composed-early-inherited-late": TOKEN_HEADS,
+    "mlp-value-vectors-align-with-classes-late": PLAIN | DISTILLED | POOLING | {"gap without class token"},
+    "attention-value-vectors-align-only-at-the-end": PLAIN | DISTILLED | POOLING | {"gap without class token"},
+    "res-post-norm-gap-model-has-no-class-value-vectors": POOLING | {"gap without class token"},
+    "attention-keys-select-class-values-in-last-block": PLAIN | DISTILLED,
+    "mlp-keys-select-class-values-in-penultimate-block": PLAIN | DISTILLED,
+    "agreement-higher-on-correct-images": PLAIN | DISTILLED,
+    "mlp-output-matches-its-top-memories-only-late": PLAIN | DISTILLED,
+    "value-vectors-cluster-semantically": PLAIN | DISTILLED | POOLING | {"gap without class token"},
+    "golden-class-value-vectors": {"augreg"},
+    "featvis-ffn-activation-maximization": set(CARDS),
+    "featvis-ffn-vs-qkv": set(CARDS),
+    "featvis-regularizers-help": set(CARDS),
+    "patch-activation-is-saliency": set(CARDS),
+    "progressive-specialization-early-texture-late-object": set(CARDS),
+    "top-images-diversify-with-depth": set(CARDS),
+    "unit-translation-tolerance": WITH_CLASS_TOKEN,
+    "unit-rotation-sensitivity": WITH_CLASS_TOKEN,
 }
 
 claims = pytest.mark.parametrize("identifier", sorted(CLAIMS))
@@ -92,9 +117,9 @@ def test_claims_hold_no_numbers_that_belong_into_the_ledger(identifier):
 def test_published_curves_have_one_value_per_layer_in_order(identifier):
     for name, curves in SPECS[identifier].published.curves.items():
         for curve in curves:
-            assert 1 <= len(curve.layers) <= 12, name
+            assert 1 <= len(curve.layers) <= 24, name
             assert list(curve.layers) == sorted(set(curve.layers)), name
-            assert -1 <= curve.layers[0] <= curve.layers[-1] <= 11, name
+            assert -1 <= curve.layers[0] <= curve.layers[-1] <= 23, name
             assert all(-0.1 <= value <= 1.0 for value in curve.values), name
 
 
@@ -111,7 +136,7 @@ def test_a_claim_proposes_a_valid_plan_for_the_readouts_it_is_about_and_no_other
 @claims
 def test_a_claim_fits_every_depth_or_says_that_the_model_is_too_shallow(identifier, depth):
     for card in CARDS.values():
-        plan = plan_for(identifier, replace(card, depth=depth))
+        plan = plan_for(identifier, at_depth(card, depth))
         assert depth < 3 or isinstance(plan, Plan) == isinstance(plan_for(identifier, card), Plan), plan
 
 
@@ -126,7 +151,7 @@ def test_every_bound_of_the_ledger_is_used_for_some_model(identifier):
 def test_claims_without_train_in_their_needs_fit_probes_for_no_plain_head(identifier):
     plan = plan_for(identifier, ORIG)
     if isinstance(plan, Plan) and "train" not in SPECS[identifier].needs:
-        assert not [arm for arm in plan.arms.values() if arm.readout.fits]
+        assert not [arm for arm in plan.arms.values() if arm.fits]
 
 
 def test_the_layers_of_a_twelve_block_model_are_those_of_the_source():
@@ -226,3 +251,33 @@ def test_kendalls_tau_is_that_of_an_independent_implementation():
     assert functional(values, values) == pytest.approx((kendalltau(range(12), values).statistic,) * 2)
     low, high = functional(values - 0.1, values + 0.1)
     assert -1.0 <= low < high <= 1.0
+
+
+def test_who_writes_the_class_is_judged_from_the_second_block_on_and_spikes_for_two_checkpoints():
+    writes = plan_for("attention-builds-class-more-than-mlp", ORIG)
+    assert {arm for arm in writes.arms if arm.startswith("mlp@")} == {f"mlp@{layer}" for layer in range(1, 12)}
+    assert writes.derived["mlp"].arms() == tuple(f"mlp@{layer}" for layer in range(1, 12))
+    assert "attention class@3" in writes.arms
+    assert "attention class@3" not in plan_for("attention-builds-class-more-than-mlp", NO_CLASS).arms
+    last = plan_for("last-mlp-stops-writing-class", ORIG).derived["mlp before"]
+    assert last.arms() == tuple(f"mlp@{layer}" for layer in range(1, 11))
+    composed = plan_for("residual-top1-is-mostly-composed-early-inherited-late", ORIG).derived["composed"]
+    assert composed.arms() == tuple(f"none@{layer}" for layer in range(1, 8))
+    spike = plan_for("penultimate-mlp-spike", CARDS["augreg"])
+    assert set(spike.question.effect.arms()) == {"mlp@9", "mlp@10", "mlp@11"}
+    assert not spike.report_only
+    assert plan_for("penultimate-mlp-spike", ORIG).report_only
+    larger = replace(CARDS["augreg"], preprocessing=replace(ORIG.preprocessing, size=(384, 384)))
+    assert plan_for("penultimate-mlp-spike", larger).report_only
+
+
+def test_some_bounds_on_writes_hold_for_base_size_or_for_named_checkpoints_alone():
+    def bounds(identifier, card):
+        return set(plan_for(identifier, card).question.bound_names())
+
+    assert "attention, base size" in bounds("attention-builds-class-more-than-mlp", ORIG)
+    assert "attention, base size" not in bounds("attention-builds-class-more-than-mlp", CLS)
+    assert "fall" in bounds("last-mlp-stops-writing-class", ORIG)
+    assert "fall, MIIL and L/16" in bounds("last-mlp-stops-writing-class", CARDS["cls, as MIIL"])
+    assert "mlp, augreg base" in bounds("residual-top1-is-mostly-composed-early-inherited-late", CARDS["augreg"])
+    assert "mlp, augreg base" not in bounds("residual-top1-is-mostly-composed-early-inherited-late", ORIG)
