@@ -133,9 +133,9 @@ class Transfers:
         return np.maximum(made.double().cpu().numpy(), 0.0)
 
 
-def pictures_of(place: Place, block: int, units: np.ndarray, recipe: Recipe) -> Tensor:
+def pictures_of(place: Place, block: int, units: np.ndarray, recipe: Recipe, site: Site = SITE) -> Tensor:
     """Give optimized pictures [unit, channel, row, column] of units that are optimized together, made once and kept."""
-    wanted = _wanted(block, units)
+    wanted = Wanted(block=block, site=site, units=tuple(units.tolist()))
     return place.once(("optimized", wanted, recipe), lambda: _load_or_make(place, wanted, recipe))
 
 

@@ -9,6 +9,7 @@ import pytest
 from support import declared_writes
 from support.cards import CARDS, CLAIMS, CLIP, CLS, DEIT, DINOV2, DIST, GAP, ORIG, SPECS, plan_for
 from support.memory_numbers import CLAIMS as MEMORY_CLAIMS
+from support.unit_numbers import CLAIMS as UNIT_CLAIMS
 
 from harness.derived import resolve
 from harness.plan import Plan
@@ -300,7 +301,7 @@ WORLDS: Mapping[str, tuple[str, ModelCard, Means, Mapping[str, Means]]] = {
     ),
     **declared_writes.WORLDS,
 }
-ELSEWHERE = set(MEMORY_CLAIMS)  # planted in a test of their own
+ELSEWHERE = {*MEMORY_CLAIMS, *UNIT_CLAIMS}  # planted in a test of their own
 # 1,000 classes (5 x chance is 5 in 1,000) and boxes of many points need more images than the rest.
 IMAGES = {"alone": 5000, "unused": 3000}
 # The effect and the gate exclude the control in every world, so that it can only confirm that arms are not mixed up.
