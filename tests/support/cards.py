@@ -22,7 +22,10 @@ READOUT_CAPABILITIES = {
 }
 
 
-WITHIN = {"writes", "weights", "value_vectors", "attention_keys", "mlp_keys", "units", "qkv"}
+WITHIN = {
+    *("writes", "weights", "value_vectors", "attention_keys", "mlp_keys", "units", "qkv", "attention_pattern"),
+    *("attention", "position_embedding"),
+}
 
 
 def make_card(
