@@ -49,6 +49,7 @@ DISTILLED = {name for name in CARDS if name.startswith(("dist", "deit"))}
 APPENDED = {"dinov2", "dinov2, register"}
 TRUNKS = APPENDED | {"clip"}
 POOLING = {"gap with class token", "gap with class token, depth 4, 10 classes", "beit"}
+WITH_CLASS_TOKEN = set(CARDS) - {"gap without class token"}
 TOKEN_HEADS = PLAIN | DISTILLED | POOLING | {"gap without class token"}
 APPLIES: Mapping[str, set[str]] = {
     "cls-probe-accuracy-rises-with-depth": PLAIN | DISTILLED | TRUNKS | POOLING | {"map pool"},
@@ -89,6 +90,14 @@ APPLIES: Mapping[str, set[str]] = {
     "mlp-output-matches-its-top-memories-only-late": PLAIN | DISTILLED,
     "value-vectors-cluster-semantically": PLAIN | DISTILLED | POOLING | {"gap without class token"},
     "golden-class-value-vectors": {"augreg"},
+    "featvis-ffn-activation-maximization": set(CARDS),
+    "featvis-ffn-vs-qkv": set(CARDS),
+    "featvis-regularizers-help": set(CARDS),
+    "patch-activation-is-saliency": set(CARDS),
+    "progressive-specialization-early-texture-late-object": set(CARDS),
+    "top-images-diversify-with-depth": set(CARDS),
+    "unit-translation-tolerance": WITH_CLASS_TOKEN,
+    "unit-rotation-sensitivity": WITH_CLASS_TOKEN,
     "background-accuracy-needs-correlated-background": set(CARDS) - TRUNKS,
     "spatial-info-preserved-until-last-block": PLAIN,
     "position-embedding-and-shuffle": set(CARDS) - TRUNKS,
