@@ -19,6 +19,7 @@ DATA_NEEDS = {
     "train": "no training images are given (--train-data)",
     "masks": "{} has no object masks (a folder masks/ beside images/)",
     "boxes": "{} has no object boxes (boxes.csv, or masks/, beside images/)",
+    "repeats": "{} has fewer than 20 pictures per class (or no labels), so that hardly any could share a class",
     "attributes": "{} does not say the attributes of its objects (only embedded pictures do)",
     "superclasses": "{} does not say which of its classes belong together (embedded pictures do; the WordNet hierarchy "
     "of ImageNet does not come with this package)",

@@ -43,6 +43,7 @@ CAPABILITIES: Mapping[str, str] = {
     "convolution": "the model is no convolutional network",
     "caption_trained": "the model was not trained to match pictures with captions",
     "label_trained": "the model was not trained with class labels",
+    "self_supervised": "the model was not taught by pictures alone",
 }
 
 Positions = Literal["own", "none", "random"]

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from support import declared_objects, declared_tokens, declared_writes
 from support.cards import CARDS, CLIP, CLS, DEIT, DINOV2, DIST, GAP, ORIG, SPECS, plan_for
+from support.restoration_numbers import WORLDS as RESTORATION
 
 from harness.derived import resolve
 from harness.plan import Plan
@@ -288,10 +289,10 @@ WORLDS: Mapping[str, tuple[str, ModelCard, Means, Mapping[str, Means]]] = {
     "background": (
         "background-accuracy-needs-correlated-background",
         CARDS["cls, depth 4, 10 classes"],
-        {"full": 0.95, "background": 0.1, "swapped": 0.5, "silhouette": 0.8},
+        {"full": 0.95, "background": 0.1, "foreground": 0.7, "silhouette": 0.8},
         {
             "refuted: the background tells the class": {"background": 0.3},
-            "vacuous: nothing is seen anyhow": {"swapped": 0.1},
+            "vacuous: the foreground tells no class either": {"foreground": 0.1},
             "vacuous: gate": {"full": 0.1},
         },
     ),
@@ -321,6 +322,7 @@ WORLDS: Mapping[str, tuple[str, ModelCard, Means, Mapping[str, Means]]] = {
     **declared_objects.WORLDS,
     **declared_tokens.WORLDS,
     **declared_writes.WORLDS,
+    **RESTORATION,
 }
 # 1,000 classes (5 x chance is 5 in 1,000) and boxes of many points need more images than the rest.
 IMAGES = {"alone": 5000, "unused": 3000}
@@ -342,6 +344,12 @@ def mean_of(means: Means, arm: str, depth: int) -> float:
 
 def draw(plan: Plan, means: Means, depth: int, images: int) -> dict[str, Sample]:
     """Draw numbers per image: an image is easy or hard in all arms alike, but for 2 % of them arm by arm."""
+    if plan.census is not None:
+        levels = {name: mean_of(means, name, depth) for name in plan.arms}
+        ends = {name: (arm.readout.low, arm.readout.high) for name, arm in plan.arms.items()}
+        return {
+            name: Sample(np.array([low + (high - low) * levels[name]]), low, high) for name, (low, high) in ends.items()
+        }
     random = np.random.Generator(np.random.PCG64(1))
     hardness, samples = random.random(images), {}
     for name, arm in plan.arms.items():
@@ -363,8 +371,12 @@ def test_a_planted_world_gets_its_verdict(name, which):
     if plan.report_only:
         expected = "reported"
     drawn = draw(plan, {**means, **others.get(which, {})}, card.depth, IMAGES.get(name, 2000))
-    samples = resolve(drawn, plan.derived)
-    sheet = Sheet(samples=samples, bounds=spec.bounds, classes=card.classes or 1000)
+    sheet = Sheet(
+        samples=resolve(drawn, plan.derived),
+        bounds=spec.bounds,
+        classes=card.classes or 1000,
+        population=None if plan.census is None else 1,
+    )
     judgement = judge(plan.question, sheet, spec.delta)
     assert judgement.verdict == expected, judgement.reason
     if "gate" in which:

@@ -17,6 +17,7 @@ from harness.verdict import Judgement, judge
 
 LONGEST_CLAIM = 60  # lines
 SEVERAL = sorted(identifier for identifier, spec in SPECS.items() if spec.subjects)
+CONCEPTS = "clip-vit-units-are-conceptual"
 CONTRAST = "collapse-needs-class-readout"
 BACKGROUND, FOREGROUND = "vit-better-than-cnn-on-background-only", "vit-loses-less-than-cnn-without-background"
 SMOOTH = "vit-less-sensitive-to-low-pass-than-cnn"
@@ -27,7 +28,9 @@ def able(card, *capabilities, **changes):
 
 
 def convolutional(name, classes=1000):
-    return able(make_card("map pool", prefix=(), arch=name, classes=classes), "convolution", "label_trained", grid=None)
+    card = make_card("map pool", prefix=(), arch=name, classes=classes)
+    can = frozenset({"head", "convolution", "label_trained"})
+    return replace(card, capabilities=can, grid=None, units=())
 
 
 VIT = able(make_card(), "label_trained")
@@ -173,6 +176,20 @@ def test_a_class_token_vit_is_compared_with_an_average_pool_twin_of_its_size_alo
     shallow = replace(twin, depth=6, units=twin.units[:6])
     with pytest.raises(NotApplicable, match="12 and 6 blocks"):
         propose(CLAIMS[CONTRAST].function, SPECS[CONTRAST], {"vit": vit, "twin": shallow})
+
+
+def test_a_caption_model_is_compared_with_classifiers_that_have_as_many_units():
+    tower = able(make_card(), "caption_trained")
+    named = {"tower": tower, "classifier": VIT, "twin": TWIN, "cnn": CNN}
+    found, _ = cohorts(SPECS[CONCEPTS].subjects, named)
+    assert [cohort.label for cohort in found] == ["tower vs classifier", "tower vs twin"]
+    function, spec = CLAIMS[CONCEPTS].function, SPECS[CONCEPTS]
+    for other in (VIT, TWIN):
+        plan = propose(function, spec, {"captions": tower, "labels": other})
+        assert set(plan.question.bound_names()) == set(spec.bounds)
+        assert {arm.weights for name, arm in plan.arms.items() if "untrained" in name} == {"untrained"}
+    with pytest.raises(NotApplicable, match="units of other numbers"):
+        propose(function, spec, {"captions": tower, "labels": replace(VIT, depth=6, units=VIT.units[:6])})
 
 
 def test_the_published_models_are_not_asked_for_equal_accuracies_and_small_ones_are_only_reported():

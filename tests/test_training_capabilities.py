@@ -13,12 +13,12 @@ from harness.adapters.training import caption_tower
 from harness.subject import CAPABILITIES
 
 KINDS = {"attention", "convolution"}
-TRAININGS = {"label_trained", "caption_trained"}
+TRAININGS = {"label_trained", "caption_trained", "self_supervised"}
 EMBEDDED = {
     "tiny_vit": {"attention", "label_trained"},
     "tiny_vit_gap": {"attention", "label_trained"},
     "tiny_deit": {"attention", "label_trained"},
-    "tiny_dino": {"attention"},
+    "tiny_dino": {"attention", "self_supervised"},
     "tiny_clip": {"attention", "caption_trained"},
     "tiny_resnet": {"convolution", "label_trained"},
     "tiny_convnext": {"convolution", "label_trained"},
@@ -58,7 +58,9 @@ def test_random_weights_were_trained_on_nothing():
         ("test_resnet.r160_in1k", {"label_trained"}),
         ("vit_base_patch32_clip_224.openai", {"caption_trained"}),
         ("vit_base_patch32_clip_224.openai_ft_in1k", {"label_trained"}),
-        ("vit_small_patch14_dinov2.lvd142m", set()),
+        ("vit_small_patch14_dinov2.lvd142m", {"self_supervised"}),
+        ("vit_base_patch16_224.dino", {"self_supervised"}),
+        ("vit_base_patch16_224.mae", {"self_supervised"}),
     ],
 )
 def test_timm_names_tell_what_a_model_was_trained_on(name, trained):
@@ -79,5 +81,5 @@ def test_what_a_model_is_not_is_said_with_a_reason():
     assert card("tiny_swin").missing(("attention",)).startswith("the blocks attend within windows")
     assert "MLP" in card("tiny_mixer").missing(("attention",))
     assert card("tiny_vit").missing(("convolution",)) == CAPABILITIES["convolution"]
-    plain = replace(card("tiny_vit"), capabilities=frozenset())
+    plain = replace(card("tiny_vit"), capabilities=frozenset(), units=())
     assert plain.missing(("label_trained",)) == CAPABILITIES["label_trained"]

@@ -37,16 +37,16 @@ def test_an_uncorrelated_background_tells_no_class(card):
     arms = {
         "full": Arm(),
         "background": Arm(intervention=Intervention(pixels=FillObject(region="box"))),
-        "swapped": Arm(intervention=Intervention(pixels=FillObject(region="box", whose="donor"))),
+        "foreground": Arm(intervention=Intervention(pixels=FillBackground(region="box"))),
         "silhouette": Arm(intervention=Intervention(pixels=FillObject(region="mask"))),
     }
     return Plan(
         arms=arms,
         effect=Holds(level("background"), "chance", "accuracy on the background alone"),
-        control=Holds(level("swapped"), "chance", "accuracy with another picture's box hidden"),
+        control=Holds(level("foreground"), "chance", "accuracy on the foreground alone"),
         gate=Holds(level("full"), "gate"),
-        # Where the object was is seen in its silhouette: x = 0 the box hidden, 1 the mask, 2 another picture's box.
-        curves={"accuracy": curve(dict(enumerate(map(level, ("background", "silhouette", "swapped")))))},
+        # x = 0 the box of the object hidden, 1 all but the box, 2 the mask, whose outline gives the object away.
+        curves={"accuracy": curve(dict(enumerate(map(level, ("background", "foreground", "silhouette")))))},
     )
 
 

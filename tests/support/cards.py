@@ -34,6 +34,7 @@ def make_card(
     """Describe a model by hand, with the capabilities that follow."""
     has = {"patch_tokens", "attn_mask", "token_subset"} | WITHIN | READOUT_CAPABILITIES[native]
     has |= {f"{kind}_token" for kind in prefix if kind != "register"}
+    has |= {"self_supervised"} if "dinov2" in arch else set()
     return ModelCard(
         name=arch,
         family="vit",
@@ -70,6 +71,7 @@ CARDS = {
     "cls, depth 24": make_card(depth=24),
     "cls, depth 4, 10 classes": make_card(depth=4, classes=10),
     "cls, 100 classes": make_card(classes=100),
+    "cls, 32 px": replace(CLS, preprocessing=replace(PREPROCESSING, size=(32, 32))),
     "cls, register": make_card(prefix=("class", "register", "register")),
     "orig": ORIG,
     "augreg": make_card(arch="vit_base_patch16_224.augreg_in21k_ft_in1k", width=768),
