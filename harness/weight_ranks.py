@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -29,7 +30,7 @@ class RankShare:
     def numbers(self, place: Place, members: Int[np.ndarray, "member"]) -> Float[np.ndarray, "member"]:
         """Read the one member of `TheModel`."""
         shares = [
-            place.once(("rank", self.matrix, block), lambda block=block: rank_share(place.subject, self.matrix, block))
+            place.once(("rank", self.matrix, block), partial(rank_share, place.subject, self.matrix, block))
             for block in self.blocks
         ]
         return np.full(len(members), np.median(shares))
