@@ -13,6 +13,7 @@ from support.tiny import RandomImages, tiny_vit
 from fixtures.planted.featvis_worlds import detectors, gratings, pictures_of
 from fixtures.planted.unit_worlds import object_pictures, watching_objects
 from harness.errors import ClaimsError, NotApplicable
+from harness.mask_overlap import mask_areas
 from harness.run_images import have
 from harness.sites import UnitShape
 from harness.unit_census import UnitsOf, UnitsOfEachBlock
@@ -109,6 +110,14 @@ def test_areas_are_those_of_scikit_learn():
             assert rows.areas[name][rank, unit] == pytest.approx(expected, abs=1e-6)
     folded = np.abs(rows.areas["own"] - 0.5) + 0.5
     assert ObjectArea(block=1).numbers(place, ONE) == pytest.approx([np.nanmean(folded)])
+
+
+def test_a_map_without_differences_tells_nothing():
+    subject, images = watching_objects(0), object_pictures(0)
+    place = place_of(subject, images, count=64)
+    flat = np.zeros((2, 3, 16), dtype=np.float32)
+    areas = mask_areas(place, flat, np.arange(6).reshape(2, 3), subject.unit_shape(0))
+    assert {name: found.tolist() for name, found in areas.items()} == dict.fromkeys(areas, [[0.5] * 3] * 2)
 
 
 def test_units_against_the_object_count_as_background():
