@@ -292,7 +292,7 @@ WORLDS: Mapping[str, tuple[str, ModelCard, Means, Mapping[str, Means]]] = {
         {"full": 0.95, "background": 0.1, "foreground": 0.7, "silhouette": 0.8},
         {
             "refuted: the background tells the class": {"background": 0.3},
-            "vacuous: the foreground tells no class either": {"foreground": 0.1},
+            "vacuous: the foreground tells no class either": {"foreground": 0.1, "silhouette": 0.1},
             "vacuous: gate": {"full": 0.1},
         },
     ),

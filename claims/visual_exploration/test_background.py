@@ -43,7 +43,10 @@ def test_an_uncorrelated_background_tells_no_class(card):
     return Plan(
         arms=arms,
         effect=Holds(level("background"), "chance", "accuracy on the background alone"),
-        control=Holds(level("foreground"), "chance", "accuracy on the foreground alone"),
+        control=every(
+            Holds(level("foreground"), "chance", "accuracy on the foreground alone"),
+            Holds(level("silhouette"), "chance", "accuracy on the outline in its background"),
+        ),
         gate=Holds(level("full"), "gate"),
         # x = 0 the box of the object hidden, 1 all but the box, 2 the mask, whose outline gives the object away.
         curves={"accuracy": curve(dict(enumerate(map(level, ("background", "foreground", "silhouette")))))},
