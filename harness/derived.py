@@ -151,6 +151,29 @@ class OfNeighbour:
         return Sample(values, sample.low, sample.high)
 
 
+@dataclass(frozen=True)
+class Covaries:
+    """How two arms differ between an image and its neighbour, multiplied; the mean over pairs is twice the covariance.
+
+    Of an arm with itself: twice its variance. Over that of a 0/1 arm: the mean of the first where this is 1, less the
+    mean where it is 0. An image in no pair has no say.
+    """
+
+    first: str
+    second: str
+    exchanges = True
+
+    def arms(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys((self.first, self.second)))
+
+    def compute(self, samples: Mapping[str, Sample], pairs: Pairs | None) -> Sample:
+        values, most = np.ones(len(samples[self.first].values)), 1.0
+        for arm in (self.first, self.second):
+            values = values * (samples[arm].values - OfNeighbour(arm).compute(samples, pairs).values)
+            most *= samples[arm].high - samples[arm].low
+        return Sample(values, 0.0 if self.first == self.second else -most, most)
+
+
 def resolve(
     samples: Mapping[str, Sample], derived: Mapping[str, Derived], pairs: Pairs | None = None
 ) -> dict[str, Sample]:

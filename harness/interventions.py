@@ -14,6 +14,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from harness.chunk import Chunk
+from harness.fittable import Fittable
 from harness.revisions import code_revision
 from harness.scores import score_of
 from harness.subject import ModelCard, Positions
@@ -181,6 +182,11 @@ class Intervention:
         parts += [score for _, edit in self.edits if (score := score_of(edit))]
         parts += [] if self.pixels is None else [self.pixels]
         return code_revision({Intervention, Chunk, *map(type, parts)})
+
+    @property
+    def fits(self) -> tuple[Fittable, ...]:
+        """List the fits that the scores of its edits need."""
+        return tuple(fit for _, edit in self.edits if (score := score_of(edit)) for fit in score.fits)
 
     @property
     def exchanges(self) -> bool:

@@ -69,6 +69,22 @@ def some(p_trues, p_falses) -> tuple[float, float]:
     return p_true, p_false
 
 
+def at_least(count: int, p_trues, p_falses) -> tuple[float, float]:
+    """Return (p_true, p_false) of the claim that at least `count` of the parts hold; m of m: every, 1 of m: some.
+
+    True needs `count` parts: any count - 1 of m may be left to chance, so that the count-th smallest p-value is worth
+    m - count + 1 times itself; false needs m - count + 1 parts. Valid under any dependence. Raises ValueError as
+    `every`, and for counts outside of 1 to m. Source: Benjamini & Heller, "Screening for partial conjunction
+    hypotheses", Biometrics 2008.
+    """
+    p_trues, p_falses = _parts(p_trues, p_falses)
+    if not 1 <= count <= p_trues.size:
+        raise ValueError(f"at least {count} of {p_trues.size} parts; allowed: 1 to all of them")
+    spare = p_trues.size - count + 1
+    p_true, p_false = spare * np.sort(p_trues)[count - 1], count * np.sort(p_falses)[spare - 1]
+    return float(min(1.0, p_true)), float(min(1.0, p_false))
+
+
 def _parts(p_trues, p_falses) -> tuple[np.ndarray, np.ndarray]:
     p_trues, p_falses = _probabilities(p_trues, "p_trues"), _probabilities(p_falses, "p_falses")
     if p_trues.size != p_falses.size or p_trues.size == 0:

@@ -43,7 +43,10 @@ def measure_chunk(
 
 @dataclass(frozen=True, kw_only=True)
 class _State:
-    """Where a walk stands: the stream after a block, how it came there, and what passed within that block."""
+    """Where a walk stands: the stream after a block, how it came there, what passed within that block.
+
+    `earlier` is what readouts shared of the stream that entered it.
+    """
 
     stream: Stream
     block: int
@@ -51,6 +54,7 @@ class _State:
     clean: bool = True
     before: Stream | None = None
     passed: Mapping[Site, torch.Tensor] = field(default_factory=dict)
+    earlier: Mapping[Hashable, object] = field(default_factory=dict)
 
 
 class _Pass:
@@ -94,7 +98,7 @@ class _Pass:
         card, chunk = self.subject.card, self.chunk if score.exchanges else self.chunk.alone
         if score.needs_labels and chunk.labels is None:
             raise ClaimsError(f"{score!r} needs labels, but the image set has none; name 'labels' in the claim's needs")
-        values = score.compute(self.subject, images, chunk)
+        values = score.compute(self.subject, images, chunk, self.fits)
         if tuple(values.shape) != (len(images), card.patches) or not bool(values.isfinite().all()):
             raise ClaimsError(
                 f"{score!r} gave {list(values.shape)}; allowed: finite numbers [{len(images)}, {card.patches}]"
@@ -114,7 +118,7 @@ class _Pass:
 
     def _walk(self, node: Node, state: _State) -> None:
         """Read what is to be read after a block, then run the next block for each mask."""
-        self._read(node, state)
+        shared = self._read(node, state)
         for mask in sorted(node.branches, key=_unedited_first):
             assert not isinstance(mask, Start), "only the first step of a program is a start"
             children = node.branches[mask]
@@ -134,6 +138,7 @@ class _Pass:
                 clean=state.clean and mask is None,
                 before=state.stream,
                 passed=passed,
+                earlier=shared,
             )
             self._edits(children, reached)
 
@@ -169,10 +174,10 @@ class _Pass:
             )
             self._walk(children[edit], edited)
 
-    def _read(self, node: Node, state: _State) -> None:
+    def _read(self, node: Node, state: _State) -> Mapping[Hashable, object]:
         answers = state.clean and state.block == self.subject.card.depth - 1
         if not node.readers and not answers:
-            return
+            return {}
         reading = Reading(
             self.subject,
             state.stream,
@@ -182,6 +187,7 @@ class _Pass:
             self.clean,
             before=state.before,
             passed=state.passed,
+            earlier=state.earlier,
         )
         if answers:
             self.clean = reading
@@ -191,6 +197,7 @@ class _Pass:
             numbers = readout.read(reading.lent_to(readout.exchanges, readout.sites)).double().cpu().numpy()
             _refuse_outside(numbers, readout, self.wanted[index].intervention, self.chunk)
             self.rows[index] = Row(numbers=numbers, receipts=state.receipts)
+        return reading.shared
 
     def _probe_mask(self, mask: Mask, block: int, stream: Stream, allowed: torch.Tensor) -> Receipt:
         """Count on a few images whether the mask changes the block at all, on the same code path."""

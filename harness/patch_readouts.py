@@ -14,10 +14,11 @@ from torch import Tensor
 from harness.chunk import Chunk
 from harness.errors import ClaimsError
 from harness.reading import Reading
-from harness.subject import ModelCard, Stream
+from harness.subject import ModelCard
 
 DRAW = 17  # purpose of the chunk's random generator
-COSTLIEST = 9  # a readout of all blocks may cost one part in this many of the multiplications of a forward pass
+ALL_UP_TO = 9  # all patches are ranked where that costs at most one part in this many of a forward pass,
+DRAWN_UP_TO = 24  # elsewhere as many as cost one part in this many
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,26 +80,22 @@ class PatchRise:
     def read(self, reading: Reading) -> Float[Tensor, "image"]:
         if reading.before is None:
             raise ClaimsError(f"{self!r} compares with the stream that entered a block; nothing enters the embedding")
-        after = reading.once("label logits", lambda: label_logits(reading, reading.stream))
-        return (after > label_logits(reading, reading.before)).float().mean(dim=1)
-
-
-def label_logits(reading: Reading, stream: Stream) -> Float[Tensor, "image patch"]:
-    """Project patch tokens of a stream of this chunk on the head's row of the label, without its bias."""
-    rows = reading.subject.head_weights().weight.float()[reading.labels("own")]
-    normed = reading.normed if stream is reading.stream else reading.subject.normed(stream).float()
-    return (normed[:, len(reading.card.prefix) :] @ rows[:, :, None]).squeeze(-1)
+        before, name = reading.before, "label logits of patches"
+        after = reading.once(name, lambda: _label_logits(reading, reading.normed))
+        start = reading.once_before(name, lambda: _label_logits(reading, reading.subject.normed(before).float()))
+        return (after > start).float().mean(dim=1)
 
 
 def affordable_patches(card: ModelCard) -> int | None:
-    """Say on how many patches inner blocks are read: None (all), or as many as cost a ninth of a forward pass.
+    """Say on how many patches inner blocks are read: None (all) up to a ninth of a forward pass, else a 24th's.
 
-    Per token a block multiplies 12 width^2 + 2 tokens x width times (an MLP of four times the width), and ranking the
-    label classes x width times.
+    Counted in multiplications: per token a block takes 12 width^2 + 2 tokens x width (with an MLP of four times the
+    width), a ranking classes x width.
     """
-    tokens = card.patches + len(card.prefix)
-    affordable = card.patches * (12 * card.width + 2 * tokens) // (COSTLIEST * max(card.classes, 1))
-    return None if affordable >= card.patches else max(affordable, 1)
+    block = 12 * card.width + 2 * (card.patches + len(card.prefix))
+    if ALL_UP_TO * card.classes <= block:
+        return None
+    return max(1, card.patches * block // (DRAWN_UP_TO * card.classes))
 
 
 def drawn_patches(chunk: Chunk, patches: int, of: int) -> Int[Tensor, "image patch"]:
@@ -107,12 +104,18 @@ def drawn_patches(chunk: Chunk, patches: int, of: int) -> Int[Tensor, "image pat
     return torch.rand(images, of, generator=chunk.generator(DRAW)).argsort(dim=1)[:, :patches]
 
 
+def _label_logits(reading: Reading, normed: Float[Tensor, "image token width"]) -> Float[Tensor, "image patch"]:
+    """Project normed tokens on the head's row of each picture's label, without its bias, and keep the patches."""
+    rows = reading.subject.head_weights().weight.float()[reading.labels("own")]
+    return (normed @ rows[:, :, None]).squeeze(-1)[:, len(reading.card.prefix) :]
+
+
 def _drawn_ranks(reading: Reading, patches: int) -> Int[Tensor, "image patch"]:
     def make() -> Tensor:
         tokens = reading.patches
         if patches >= tokens.shape[1]:
             return reading.patch_ranks
         places = drawn_patches(reading.chunk, patches, tokens.shape[1]).to(tokens.device)
-        return reading.ranks_on(tokens.gather(1, places[:, :, None].expand(-1, -1, tokens.shape[2])))
+        return reading.ranks_on(tokens[torch.arange(len(tokens), device=tokens.device)[:, None], places])
 
     return reading.once(("drawn ranks", patches), make)

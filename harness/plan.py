@@ -41,7 +41,8 @@ class Arm:
     @property
     def fits(self) -> tuple[Fittable, ...]:
         """List the fits that must exist before the arm can be read."""
-        return () if isinstance(self.readout, CensusReadout) else self.readout.fits
+        read = () if isinstance(self.readout, CensusReadout) else self.readout.fits
+        return tuple(dict.fromkeys((*read, *self.intervention.fits)))
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ that exchange something. Numbers only.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
@@ -58,13 +58,15 @@ class Sheet:
     """What a statement is evaluated on: samples by arm (paired by unit), bounds by name, and the target.
 
     `classes` scales bounds that are given in units of chance; `population` is the number of units in a finite image
-    set when the statement is about exactly that set, None when it is about the distribution behind it.
+    set when the statement is about exactly that set, None when it is about the distribution behind it. `intervals`
+    remembers those of single quantities at an error level: shapes of one curve share their points.
     """
 
     samples: Mapping[str, Sample]
     bounds: Mapping[str, Bound]
     classes: int = 0
     population: int | None = None
+    intervals: dict[tuple[object, float], tuple[float, float]] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def complete(self) -> bool:
@@ -175,11 +177,8 @@ def _parts(sample: Sample) -> tuple[np.ndarray, float, float]:
 
 def _contrast(sheet: Sheet, pair: Difference | Ratio, factor: float) -> tuple[np.ndarray, float, float]:
     first, second = sheet.samples[pair.first], sheet.samples[pair.second]
-    return (
-        first.values - factor * second.values,
-        first.low - factor * second.high,
-        first.high - factor * second.low,
-    )
+    least, most = sorted((factor * second.low, factor * second.high))
+    return first.values - factor * second.values, first.low - most, first.high - least
 
 
 def _ratio_over_box(first: Sample, second: Sample, alpha: float, population: int | None) -> tuple[float, float]:

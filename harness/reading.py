@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Hashable, Mapping
 from functools import cached_property
-from typing import Literal
+from typing import Literal, TypeVar
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -15,6 +15,8 @@ from harness.subject import ModelCard, Site, Stream, Subject
 
 Head = Literal["native", "class", "patch mean"]
 Labels = Literal["own", "donor"]
+Made = TypeVar("Made")
+AT_ONCE = 2**18  # logits of single tokens that are compared at a time: they stay in the cache of a core
 
 
 class Reading:
@@ -22,7 +24,7 @@ class Reading:
 
     `clean` is the unedited reading after the last block (None unless a readout asked for it by `needs_clean`);
     `before` the stream that entered the block and `passed` what passed its sites, both before any edit that follows
-    the block (None and empty after the embedding).
+    the block (None and empty after the embedding); `earlier` what readouts shared of the stream before.
     """
 
     def __init__(
@@ -36,12 +38,15 @@ class Reading:
         *,
         before: Stream | None = None,
         passed: Mapping[Site, Tensor] | None = None,
+        earlier: Mapping[Hashable, object] | None = None,
     ) -> None:
         self.subject, self.stream, self.block, self.chunk = subject, stream, block, chunk
         self.fits, self.clean, self.before = fits, clean, before
         self._passed = passed or {}
         self.lends = True  # whether the readout at work may ask for what belongs to the donors
         self.sites: tuple[Site, ...] = ()  # the sites that the readout at work named
+        self.shared: dict[Hashable, object] = {}
+        self._earlier = earlier or {}
 
     @property
     def card(self) -> ModelCard:
@@ -60,6 +65,16 @@ class Reading:
             raise ClaimsError(f"sites {unread} were not read in block {self.block} of this arm")
         return {site: self._passed[site] for site in self.sites}
 
+    def once(self, name: Hashable, make: Callable[[], Made]) -> Made:
+        """Make something that several readouts share, once per reading."""
+        if name not in self.shared:
+            self.shared[name] = make()
+        return self.shared[name]  # type: ignore[return-value]
+
+    def once_before(self, name: Hashable, make: Callable[[], Made]) -> Made:
+        """Take what was shared by this name of the stream that entered the block, or make it."""
+        return self._earlier[name] if name in self._earlier else make()  # type: ignore[return-value]
+
     @cached_property
     def normed(self) -> Tensor:
         """Tokens after the norm that the head expects, fp32 [image, token, width]."""
@@ -77,18 +92,11 @@ class Reading:
 
     def ranks_on(self, features: Float[Tensor, "image token width"]) -> Int[Tensor, "image token"]:
         """Count the classes that the head puts above the image's label on each of these normed tokens."""
-        logits = self.subject.token_logits(features)
-        return ranks(logits, self.labels("own")[:, None].expand(logits.shape[:2]))
-
-    @cached_property
-    def _shared(self) -> dict[Hashable, Tensor]:
-        return {}
-
-    def once(self, name: Hashable, make: Callable[[], Tensor]) -> Tensor:
-        """Make what several readouts share by this name, the first time that one of them asks for it."""
-        if name not in self._shared:
-            self._shared[name] = make()
-        return self._shared[name]
+        labels = self.labels("own")[:, None].expand(features.shape[:2]).flatten()
+        tokens = features.flatten(0, 1)
+        rows = max(1, AT_ONCE // max(1, self.card.classes))
+        parts = zip(tokens.split(rows), labels.split(rows), strict=True)
+        return torch.cat([ranks(self.subject.token_logits(part), its) for part, its in parts]).view(features.shape[:2])
 
     @cached_property
     def _logits(self) -> dict[Head, Tensor]:
@@ -144,6 +152,8 @@ class Reading:
 def ranks(logits: Float[Tensor, "*place classes"], labels: Tensor) -> Tensor:
     """Count strictly greater logits; a constant row ranks last, so that a zero head is never right."""
     chosen = logits.gather(-1, labels.unsqueeze(-1))
-    greater = (logits > chosen).sum(-1)
-    constant = logits.amax(-1) == logits.amin(-1)
-    return torch.where(constant, torch.full_like(greater, logits.shape[-1] - 1), greater)
+    greater = (logits > chosen).view(torch.uint8).sum(-1, dtype=torch.int32).long()
+    first = greater == 0  # only there may a row be constant
+    constant = logits[first].amax(-1) == logits[first].amin(-1)
+    greater[first] = constant * (logits.shape[-1] - 1)
+    return greater

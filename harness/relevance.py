@@ -9,6 +9,7 @@ from torch import Tensor
 
 from harness.chunk import Chunk
 from harness.errors import ClaimsError
+from harness.scores import Fits
 from harness.subject import Subject
 
 WhichLabels = Literal["own", "predicted"]
@@ -28,6 +29,7 @@ class ClassRelevance:
     double_softmax: bool = True
     negated: bool = False
     exchanges = False
+    fits = ()
 
     @property
     def needs_labels(self) -> bool:
@@ -39,7 +41,7 @@ class ClassRelevance:
         """Count the forward passes: one more where the label must be predicted first."""
         return 1.0 if self.labels == "own" else 2.0
 
-    def compute(self, subject: Subject, images: Tensor, chunk: Chunk) -> Float[Tensor, "image patch"]:
+    def compute(self, subject: Subject, images: Tensor, chunk: Chunk, fits: Fits) -> Float[Tensor, "image patch"]:
         """Walk the blocks once; needs "weights", "attention_keys", "qkv", "token_head" and a class token."""
         labels, place = labels_for(self.labels, subject, images, chunk), _class_place(subject)
         stream = subject.start(images)
@@ -61,6 +63,7 @@ class CheferRelevance:
 
     labels: WhichLabels = "own"
     exchanges = False
+    fits = ()
 
     @property
     def needs_labels(self) -> bool:
@@ -72,7 +75,7 @@ class CheferRelevance:
         """Count a forward pass and a backward pass of twice its size, and one more to predict the label."""
         return 3.0 if self.labels == "own" else 4.0
 
-    def compute(self, subject: Subject, images: Tensor, chunk: Chunk) -> Float[Tensor, "image patch"]:
+    def compute(self, subject: Subject, images: Tensor, chunk: Chunk, fits: Fits) -> Float[Tensor, "image patch"]:
         """Differentiate once for the chunk; needs "attention_pattern", "head" and a class token."""
         labels, place = labels_for(self.labels, subject, images, chunk), _class_place(subject)
         relevance: Tensor | None = None
@@ -91,9 +94,10 @@ class RolloutRelevance:
 
     needs_labels = False
     exchanges = False
+    fits = ()
     passes = 2.0
 
-    def compute(self, subject: Subject, images: Tensor, chunk: Chunk) -> Float[Tensor, "image patch"]:
+    def compute(self, subject: Subject, images: Tensor, chunk: Chunk, fits: Fits) -> Float[Tensor, "image patch"]:
         """Read the pattern of every block, which runs it twice; needs "attention_pattern" and a class token."""
         place, stream = _class_place(subject), subject.start(images)
         rollout: Tensor | None = None

@@ -1,5 +1,6 @@
 """How much each patch matters: frozen descriptions of scores, computed once per chunk for edits that ask for them."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
@@ -8,8 +9,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from harness.chunk import Chunk
+from harness.fittable import Fittable, Fitted
 from harness.subject import Subject
 
+Fits = Mapping[Fittable, Fitted]
 ORDERS = 1000  # purposes of the chunk's random generators start here
 
 
@@ -18,7 +21,7 @@ class Score(Protocol):
     """One number per patch, the larger the more it matters; frozen and hashable.
 
     `needs_labels` says that it reads the labels, `exchanges` that it reads something of the donors, `passes` what it
-    costs in forward passes per image.
+    costs in forward passes per image; `fits` are what must be fitted before it can be computed.
     """
 
     @property
@@ -30,8 +33,11 @@ class Score(Protocol):
     @property
     def passes(self) -> float: ...
 
-    def compute(self, subject: Subject, images: Tensor, chunk: Chunk) -> Float[Tensor, "image patch"]:
-        """Score the patches of preprocessed pictures [image, channel, row, column]."""
+    @property
+    def fits(self) -> tuple[Fittable, ...]: ...
+
+    def compute(self, subject: Subject, images: Tensor, chunk: Chunk, fits: Fits) -> Float[Tensor, "image patch"]:
+        """Score the patches of preprocessed pictures [image, channel, row, column]; `fits` holds what it names."""
 
 
 @dataclass(frozen=True)
@@ -42,8 +48,9 @@ class RandomOrder:
     needs_labels = False
     exchanges = False
     passes = 0.0
+    fits = ()
 
-    def compute(self, subject: Subject, images: Tensor, chunk: Chunk) -> Float[Tensor, "image patch"]:
+    def compute(self, subject: Subject, images: Tensor, chunk: Chunk, fits: Fits) -> Float[Tensor, "image patch"]:
         """Draw the scores."""
         drawn = torch.rand(len(images), subject.card.patches, generator=chunk.generator(ORDERS + self.offset))
         return drawn.to(images.device)

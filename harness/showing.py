@@ -14,11 +14,15 @@ from torch import Tensor
 
 from harness.bench import Bench
 from harness.census import Place
+from harness.interventions import PixelEdit
+from harness.pixel_edits import edit_pictures
 from harness.plan import Plan, Weights
 from harness.several import SeveralBenches
 from harness.subject import Preprocessing
 
 MOST_PICTURES = 12  # of one outcome
+SHOWN = 3  # of the pictures that an arm edits
+MOST_EDITS = 12  # shown beside a picture
 MOST_SIDE = 96  # pixels of a picture in a strip
 LOSSLESS = 64  # pixels up to which a strip is PNG; larger ones are JPEG, or a page of them takes megabytes
 QUALITY = 85
@@ -44,8 +48,11 @@ class Shows(Protocol):
 
 
 def pictures_of(plan: Plan, bench: Bench | SeveralBenches, pictures: int) -> tuple[Picture, ...]:
-    """Collect what the readouts of a plan show, each once per model and weights; `pictures` as in the ledger."""
-    found: list[Picture] = []
+    """Collect what the arms of a plan do to pictures, and what its readouts show, each once per model and weights.
+
+    `pictures` is how many a census looks at, as in the ledger.
+    """
+    found: list[Picture] = _edited(plan, bench)
     asked: list[tuple[object, Bench, Weights]] = []
     for arm in plan.arms.values():
         one = (arm.readout, bench.bench_of(arm), arm.weights)
@@ -77,6 +84,26 @@ def pixels_of(
     """Undo the normalization of a model's input: pixels on the [0, 1] scale."""
     mean, std = (torch.tensor(part)[:, None, None] for part in (preprocessing.mean, preprocessing.std))
     return (images.float().cpu() * std + mean).clamp(0, 1)
+
+
+def _edited(plan: Plan, bench: Bench | SeveralBenches) -> list[Picture]:
+    """Show the first pictures as they are beside what every arm makes of their pixels, as the first model sees them."""
+    found: dict[PixelEdit, str] = {}
+    for name, arm in plan.arms.items():
+        one = bench.bench_of(arm)
+        if arm.intervention.pixels is not None and one is bench.benches[0] and len(found) < MOST_EDITS:
+            found.setdefault(arm.intervention.pixels, name)
+    if not found:
+        return []
+    one, places = bench.benches[0], range(min(2 * SHOWN, bench.usable))
+    chunk, looks = one.chunk(places), one.subject.card.preprocessing
+    loaded = one.load(places)
+    rows = [pixels_of(loaded, looks)]
+    rows += [pixels_of(edit_pictures(loaded, edit, chunk, looks)[0], looks) for edit in found]
+    caption = f"As it is, then as in the arms {'; '.join(found.values())}."
+    return [
+        strip(f"Picture {one.images.names[place]}", caption, [row[place] for row in rows]) for place in places[:SHOWN]
+    ]
 
 
 def _small(pixels: Tensor) -> Image.Image:

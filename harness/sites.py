@@ -7,6 +7,7 @@ from typing import Literal
 from jaxtyping import Float
 from torch import Tensor
 
+Branch = Literal["attention", "mlp"]
 Site = Literal["attention write", "mlp write", "attention keys", "mlp keys", "units", "query", "key", "value"]
 
 # What can be read within a block beside the stream, [image, place, feature] each. A place is a token in the order of
@@ -61,8 +62,9 @@ class Writes:
 class BlockWeights:
     """The matrices of one block: attention reads by three of them and writes by `attention_out`, as the MLP does.
 
-    Columns of `attention_out` and of `mlp_out` are the value vectors that the block adds to the stream. A bias is that
-    of the writing matrix; a scale is the LayerScale behind it, None where there is none.
+    Columns of `attention_out` and of `mlp_out` are the value vectors that the block adds to the stream; `normed` says
+    that a norm comes between (post-norm), so that they are no directions in it. A bias is that of the writing matrix;
+    a scale is the LayerScale behind it, None where there is none.
     """
 
     query: Float[Tensor, "feature width"]
@@ -75,6 +77,13 @@ class BlockWeights:
     mlp_bias: Float[Tensor, "width"] | None
     attention_scale: Float[Tensor, "width"] | None
     mlp_scale: Float[Tensor, "width"] | None
+    normed: bool = False
+
+    def value_vectors(self, branch: Branch) -> Float[Tensor, "width vector"]:
+        """Give what one branch writes per unit of each of its keys, LayerScale applied, in fp32."""
+        out = self.attention_out if branch == "attention" else self.mlp_out
+        scale = self.attention_scale if branch == "attention" else self.mlp_scale
+        return out.float() if scale is None else scale.float()[:, None] * out.float()
 
 
 @dataclass(frozen=True, kw_only=True)

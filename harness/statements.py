@@ -128,6 +128,35 @@ class Some:
         return max(candidates, key=lambda found: min((_known(f.margin) for f in found), default=-np.inf))
 
 
+@dataclass(frozen=True)
+class AtLeast:
+    """At least `count` of the parts hold (partial conjunction): a median, or a share of blocks, beyond a bound."""
+
+    count: int
+    parts: tuple[Statement, ...]
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.count <= len(self.parts):
+            raise ValueError(f"at least {self.count} of {len(self.parts)} statements; allowed: 1 to all of them")
+
+    def arms(self) -> tuple[str, ...]:
+        return union(part.arms() for part in self.parts)
+
+    def bound_names(self) -> tuple[str, ...]:
+        return union(part.bound_names() for part in self.parts)
+
+    def p_values(self, sheet: Sheet) -> PValues:
+        weighed = [part.p_values(sheet) for part in self.parts]
+        trues, falses = ([getattr(p, side) for p in weighed] for side in ("true", "false"))
+        return PValues(*multiplicity.at_least(self.count, trues, falses))
+
+    def findings(self, sheet: Sheet) -> tuple[Finding, ...]:
+        """Report the part on which it hangs: the last one needed, from the one that holds most clearly down."""
+        candidates = [part.findings(sheet) for part in self.parts]
+        margins = [min((_known(f.margin) for f in found), default=-np.inf) for found in candidates]
+        return candidates[int(np.argsort(margins, kind="stable")[-self.count])]
+
+
 def every(*parts: Statement) -> Statement:
     """Combine statements: all must hold."""
     return parts[0] if len(parts) == 1 else Every(tuple(parts))
@@ -136,6 +165,11 @@ def every(*parts: Statement) -> Statement:
 def some(*parts: Statement) -> Statement:
     """Combine statements: at least one must hold."""
     return parts[0] if len(parts) == 1 else Some(tuple(parts))
+
+
+def most(*parts: Statement) -> Statement:
+    """Combine statements: more than half of them must hold."""
+    return AtLeast(len(parts) // 2 + 1, tuple(parts))
 
 
 def headline(findings: Sequence[Finding]) -> int:

@@ -72,16 +72,24 @@ class StoredImages:
         files = self.marks.masks
         if files is None:
             raise ClaimsError(f"{self.name!r} has no masks/ beside its pictures")
+
+        def read(position: int) -> Tensor:
+            return mask_at_input(files[self.names[position]], self._size(position), preprocessing)
+
         wanted = checked_positions(positions, len(self)).tolist()
-        return torch.stack([mask_at_input(files[self.names[p]], self._size(p), preprocessing) for p in wanted])
+        return torch.stack(list(threaded(read, wanted, self.workers)))
 
     def boxes(self, positions: Sequence[int], preprocessing: Preprocessing) -> tuple[Float[Tensor, "box corner"], ...]:
         """Give the object's boxes per image in the geometry of `load`; raises ClaimsError where there are none."""
         found = self.marks.boxes
         if found is None:
             raise ClaimsError(f"{self.name!r} has no boxes.csv beside its pictures")
+
+        def read(position: int) -> Tensor:
+            return boxes_at_input(found[self.names[position]], self._size(position), preprocessing)
+
         wanted = checked_positions(positions, len(self)).tolist()
-        return tuple(boxes_at_input(found[self.names[p]], self._size(p), preprocessing) for p in wanted)
+        return tuple(threaded(read, wanted, self.workers))
 
     def _size(self, position: int) -> tuple[int, int]:
         with self.open(position) as file, Image.open(file) as picture:

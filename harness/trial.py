@@ -79,6 +79,8 @@ class Trial:
         self.keys = {name: table.key(arm) for name, arm in job.plan.arms.items()}
         self.delta = table.settings.delta or job.spec.delta
         self.budget = table.most(job.spec)
+        if job.plan.report_only and job.spec.report_budget:
+            self.budget = min(self.budget, job.spec.report_budget)
         self.images, self.done = 0, False
         if job.plan.exchanges:
             self.budget = whole_pairs(self.budget, table.grid)

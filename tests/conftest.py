@@ -17,6 +17,7 @@ CHECKED = (
     "harness.learned_readouts",
     "harness.reading",
     "harness.readouts",
+    "harness.patch_readouts",
     "harness.passes",
     "harness.embedded_images",
     "harness.stored_images",

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from support.cards import CLS
 from support.claims import bound, spec
 
-from harness.derived import Exceeds, Largest, Mix, OfNeighbour, Product, Same, measured, resolve
+from harness.derived import Covaries, Exceeds, Largest, Mix, OfNeighbour, Product, Same, measured, resolve
 from harness.errors import ClaimsError
 from harness.interventions import shuffle_cls
 from harness.plan import Arm, Plan, level, mean_of, mix, propose
@@ -55,6 +55,33 @@ def test_an_arm_exceeds_another_only_by_more_than_asked():
     )
     assert found["up"].values.tolist() == [0.0, 1.0]
     assert found["far"].values.tolist() == [0.0, 0.0]
+
+
+@given(OUTCOMES)
+def test_a_covariance_over_a_variance_is_the_lead_of_one_group_over_the_other(outcomes):
+    a, right = (np.repeat(np.array(side, float), 2)[: 2 * len(outcomes)] for side in zip(*outcomes, strict=True))
+    right[1::2] = np.roll(right[::2], 1)  # the neighbour in a pair has another number
+    a[1::2] = np.roll(a[::2], 1)
+    pairs = Pairs(tuple(range(0, len(a), 2)), len(a) // 2)
+    arms = {"together": Covaries("a", "right"), "apart": Covaries("right", "right")}
+    found = resolve({"a": sample(a), "right": sample(right)}, arms, pairs)
+    together, apart = (pairs.means(found[name].values).sum() for name in ("together", "apart"))
+    first, second = a[::2] - a[1::2], right[::2] - right[1::2]
+    one_right = second != 0
+    assert apart == one_right.sum()
+    assert together == pytest.approx((first * second)[one_right].sum())  # right picture's a less wrong picture's a
+    assert (found["apart"].low, found["apart"].high) == (0.0, 1.0)
+    assert (found["together"].low, found["together"].high) == (-1.0, 1.0)
+
+
+def test_a_lead_that_is_planted_is_found_by_covariances():
+    random = np.random.default_rng(0)
+    right = (random.random(40_000) < 0.7).astype(float)
+    a = (random.random(40_000) < np.where(right == 1, 0.6, 0.2)).astype(float)
+    pairs = Pairs(tuple(range(0, 40_000, 2)), 20_000)
+    arms = {"together": Covaries("a", "right"), "apart": Covaries("right", "right")}
+    found = resolve({"a": sample(a), "right": sample(right)}, arms, pairs)
+    assert found["together"].values.mean() / found["apart"].values.mean() == pytest.approx(0.4, abs=0.02)
 
 
 def test_derived_arms_may_rest_on_derived_ones_in_any_order():

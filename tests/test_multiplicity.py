@@ -66,9 +66,35 @@ def test_some_is_the_negation_of_every_negation(parts):
     assert multiplicity.some(trues, falses) == multiplicity.every(falses, trues)[::-1]
 
 
+@given(st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), min_size=1, max_size=6))
+def test_at_least_all_is_every_and_at_least_one_is_some(parts):
+    trues, falses = zip(*parts, strict=True)
+    assert multiplicity.at_least(len(parts), trues, falses) == multiplicity.every(trues, falses)
+    assert multiplicity.at_least(1, trues, falses) == multiplicity.some(trues, falses)
+
+
+@given(st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), min_size=1, max_size=6), st.data())
+def test_at_least_some_hold_unless_at_least_the_others_fail(parts, data):
+    trues, falses = zip(*parts, strict=True)
+    count = data.draw(st.integers(1, len(parts)))
+    negation = multiplicity.at_least(len(parts) - count + 1, falses, trues)
+    assert multiplicity.at_least(count, trues, falses) == negation[::-1]
+
+
+def test_a_majority_that_does_not_hold_is_established_no_more_often_than_declared():
+    random = np.random.default_rng(0)
+    # Two of five parts hold (their p-values are tiny), three are true nulls: "at least three" is false.
+    p = np.concatenate([np.zeros((20_000, 2)), random.random((20_000, 3))], axis=1)
+    found = np.array([multiplicity.at_least(3, row, np.ones(5))[0] for row in p])
+    assert (found <= 0.05).mean() < 0.053
+    assert (found <= 0.05).mean() > 0.03
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
+        (lambda: multiplicity.at_least(0, [0.1], [0.1]), "at least 0 of 1 parts"),
+        (lambda: multiplicity.at_least(3, [0.1, 0.2], [0.1, 0.2]), "at least 3 of 2 parts"),
         (lambda: multiplicity.holm([0.1, 1.1]), r"numbers in \[0, 1\]"),
         (lambda: multiplicity.holm([[0.1]]), "one axis"),
         (lambda: multiplicity.e_bh([-1.0], 0.1), "numbers >= 0"),

@@ -69,7 +69,7 @@ def by_autograd(image: int, label: int, *, double: bool) -> np.ndarray:
 def test_relevance_in_closed_form_is_that_of_autograd_for_every_patch(double):
     model, images = subject(), pictures()
     with torch.inference_mode():
-        given = ClassRelevance(double_softmax=double).compute(model, images, CHUNK)
+        given = ClassRelevance(double_softmax=double).compute(model, images, CHUNK, {})
     for image in range(IMAGES):
         expected = by_autograd(image, int(LABELS[image]), double=double)
         np.testing.assert_allclose(given[image].numpy(), expected, atol=1e-5)
@@ -77,16 +77,16 @@ def test_relevance_in_closed_form_is_that_of_autograd_for_every_patch(double):
 
 
 def test_negated_relevance_ranks_the_other_way_round_and_predicted_labels_need_none():
-    own = ClassRelevance().compute(subject(), pictures(), CHUNK)
-    assert torch.equal(ClassRelevance(negated=True).compute(subject(), pictures(), CHUNK), -own)
+    own = ClassRelevance().compute(subject(), pictures(), CHUNK, {})
+    assert torch.equal(ClassRelevance(negated=True).compute(subject(), pictures(), CHUNK, {}), -own)
     predicted = subject().model.eval()(pictures()).argmax(-1)
     unlabelled = ClassRelevance(labels="predicted")
     assert not unlabelled.needs_labels
-    given = unlabelled.compute(subject(), pictures(), replace(CHUNK, labels=None))
-    expected = ClassRelevance().compute(subject(), pictures(), replace(CHUNK, labels=predicted))
+    given = unlabelled.compute(subject(), pictures(), replace(CHUNK, labels=None), {})
+    expected = ClassRelevance().compute(subject(), pictures(), replace(CHUNK, labels=predicted), {})
     torch.testing.assert_close(given, expected)
     with pytest.raises(ClaimsError, match="needs labels"):
-        ClassRelevance().compute(subject(), pictures(), replace(CHUNK, labels=None))
+        ClassRelevance().compute(subject(), pictures(), replace(CHUNK, labels=None), {})
 
 
 @pytest.mark.parametrize(
@@ -126,13 +126,13 @@ def by_chefer(image: int, label: int) -> np.ndarray:
 def test_chefers_relevance_is_that_of_the_published_loop():
     model, images = subject(), pictures()
     with torch.inference_mode():
-        given = CheferRelevance().compute(model, images, CHUNK)
+        given = CheferRelevance().compute(model, images, CHUNK, {})
     for image in range(IMAGES):
         np.testing.assert_allclose(given[image].numpy(), by_chefer(image, int(LABELS[image])), atol=1e-5)
 
 
 def test_rollout_multiplies_the_mean_patterns_with_half_of_each_the_identity():
-    given = RolloutRelevance().compute(subject(), pictures(), CHUNK)
+    given = RolloutRelevance().compute(subject(), pictures(), CHUNK, {})
     for image in range(IMAGES):
         tokens, rollout = subject().start(pictures()[image : image + 1]).tokens[0], np.eye(17)
         for block in range(DEPTH):
@@ -157,4 +157,4 @@ def test_relevance_to_a_class_token_that_is_not_there_is_refused():
     without = adapt(model, name="gap", arch="gap", pretrained=False)
     for score in (ClassRelevance(), CheferRelevance(), RolloutRelevance()):
         with pytest.raises(ClaimsError, match="has no class token"):
-            score.compute(without, pictures(), CHUNK)
+            score.compute(without, pictures(), CHUNK, {})

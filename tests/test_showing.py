@@ -8,14 +8,18 @@ import numpy as np
 import torch
 from PIL import Image
 from support.claims import bench, job
-from support.planted import Planted
+from support.planted import Planted, PlantedImages
 
 from harness.census import TheModel
+from harness.interventions import Intervention
 from harness.measure import run
+from harness.pixel_filters import Roll
 from harness.plan import Arm, Plan, level
 from harness.report.document import Picture as PictureOfFile
 from harness.report.record import record_of
+from harness.several import SeveralBenches
 from harness.showing import GAP, MOST_PICTURES, MOST_SIDE, pictures_of, pixels_of, strip
+from harness.store import Store
 from harness.subject import Preprocessing
 
 
@@ -77,6 +81,28 @@ def test_every_readout_is_asked_once_per_weights_and_shows_so_many_at_most():
     assert len(pictures_of(census(1, 2), place, 32)) == 4
     assert len(pictures_of(census(2 * MOST_PICTURES), place, 32)) == MOST_PICTURES
     assert pictures_of(census(1), place, 8)[0].caption == "number 0 of 8"
+
+
+def test_arms_that_edit_pixels_are_shown_beside_the_picture_each_edit_once():
+    edits = {"left": Roll(0, 2), "also left": Roll(0, 2), "down": Roll(2, 0)}
+    arms = {"clean": Arm(), **{n: Arm(intervention=Intervention(pixels=edit)) for n, edit in edits.items()}}
+    shown = pictures_of(Plan(arms=arms, effect=level("clean")), place := bench(Planted()), 0)
+    assert [picture.title for picture in shown] == [f"Picture {name}" for name in place.images.names[:3]]
+    assert shown[0].caption == "As it is, then as in the arms left; down."
+    looks = place.subject.card.preprocessing
+    for number, picture in enumerate(shown):
+        clean = pixels_of(place.load(range(3)), looks)[number]
+        rows = [clean, clean.roll(2, dims=-1), clean.roll(2, dims=-2)]
+        assert picture == strip(picture.title, picture.caption, rows)
+
+
+def test_a_claim_about_several_models_shows_the_edits_of_the_first():
+    edited = Intervention(pixels=Roll(0, 2))
+    arms = {f"{role} {n}": Arm(subject=role, intervention=edited) for role in ("one", "other") for n in ("a", "b")}
+    store = Store(None)
+    both = SeveralBenches({role: bench(Planted(), PlantedImages(), store) for role in ("one", "other")})
+    shown = pictures_of(Plan(arms=arms, effect=level("one a")), both, 0)
+    assert [picture.caption for picture in shown] == ["As it is, then as in the arms one a."] * 3
 
 
 def test_a_record_holds_the_pictures_of_its_outcome_as_its_file_declares_them():

@@ -11,7 +11,7 @@ from harness import stats
 from harness.curve_statements import BOX_LEVELS, INTERVAL_LEVEL, Rises, Shape
 from harness.curves import area_bounds
 from harness.quantities import Difference, Level, PValues, Ratio, Sample, Sheet
-from harness.statements import Every, Finding, Holds, Some, every, headline, some
+from harness.statements import AtLeast, Every, Finding, Holds, Some, every, headline, most, some
 
 
 def sheet(bounds=None, classes: int = 0, population: int | None = None, **arms) -> Sheet:
@@ -79,6 +79,13 @@ def test_pairing_decides_what_levels_alone_would_leave_open():
     assert Holds(Ratio("harmed", "clean")).p_values(made).true < 0.01
     least = Level("harmed").interval(made, 0.005)[0] / Level("clean").interval(made, 0.005)[1]
     assert least < 0.9, "the two levels alone would not do"
+
+
+def test_a_ratio_below_a_negative_bound_is_weighed_over_the_whole_range_of_its_contrast():
+    samples = {"gain": Sample(np.full(300, -0.9), -0.9, 0.9), "clean": Sample(np.ones(300), 0.0, 1.0)}
+    p = Ratio("gain", "clean").above(Sheet(samples=samples, bounds={}), -0.05)
+    assert p.false < 1e-6
+    assert p.true == 1.0
 
 
 def test_nothing_over_nothing_is_undefined_and_decides_nothing():
@@ -239,3 +246,38 @@ def test_a_finite_population_decides_exactly():
     full = Holds(Level("a")).p_values(sheet({"bound": bound(0.59)}, population=40, a=values))
     assert full == PValues(0.0, 1.0)
     assert Level("a").interval(sheet(population=40, a=values), 0.05) == pytest.approx((0.6, 0.6))
+
+
+def test_more_than_half_must_hold_and_the_part_on_which_it_hangs_is_reported():
+    parts = [
+        Fixed(1e-4, 1.0, 0.9, "a"),
+        Fixed(1e-3, 1.0, 0.8, "b"),
+        Fixed(1e-2, 1.0, 0.7, "c"),
+        Fixed(1.0, 1e-5, 0.1, "d"),
+    ]
+    statement = most(*parts)
+    assert statement == AtLeast(3, tuple(parts))
+    assert statement.p_values(sheet()) == PValues(2 * 1e-2, 1.0)
+    assert [finding.label for finding in statement.findings(sheet())] == ["c"]
+    assert statement.arms() == ("a", "b", "c", "d")
+    assert statement.bound_names() == ("bound",)
+    failing = most(*[Fixed(1.0, 10.0**-k, -k, f"{k}") for k in range(1, 4)])
+    assert failing.p_values(sheet()).false == pytest.approx(2 * 10.0**-2)
+    assert [finding.label for finding in failing.findings(sheet())] == ["2"]
+
+
+def test_a_majority_of_blocks_below_a_bound_bounds_their_median():
+    bounds = {"bound": bound(0.5, "<=")}
+    arms = {str(k): coin(mean, seed=k) for k, mean in enumerate((0.1, 0.2, 0.1, 0.9, 0.9))}
+    parts = [Holds(Level(arm)) for arm in arms]
+    p = most(*parts).p_values(sheet(bounds, **arms))
+    assert p.true < 1e-6 < 0.9 < p.false
+    arms["0"] = coin(0.9, seed=9)
+    p = most(*parts).p_values(sheet(bounds, **arms))
+    assert p.false < 1e-6 < 0.9 < p.true
+
+
+@pytest.mark.parametrize("count", [0, 3])
+def test_more_parts_than_there_are_cannot_be_asked_for(count):
+    with pytest.raises(ValueError, match=f"at least {count} of 2 statements"):
+        AtLeast(count, (Fixed(0.1, 0.1), Fixed(0.1, 0.1)))

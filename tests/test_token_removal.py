@@ -29,7 +29,7 @@ class Brightness:
     needs_labels = False
     exchanges = False
 
-    def compute(self, subject, images, chunk):
+    def compute(self, subject, images, chunk, fits):
         CALLS.append(images)
         return torch.nn.functional.avg_pool2d(images.mean(dim=1), 4).flatten(1)
 
@@ -42,8 +42,9 @@ class Broken:
     needs_labels = False
     exchanges = False
     passes = 0.0
+    fits = ()
 
-    def compute(self, subject, images, chunk):
+    def compute(self, subject, images, chunk, fits):
         scores = torch.zeros(len(images), 16)
         return scores[:, 1:] if self.how == "shape" else scores.log().log()
 
@@ -105,7 +106,7 @@ def test_a_score_is_computed_once_for_each_kind_of_pictures_and_billed_to_those_
 
 
 def test_random_orders_are_fixed_by_the_chunk_and_another_offset_is_another_order():
-    first, again, other = (RandomOrder(n).compute(subject(), pictures(), CHUNK) for n in (0, 0, 1))
+    first, again, other = (RandomOrder(n).compute(subject(), pictures(), CHUNK, {}) for n in (0, 0, 1))
     assert first.shape == (IMAGES, 16)
     assert torch.equal(first, again)
     assert not torch.equal(first, other)

@@ -7,10 +7,13 @@ from harness.adapters.taps import Module, is_plain
 from harness.sites import BlockWeights
 
 
-def block_weights(attention: Module, mlp: Module, scales: tuple[Tensor | None, Tensor | None]) -> BlockWeights | None:
+def block_weights(
+    attention: Module, mlp: Module, scales: tuple[Tensor | None, Tensor | None], *, normed: bool = False
+) -> BlockWeights | None:
     """Read the matrices of plain attention and a plain MLP; None where there is a gate, a norm or a convolution.
 
-    `scales` are the LayerScales behind attention and MLP, None where there are none.
+    `scales` are the LayerScales behind attention and MLP, None where there are none; `normed` says that the block norms
+    what it writes (post-norm).
     """
     query_key_value = _projections(attention)
     if query_key_value is None or type(mlp) is not Mlp or not isinstance(mlp.norm, nn.Identity):
@@ -27,7 +30,13 @@ def block_weights(attention: Module, mlp: Module, scales: tuple[Tensor | None, T
         mlp_bias=_maybe(mlp.fc2.bias),
         attention_scale=_maybe(scales[0]),
         mlp_scale=_maybe(scales[1]),
+        normed=normed,
     )
+
+
+def adds_value_vectors(weights: BlockWeights) -> bool:
+    """Say whether a block adds multiples of its value vectors to the stream, as many in attention as it is wide."""
+    return not weights.normed and weights.attention_out.shape[0] == weights.attention_out.shape[1]
 
 
 def scale_of(layer: Module, name: str) -> Tensor | None:

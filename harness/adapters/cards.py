@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from timm.data import resolve_model_data_config
 
+from harness.adapters.block_weights import adds_value_vectors
 from harness.adapters.family import Model, Naming
 from harness.adapters.patterns import has_pattern
 from harness.adapters.positions import has_positions
@@ -82,9 +83,11 @@ def with_sites(
         for need in SITE_NEEDS.values()
         if all(site in tapped for tapped in taps for site, its in SITE_NEEDS.items() if its == need)
     }
+    matrices = list(weights)
     for need, has in (
         ("attention_pattern", [has_pattern(attention) for attention in attentions]),
-        ("weights", [matrices is not None for matrices in weights]),
+        ("weights", [one is not None for one in matrices]),
+        ("value_vectors", [one is not None and adds_value_vectors(one) for one in matrices]),
     ):
         found |= {need} if has and all(has) else set()
     if units is None and "units" in found:

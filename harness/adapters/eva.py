@@ -66,7 +66,8 @@ def _taps(model: Model, block: int) -> Taps:
 
 def _weights(model: Model, block: int) -> BlockWeights | None:
     layer = model.blocks[block]
-    return block_weights(layer.attn, layer.mlp, (getattr(layer, "gamma_1", None), getattr(layer, "gamma_2", None)))
+    scales = getattr(layer, "gamma_1", None), getattr(layer, "gamma_2", None)
+    return block_weights(layer.attn, layer.mlp, scales, normed=isinstance(layer, EvaBlockPostNorm))
 
 
 FAMILY = Family(

@@ -64,7 +64,8 @@ def _taps(model: Model, block: int) -> Taps:
 
 def _weights(model: Model, block: int) -> BlockWeights | None:
     layer = model.blocks[block]
-    return block_weights(layer.attn, layer.mlp, (scale_of(layer, "ls1"), scale_of(layer, "ls2")))
+    scales = scale_of(layer, "ls1"), scale_of(layer, "ls2")
+    return block_weights(layer.attn, layer.mlp, scales, normed=isinstance(layer, ResPostRelPosBlock))
 
 
 FAMILY = Family(

@@ -75,7 +75,8 @@ def _weights(model: Model, block: int) -> BlockWeights | None:
     layer = model.blocks[block]
     if type(layer) not in (Block, ResPostBlock):
         return None
-    return block_weights(layer.attn, layer.mlp, (scale_of(layer, "ls1"), scale_of(layer, "ls2")))
+    scales = scale_of(layer, "ls1"), scale_of(layer, "ls2")
+    return block_weights(layer.attn, layer.mlp, scales, normed=type(layer) is ResPostBlock)
 
 
 FAMILY = Family(

@@ -6,6 +6,7 @@ from pathlib import Path
 from harness.catalogue import find_claims, find_specs
 from harness.errors import NotApplicable
 from harness.plan import Plan, propose
+from harness.sites import UnitShape
 from harness.subject import ModelCard, Preprocessing
 
 ROOT = Path(__file__).parents[2] / "claims"
@@ -21,9 +22,17 @@ READOUT_CAPABILITIES = {
 }
 
 
-def make_card(native="class", depth=12, classes=1000, prefix=("class",), arch="vit_custom", grid=(4, 4)) -> ModelCard:
+WITHIN = {
+    *("writes", "weights", "value_vectors", "attention_keys", "mlp_keys", "units", "qkv", "attention_pattern"),
+    *("attention", "position_embedding"),
+}
+
+
+def make_card(
+    native="class", depth=12, classes=1000, prefix=("class",), arch="vit_custom", grid=(4, 4), width=64
+) -> ModelCard:
     """Describe a model by hand, with the capabilities that follow."""
-    has = {"patch_tokens", "attn_mask", "token_subset", "writes"} | READOUT_CAPABILITIES[native]
+    has = {"patch_tokens", "attn_mask", "token_subset"} | WITHIN | READOUT_CAPABILITIES[native]
     has |= {f"{kind}_token" for kind in prefix if kind != "register"}
     has |= {"self_supervised"} if "dinov2" in arch else set()
     return ModelCard(
@@ -31,14 +40,20 @@ def make_card(native="class", depth=12, classes=1000, prefix=("class",), arch="v
         family="vit",
         arch=arch,
         depth=depth,
-        width=64,
+        width=width,
         grid=grid,
         prefix=prefix,
         native=native,
         classes=0 if native == "none" else classes,
         capabilities=frozenset(has),
         preprocessing=PREPROCESSING,
+        units=(UnitShape(rows=grid[0], columns=grid[1], prefix=len(prefix), units=4 * width),) * depth,
     )
+
+
+def at_depth(card: ModelCard, depth: int) -> ModelCard:
+    """Give the same card with another number of blocks."""
+    return replace(card, depth=depth, units=card.units[:1] * depth)
 
 
 CLS = make_card()
@@ -56,9 +71,11 @@ CARDS = {
     "cls, depth 24": make_card(depth=24),
     "cls, depth 4, 10 classes": make_card(depth=4, classes=10),
     "cls, 100 classes": make_card(classes=100),
+    "cls, 32 px": replace(CLS, preprocessing=replace(PREPROCESSING, size=(32, 32))),
     "cls, register": make_card(prefix=("class", "register", "register")),
     "orig": ORIG,
-    "augreg": make_card(arch="vit_base_patch16_224.augreg_in21k_ft_in1k"),
+    "augreg": make_card(arch="vit_base_patch16_224.augreg_in21k_ft_in1k", width=768),
+    "cls, as MIIL": make_card(arch="vit_base_patch16_224_miil.in21k_ft_in1k"),
     "dist": DIST,
     "dist, depth 4, 10 classes": make_card("class+distillation", 4, 10, ("class", "distillation")),
     "deit": DEIT,

@@ -1,0 +1,34 @@
+"""Whether the head names the class on what a block writes, token by token."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from jaxtyping import Float
+from torch import Tensor
+
+from harness.reading import Reading, ranks
+from harness.subject import Site
+
+
+@dataclass(frozen=True, kw_only=True)
+class WriteAccuracy:
+    """Share of patch tokens on which norm and head, applied to a write of block `layer` alone, rank the label first."""
+
+    layer: int
+    write: Literal["attention write", "mlp write"]
+    low = 0.0
+    high = 1.0
+    needs_clean = False
+    exchanges = False
+    fits = ()
+
+    @property
+    def sites(self) -> tuple[Site, ...]:
+        """Name the write."""
+        return (self.write,)
+
+    def read(self, reading: Reading) -> Float[Tensor, "image"]:
+        written = reading.stream.with_tokens(reading.inner[self.write][:, len(reading.card.prefix) :])
+        logits = reading.subject.token_logits(reading.subject.normed(written).float())
+        labels = reading.labels("own")[:, None].expand(logits.shape[:2])
+        return (ranks(logits, labels) == 0).float().mean(dim=1)
