@@ -4,10 +4,23 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from harness.commands import accept, diff, doctor, explain, history, judge, list_claims, models, nightly, plan, report
+from harness.commands import (
+    accept,
+    diff,
+    doctor,
+    explain,
+    history,
+    judge,
+    list_claims,
+    models,
+    nightly,
+    plan,
+    report,
+    visualize,
+)
 from harness.errors import ClaimsError
 
-COMMANDS = (list_claims, explain, models, plan, judge, accept, report, history, diff, nightly, doctor)
+COMMANDS = (list_claims, explain, models, plan, judge, accept, report, history, diff, visualize, nightly, doctor)
 USAGE_ERROR = 2
 
 

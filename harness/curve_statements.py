@@ -115,6 +115,13 @@ class Shape:
 
     def _over_box(self, sheet: Sheet, level: float) -> tuple[float, float]:
         """Bound the functional over the box whose sides miss together with at most this probability."""
-        ends = [point.interval(sheet, level / len(self.curve)) for point in self._points]
+        ends = [_interval(point, sheet, level / len(self.curve)) for point in self._points]
         low, high = (np.array(side) for side in zip(*ends, strict=True))
         return self.functional(low, high)
+
+
+def _interval(point: Quantity, sheet: Sheet, alpha: float) -> tuple[float, float]:
+    """Give the interval of a quantity, from memory where this sheet was asked for it before."""
+    if (point, alpha) not in sheet.intervals:
+        sheet.intervals[point, alpha] = point.interval(sheet, alpha)
+    return sheet.intervals[point, alpha]

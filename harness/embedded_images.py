@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from fixtures import pictures
+from fixtures.attributes import main_attributes
 from fixtures.vocabulary import SUPERCLASS_OF
 from harness.chunks import checked_positions, measuring_order
 from harness.embedded_switches import EmbeddedWorld
@@ -108,6 +109,11 @@ class EmbeddedImages:
         picked = torch.from_numpy(self.rendered.boxes[self._places(positions)]).float()
         rows, columns = preprocessing.size
         return (picked[:, None] * torch.tensor([columns, rows, columns, rows]) / self.world.size).unbind()
+
+    @cached_property
+    def attributes(self) -> dict[str, np.ndarray]:
+        """Give the attributes of the main object or the picture, int64 [picture], -1 where there is none."""
+        return main_attributes(self.rendered)
 
     @cached_property
     def rendered(self) -> pictures.Pictures:

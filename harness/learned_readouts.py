@@ -5,6 +5,7 @@ They stand before the (first) block that they read and run the rest of the way t
 
 import math
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import torch
@@ -195,9 +196,9 @@ def block_logits(readouts: tuple[TokenReadout, ...], reading: Reading, draw: int
     for readout in sorted(set(readouts), key=lambda one: one.block):
         while block < readout.block:
             stream, block = subject.step(block, stream), block + 1
-        logits[readout] = answers(
-            readout, token_fit(reading.fits, readout), subject, stream, noise if readout.draws else None
-        )
+        fit, drawn = token_fit(reading.fits, readout), noise if readout.draws else None
+        make = partial(answers, readout, fit, subject, stream, drawn)
+        logits[readout] = reading.once((readout, draw), make)
     return [logits[readout] for readout in readouts]
 
 

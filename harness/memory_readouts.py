@@ -13,7 +13,7 @@ from torch import Tensor
 
 from harness.census import Place
 from harness.errors import ClaimsError
-from harness.nulls import KEPT, chance_of_company
+from harness.nulls import KEPT
 from harness.sites import Branch
 from harness.subject import Subject
 
@@ -122,4 +122,5 @@ def purity(scores: Float[np.ndarray, "class vector"], groups: Int[np.ndarray, "c
     """Give the mean share of same-group pairs among the classes with the largest scores, over that of random sets."""
     best = groups[np.argsort(-scores, axis=0, kind="stable")[:kept]]  # [kept, vector]
     first, second = np.triu_indices(len(best), 1)
-    return float((best[first] == best[second]).mean() / chance_of_company(np.bincount(groups).tolist()))
+    one, other = np.triu_indices(len(groups), 1)
+    return float((best[first] == best[second]).mean() / (groups[one] == groups[other]).mean())

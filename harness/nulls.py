@@ -4,7 +4,6 @@ Numbers only. The nulls depend on width, number of vectors and number of classes
 (catalogue, section 4.3).
 """
 
-from collections.abc import Sequence
 from functools import cache
 from math import comb
 
@@ -39,11 +38,3 @@ def chance_of_meeting(vectors: int, kept: int = KEPT) -> float:
     if not 1 <= kept <= vectors:
         raise ValueError(f"{kept} of {vectors} vectors; allowed: 1 to all of them")
     return 1.0 - comb(vectors - kept, kept) / comb(vectors, kept)
-
-
-def chance_of_company(groups: Sequence[int]) -> float:
-    """Give the expected share of pairs within one group in a random set of members, from the sizes of the groups."""
-    members = sum(groups)
-    if members < 2:
-        raise ValueError(f"groups of sizes {list(groups)}; allowed: at least two members")
-    return sum(size * (size - 1) for size in groups) / (members * (members - 1))

@@ -109,7 +109,8 @@ class Planner:
             return PlannedClaim(spec=spec, plan=None, reason=str(refusal))
         if not self.train and any(arm.fits for arm in plan.arms.values()):
             return PlannedClaim(spec=spec, plan=None, reason="it needs fitted probes, and no --train-data is given")
-        caps = (spec.budget, self.max_images, None if self.images is None else len(self.images))
+        reported = spec.report_budget if plan.report_only else 0
+        caps = (spec.budget, self.max_images, None if self.images is None else len(self.images), reported or None)
         expected = expected_images(spec, plan, self._classes, self.delta or spec.delta)
         return PlannedClaim(
             spec=spec,

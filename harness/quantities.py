@@ -6,7 +6,7 @@ that exchange something. Numbers only.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
@@ -58,13 +58,15 @@ class Sheet:
     """What a statement is evaluated on: samples by arm (paired by unit), bounds by name, and the target.
 
     `classes` scales bounds that are given in units of chance; `population` is the number of units in a finite image
-    set when the statement is about exactly that set, None when it is about the distribution behind it.
+    set when the statement is about exactly that set, None when it is about the distribution behind it. `intervals`
+    remembers those of single quantities at an error level: shapes of one curve share their points.
     """
 
     samples: Mapping[str, Sample]
     bounds: Mapping[str, Bound]
     classes: int = 0
     population: int | None = None
+    intervals: dict[tuple[object, float], tuple[float, float]] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def complete(self) -> bool:

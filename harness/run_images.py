@@ -9,6 +9,7 @@ from harness.spec import DATA_NEEDS
 from harness.subject import ModelCard
 
 EMBEDDED_CLASSES = 10
+REPEATS = 20  # pictures per class, on average, that purity among as many top pictures needs
 TRAIN_IMAGES_PER_CLASS = 200  # as in the source of the probe claims (lrast, lab note 2026-01-20)
 
 
@@ -32,6 +33,7 @@ def have(images: ImageSet | None, train: bool) -> dict[str, bool]:
         "train": train,
         "masks": images.has_masks,
         "boxes": images.has_boxes or images.has_masks,
+        "repeats": images.labels is not None and len(images) >= REPEATS * images.classes,
         "attributes": isinstance(images, EmbeddedImages),
         "superclasses": isinstance(images, EmbeddedImages),
     }

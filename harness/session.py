@@ -6,7 +6,7 @@ claim compares), and all claims of a group are measured together when the first 
 
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from harness.bench import Bench
@@ -23,6 +23,7 @@ from harness.report.record import record_of, record_of_refusal
 from harness.run_images import have
 from harness.several import SeveralBenches
 from harness.shelf import Shelf
+from harness.showing import pictures_of
 from harness.spec import ClaimSpec, missing_data
 from harness.staleness import fingerprints
 from harness.store import Store
@@ -173,15 +174,21 @@ class Session:
             except Exception:  # noqa: BLE001 - not swallowed: raised again by _alone in the test of this claim
                 continue
         try:
-            loaded.outcomes |= run(jobs, loaded.bench, self.advance)
+            loaded.outcomes |= self._run(jobs, loaded)
         except Exception:  # noqa: BLE001 - not swallowed: raised again by _alone in the test of the guilty claim
             self.one_by_one[loaded.cohort.label] = traceback.format_exc().strip().splitlines()[-1]
 
     def _alone(self, loaded: _Loaded, asked: Asked) -> Outcome | Refusal:
         try:
-            return run([self._job(loaded, asked)], loaded.bench, self.advance)[asked.spec.id]
+            return self._run([self._job(loaded, asked)], loaded)[asked.spec.id]
         except NotApplicable as refusal:
             return Refusal(str(refusal))
+
+    def _run(self, jobs: Sequence[Job], loaded: _Loaded) -> dict[str, Outcome]:
+        """Measure jobs, and let their outcomes carry the pictures that show what was done or found."""
+        outcomes = run(jobs, loaded.bench, self.advance)
+        shown = {job.spec.id: pictures_of(job.plan, loaded.bench, job.spec.pictures) for job in jobs}
+        return {name: replace(outcome, pictures=shown[name]) for name, outcome in outcomes.items()}
 
     def _job(self, loaded: _Loaded, asked: Asked) -> Job:
         """Ask for the plan of a claim on the loaded models; NotApplicable with the reason where it has none."""

@@ -19,6 +19,7 @@ DATA_NEEDS = {
     "train": "no training images are given (--train-data)",
     "masks": "{} has no object masks (a folder masks/ beside images/)",
     "boxes": "{} has no object boxes (boxes.csv, or masks/, beside images/)",
+    "repeats": "{} has fewer than 20 pictures per class (or no labels), so that hardly any could share a class",
     "attributes": "{} does not say the attributes of its objects (only embedded pictures do)",
     "superclasses": "{} does not say which of its classes belong together (embedded pictures do; the WordNet hierarchy "
     "of ImageNet does not come with this package)",
@@ -110,6 +111,9 @@ class ClaimSpec(_Record):
     needs: tuple[str, ...]
     subjects: Mapping[str, tuple[str, ...]] = Field(default={}, description="needs by role, of several models")
     budget: int = Field(ge=2, description="most images, or members of a census, that a verdict may use")
+    report_budget: int = Field(
+        default=0, ge=0, description="most images where a value is only reported (0: the budget)"
+    )
     pictures: int = Field(default=0, ge=0, description="images that a census looks at")
     delta: float = Field(gt=0.0, lt=0.5, description="error of the whole verdict, control included")
     version: int = Field(ge=1, description="rises exactly when numbers of this entry change")

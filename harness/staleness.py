@@ -21,7 +21,7 @@ PARTS = {
     "train": "training pictures",
     "weights": "weights",
 }
-LEDGER_FIELDS = ("bounds", "needs", "budget", "delta", "version")
+LEDGER_FIELDS = ("bounds", "needs", "budget", "report_budget", "pictures", "delta", "version")
 LENGTH = 16  # hexadecimal digits: enough to tell a change
 
 

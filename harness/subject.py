@@ -39,6 +39,11 @@ CAPABILITIES: Mapping[str, str] = {
     "weights": "the blocks of the model are not made of plain query, key, value, output and MLP matrices",
     "value_vectors": "the blocks norm what they write (post-norm), or their attention is not as wide as the stream",
     "position_embedding": "the model adds no learned position embedding to its tokens",
+    "attention": "the model does not mix the tokens of a patch grid by self-attention",
+    "convolution": "the model is no convolutional network",
+    "caption_trained": "the model was not trained to match pictures with captions",
+    "label_trained": "the model was not trained with class labels",
+    "self_supervised": "the model was not taught by pictures alone",
 }
 
 Positions = Literal["own", "none", "random"]

@@ -19,6 +19,7 @@ from harness.verdict import Judgement, Verdict, decide, judge
 
 if TYPE_CHECKING:  # judging stored numbers needs no bench, and the bench imports the model libraries
     from harness.bench import Bench
+    from harness.showing import Picture
     from harness.table import Table
 
 CurveRow = tuple[int, float, float, float]
@@ -48,7 +49,7 @@ class Outcome:
     `curves` maps a name to rows (layer, estimate, low, high); `trace` lists (images, error level of the verdict so
     far) after every chunk; `arms` maps arm names to measurement ids; `series` holds what the points of a curve are.
     `pairs` are the units where images exchange something, None where each counts by itself; `images` are images always,
-    or the members of a census: `what` names them.
+    or the members of a census: `what` names them. `pictures` show a reader what was done or found.
     """
 
     spec: ClaimSpec
@@ -64,6 +65,7 @@ class Outcome:
     pairs: Pairs | None = None
     what: str = "images"
     members: int | None = None
+    pictures: "tuple[Picture, ...]" = ()
 
 
 class Trial:
@@ -77,6 +79,8 @@ class Trial:
         self.keys = {name: table.key(arm) for name, arm in job.plan.arms.items()}
         self.delta = table.settings.delta or job.spec.delta
         self.budget = table.most(job.spec)
+        if job.plan.report_only and job.spec.report_budget:
+            self.budget = min(self.budget, job.spec.report_budget)
         self.images, self.done = 0, False
         if job.plan.exchanges:
             self.budget = whole_pairs(self.budget, table.grid)

@@ -119,8 +119,7 @@ def _reason(draft: Judgement, question: Question) -> str:
             return f"{shown}; the control stays on its side" if question.control else shown
         case Verdict.REFUTED:
             return shown
-        case Verdict.VACUOUS if draft.gate and draft.gate[0].p.false <= draft.gate[0].p.true:
-            gate = draft.gate[headline(draft.gate)]
+        case Verdict.VACUOUS if draft.gate and _misses(gate := draft.gate[headline(draft.gate)]):
             needed = f"needs {gate.direction} {_number(gate.bound)}"
             return f"gate not passed: {gate.label} = {_number(gate.estimate)} ({needed})"
         case Verdict.VACUOUS:
@@ -130,6 +129,10 @@ def _reason(draft: Judgement, question: Question) -> str:
             return f"{main.label} = {_number(main.estimate)} is reported, not judged"
         case _:
             return f"{shown} is not decided within the images used"
+
+
+def _misses(finding: Finding) -> bool:
+    return finding.p.false <= finding.p.true
 
 
 def _number(value: float) -> str:

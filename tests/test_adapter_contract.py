@@ -243,6 +243,11 @@ def test_the_weights_of_a_block_make_what_it_writes_of_what_was_read_in_it(name)
             rest = inner[site] - normed @ matrix.T  # the bias, the same for every token
             torch.testing.assert_close(rest, rest[:1, :1].expand_as(rest), atol=1e-4, rtol=1e-4)
         assert not weights.query.requires_grad
+        assert weights.normed == (name in post) != can(name, "value_vectors")
+        for branch, keys in (("attention", "attention keys"), ("mlp", "units")) if name not in post else ():
+            added = torch.einsum("itv,wv->itw", inner[keys], weights.value_vectors(branch))
+            rest = inner[f"{branch} write"] - added  # the bias, the same for every token
+            torch.testing.assert_close(rest, rest[:1, :1].expand_as(rest), atol=1e-4, rtol=1e-4)
 
 
 @every_model
@@ -480,9 +485,9 @@ def test_a_capability_is_there_or_its_absence_is_refused_with_its_reason(name):
             assert subject.card.missing((capability,)) in str(refusal.value)
     assert set(subject.card.lacks).isdisjoint(subject.card.capabilities)
     assert can(name, "distillation_token") == ("distillation" in subject.card.prefix)
-    assert set(uses) | {c for c in CAPABILITIES if c.endswith(("_readout", "class_token", "n_token"))} == set(
-        CAPABILITIES
-    )
+    assert can(name, "value_vectors") <= can(name, "weights")  # a property of theirs, tested with them
+    told = {c for c in CAPABILITIES if c.endswith(("_readout", "class_token", "n_token", "value_vectors"))}
+    assert set(uses) | told == set(CAPABILITIES)
 
 
 @every_model

@@ -34,16 +34,23 @@ from harness.readouts import Accuracy, ProbeAccuracy
 from harness.spec import LEDGER_NAME, read_ledger
 from harness.subject import CAPABILITIES
 
+# Checkpoints that some claims have bounds of their own for.
+NAMED = (
+    "vit_base_patch14_dinov2",
+    "vit_base_patch32_224.augreg_in21k_ft_in1k",
+    "vit_large_patch16_224.augreg_in21k_ft_in1k",
+    "vit_base_patch16_224_miil.in21k_ft_in1k",
+)
+POST_NORM = "vit_base_patch16_rpn_224.sw_in1k"
 LONGEST_CLAIM = 60  # lines
-DEEPEST = 24  # blocks of the deepest published model
-# Which cards each claim is asked of; of all others it says why not.
+# Which cards some claims are asked of; of all others they say why not.
 PLAIN = {name for name in CARDS if name.startswith(("cls", "orig", "augreg"))}
 DISTILLED = {name for name in CARDS if name.startswith(("dist", "deit"))}
 APPENDED = {"dinov2", "dinov2, register"}
 TRUNKS = APPENDED | {"clip"}
-CLASSLESS = {"gap without class token", "gap without class token, rpn"}
 POOLING = {"gap with class token", "gap with class token, depth 4, 10 classes", "beit"}
-TOKEN_HEADS = PLAIN | DISTILLED | POOLING | CLASSLESS
+WITH_CLASS_TOKEN = set(CARDS) - {"gap without class token"}
+TOKEN_HEADS = PLAIN | DISTILLED | POOLING | {"gap without class token"}
 APPLIES: Mapping[str, set[str]] = {
     "cls-probe-accuracy-rises-with-depth": PLAIN | DISTILLED | TRUNKS | POOLING | {"map pool"},
     "cls-early-shuffle-harmless": PLAIN | DISTILLED | TRUNKS,
@@ -73,26 +80,53 @@ APPLIES: Mapping[str, set[str]] = {
     "each-block-raises-correct-class-logit-of-most-image-tokens": TOKEN_HEADS,
     "self-only-attention-destroys-image-token-classes": TOKEN_HEADS,
     "image-tokens-do-not-need-cls": PLAIN | DISTILLED | POOLING,
+    "probe-at-shuffled-layer-collapses": PLAIN | DISTILLED | TRUNKS,
+    "later-shuffle-cannot-change-earlier-probe": PLAIN | DISTILLED | TRUNKS | POOLING | {"map pool"},
+    "cls-refills-within-one-block": PLAIN | DISTILLED | TRUNKS,
+    "cls-refill-complete-within-three-blocks": PLAIN | DISTILLED | TRUNKS,
+    "middle-layers-accumulate": PLAIN | DISTILLED | TRUNKS,
+    "upstream-shuffle-slightly-helps-last-layer-probe": PLAIN | DISTILLED | TRUNKS,
     "attention-builds-class-more-than-mlp": TOKEN_HEADS,
     "last-mlp-stops-writing-class": TOKEN_HEADS,
     "penultimate-mlp-spike": TOKEN_HEADS,
     "residual-top1-is-mostly-composed-early-inherited-late": TOKEN_HEADS,
-    "mlp-value-vectors-align-with-classes-late": PLAIN | DISTILLED | POOLING | CLASSLESS,
-    "attention-value-vectors-align-only-at-the-end": PLAIN | DISTILLED | POOLING | CLASSLESS,
-    "res-post-norm-gap-model-has-no-class-value-vectors": POOLING | CLASSLESS,
+    "mlp-value-vectors-align-with-classes-late": PLAIN | DISTILLED | POOLING | {"gap without class token"},
+    "attention-value-vectors-align-only-at-the-end": PLAIN | DISTILLED | POOLING | {"gap without class token"},
+    "res-post-norm-gap-model-has-no-class-value-vectors": POOLING | {"gap without class token"},
     "attention-keys-select-class-values-in-last-block": PLAIN | DISTILLED,
     "mlp-keys-select-class-values-in-penultimate-block": PLAIN | DISTILLED,
     "agreement-higher-on-correct-images": PLAIN | DISTILLED,
     "mlp-output-matches-its-top-memories-only-late": PLAIN | DISTILLED,
-    "value-vectors-cluster-semantically": PLAIN | DISTILLED | POOLING | CLASSLESS,
+    "value-vectors-cluster-semantically": PLAIN | DISTILLED | POOLING | {"gap without class token"},
     "golden-class-value-vectors": {"augreg"},
+    "featvis-ffn-activation-maximization": set(CARDS),
+    "featvis-ffn-vs-qkv": set(CARDS),
+    "featvis-regularizers-help": set(CARDS),
+    "patch-activation-is-saliency": set(CARDS),
+    "progressive-specialization-early-texture-late-object": set(CARDS),
+    "top-images-diversify-with-depth": set(CARDS),
+    "unit-translation-tolerance": WITH_CLASS_TOKEN,
+    "unit-rotation-sensitivity": WITH_CLASS_TOKEN,
+    "background-accuracy-needs-correlated-background": set(CARDS) - TRUNKS,
+    "spatial-info-preserved-until-last-block": PLAIN,
+    "position-embedding-and-shuffle": set(CARDS) - TRUNKS,
+    "replace-equals-augment": APPENDED,
+    "learned-token-beats-own-cls-at-two-thirds-depth": APPENDED,
+    "own-cls-competitive-in-last-two-blocks": APPENDED,
+    "mid-depth-internal-readout-is-useful": APPENDED,
+    "one-fixed-token-nearly-suffices": APPENDED,
+    "readout-draws-are-consistent": APPENDED,
+    "readout-entropy-falls-with-depth": APPENDED,
+    "layer-readouts-err-together-oracle-gap": APPENDED,
 }
 
+COMPARING = sorted(name for name, spec in SPECS.items() if spec.subjects)
 claims = pytest.mark.parametrize("identifier", sorted(CLAIMS))
+lone_claims = pytest.mark.parametrize("identifier", sorted(set(CLAIMS) - set(COMPARING)))
 
 
 def test_every_ledger_entry_has_one_claim_and_every_claim_an_entry():
-    assert set(CLAIMS) == set(SPECS) == set(APPLIES)
+    assert set(CLAIMS) == set(SPECS) >= set(APPLIES)
 
 
 def test_every_need_is_a_capability_or_a_kind_of_data():
@@ -101,10 +135,10 @@ def test_every_need_is_a_capability_or_a_kind_of_data():
 
 
 @claims
-def test_claims_are_small_and_take_only_a_card(identifier):
+def test_claims_are_small_and_take_only_a_card_or_one_per_role(identifier):
     function = CLAIMS[identifier].function
     assert len(inspect.getsource(function).splitlines()) < LONGEST_CLAIM
-    assert list(inspect.signature(function).parameters) == ["card"]
+    assert list(inspect.signature(function).parameters) == (list(SPECS[identifier].subjects) or ["card"])
     assert function.__name__.startswith("test_")
 
 
@@ -119,37 +153,46 @@ def test_claims_hold_no_numbers_that_belong_into_the_ledger(identifier):
 def test_published_curves_have_one_value_per_layer_in_order(identifier):
     for name, curves in SPECS[identifier].published.curves.items():
         for curve in curves:
-            assert 1 <= len(curve.layers) <= DEEPEST, name
+            assert 1 <= len(curve.layers) <= 24, name
             assert list(curve.layers) == sorted(set(curve.layers)), name
-            assert -1 <= curve.layers[0] <= curve.layers[-1] < DEEPEST, name
-            assert all(-0.1 <= value <= 1.0 for value in curve.values), name
+            assert -1 <= curve.layers[0] <= curve.layers[-1] <= 23, name
+            assert np.isfinite(curve.values).all(), name
 
 
 @pytest.mark.parametrize("card", sorted(CARDS))
-@claims
+@lone_claims
 def test_a_claim_proposes_a_valid_plan_for_the_readouts_it_is_about_and_no_other(identifier, card):
     plan = plan_for(identifier, CARDS[card])
-    assert isinstance(plan, Plan) == (card in APPLIES[identifier]), plan
+    assert plan, "a refusal says why"
+    if identifier in APPLIES:
+        assert isinstance(plan, Plan) == (card in APPLIES[identifier]), plan
     if isinstance(plan, Plan):
         assert plan.report_only or plan.control is not None
 
 
+@lone_claims
+def test_a_claim_is_asked_of_some_card(identifier):
+    assert any(isinstance(plan_for(identifier, card), Plan) for card in CARDS.values())
+
+
 @pytest.mark.parametrize("depth", range(1, 13))
-@claims
+@lone_claims
 def test_a_claim_fits_every_depth_or_says_that_the_model_is_too_shallow(identifier, depth):
     for card in CARDS.values():
         plan = plan_for(identifier, at_depth(card, depth))
-        assert depth < 3 or isinstance(plan, Plan) == isinstance(plan_for(identifier, card), Plan), plan
+        shallow = isinstance(plan, str) and plan.endswith(f"; there are {depth}")  # needs more blocks than there are
+        assert depth < 3 or shallow or isinstance(plan, Plan) == isinstance(plan_for(identifier, card), Plan), plan
 
 
-@claims
+@lone_claims
 def test_every_bound_of_the_ledger_is_used_for_some_model(identifier):
-    plans = [plan_for(identifier, card) for card in [*CARDS.values(), make_card(arch="vit_base_patch14_dinov2")]]
+    named = [make_card(arch=arch) for arch in NAMED] + [make_card("patch mean", prefix=(), arch=POST_NORM)]
+    plans = [plan_for(identifier, card) for card in [*CARDS.values(), *named]]
     used = {name for plan in plans if isinstance(plan, Plan) for name in plan.question.bound_names()}
     assert used == set(SPECS[identifier].bounds)
 
 
-@claims
+@lone_claims
 def test_claims_without_train_in_their_needs_fit_probes_for_no_plain_head(identifier):
     plan = plan_for(identifier, ORIG)
     if isinstance(plan, Plan) and "train" not in SPECS[identifier].needs:

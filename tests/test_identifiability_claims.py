@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from support.cards import CARDS, CLAIMS, CLS, ORIG, SPECS, plan_for
+from support.cards import CARDS, CLAIMS, CLS, ORIG, SPECS, make_card, plan_for
 from support.claims import bench
 from support.planted import Counting
 from support.tiny import DEPTH, SIZE, RandomImages, tiny_vit
@@ -31,6 +31,7 @@ RESIDUAL = (
     "identifiability-rises-before-accuracy",
     "lens-curves-agree-across-labs",
 )
+LARGE = make_card(depth=24, arch="vit_large_patch16_224.augreg_in21k_ft_in1k")
 MEBIBYTE = 2**20  # bytes
 # Prints the resident memory of the process, in bytes: after 1,000 pictures, after 10,000 more, and beside the streams
 # of one block of these.
@@ -141,17 +142,17 @@ def test_named_checkpoints_are_judged_by_their_share_and_others_by_their_own_acc
         return effect.bound, effect.arms()
 
     assert judged(CARDS["augreg"]) == ("B/16", ("right",))
-    assert judged(CARDS["augreg, patches of 32"]) == ("B/32", ("right",))
-    assert judged(CARDS["augreg, large"]) == ("L/16", ("right",))
+    assert judged(make_card(arch="vit_base_patch32_224.augreg_in21k_ft_in1k")) == ("B/32", ("right",))
+    assert judged(LARGE) == ("L/16", ("right",))
     assert judged(CARDS["cls, as MIIL"]) == ("MIIL", ("right",))
-    assert judged(CARDS["gap without class token, rpn"]) == ("GAP", ("right",))
+    assert judged(make_card("patch mean", prefix=(), arch="vit_base_patch16_rpn_224.sw_in1k")) == ("GAP", ("right",))
     assert judged(ORIG) == ("generic", ("right", "clean"))
 
 
 def test_the_lead_is_judged_at_base_size_and_on_the_published_exception():
     reasons = {name: plan_for("cls-leads-image-tokens", CARDS[name]).report_only for name in ("orig", "cls", "deit")}
     assert [bool(reasons[name]) for name in ("orig", "cls", "deit")] == [False, True, False]
-    assert not plan_for("cls-leads-image-tokens", CARDS["augreg, large"]).report_only
+    assert not plan_for("cls-leads-image-tokens", LARGE).report_only
 
 
 def test_the_blocks_of_a_twelve_block_model_are_those_of_the_source():

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from harness.nulls import chance_of_company, chance_of_meeting, largest_cosine
+from harness.nulls import chance_of_meeting, largest_cosine
 
 # width, then (vectors, expected largest cosine) of attention and MLP: catalogue, section 4.3
 CATALOGUE = [
@@ -68,12 +68,6 @@ def test_two_random_sets_meet_as_often_as_told():
     assert chance_of_meeting(10, 1) == pytest.approx(0.1)
 
 
-def test_the_chance_of_company_is_that_of_random_pairs():
-    assert chance_of_company([3, 4, 3]) == pytest.approx(24 / 90)
-    assert chance_of_company([1, 1]) == 0.0
-    assert chance_of_company([5]) == 1.0
-
-
 @pytest.mark.parametrize(
     ("make", "message"),
     [
@@ -81,7 +75,6 @@ def test_the_chance_of_company_is_that_of_random_pairs():
         (lambda: largest_cosine(8, 1), "8 vectors in 1 dimensions"),
         (lambda: chance_of_meeting(4), "5 of 4 vectors"),
         (lambda: chance_of_meeting(4, 0), "0 of 4 vectors"),
-        (lambda: chance_of_company([1]), "at least two members"),
     ],
 )
 def test_what_has_no_null_is_refused(make, message):

@@ -11,6 +11,7 @@ from harness.adapters.family import Model, Naming
 from harness.adapters.patterns import has_pattern
 from harness.adapters.positions import has_positions
 from harness.adapters.taps import Taps
+from harness.adapters.training import training_of
 from harness.errors import ClaimsError
 from harness.sites import BlockWeights
 from harness.subject import SITE_NEEDS, ModelCard, Native, Preprocessing, UnitShape
@@ -43,7 +44,7 @@ def token_card(
     native = native if classes else "none"
     has = _abilities(classes, prefix, native) | {"position_embedding": has_positions(model)}
     reasons = dict.fromkeys(("head", "token_head", *_READOUTS.values()), headless) if headless else {}
-    has |= can
+    has |= {"attention": True, **can, **dict.fromkeys(training_of(model, naming), True)}
     reasons |= lacks or {}
     return ModelCard(
         name=naming.name,

@@ -25,8 +25,9 @@ def _card(model: Model, naming: Naming) -> ModelCard:
         grid=model.stem.grid_size,
         prefix=(),
         native=pooled_as(model.global_pool, model),
-        can={},
+        can={"attention": False},
         lacks={
+            "attention": "the blocks mix tokens by an MLP, not by attention",
             "attn_mask": "the blocks mix tokens by an MLP, not by attention",
             "token_subset": "the blocks mix exactly the full grid of tokens",
         },

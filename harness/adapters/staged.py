@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from harness.adapters.cards import head_of, preprocessing_of, with_sites
 from harness.adapters.family import Family, Model, Naming
 from harness.adapters.taps import Tap, Taps, cells_of_channels, mlp_taps
+from harness.adapters.training import training_of
 from harness.errors import ClaimsError
 from harness.subject import ModelCard, Native, Stream, UnitShape
 
@@ -25,6 +26,9 @@ def _card(model: Model, naming: Naming, *, family: str) -> ModelCard:
     classes, headless = head_of(model)
     native: Native = "token pool" if classes else "none"
     lacks = dict.fromkeys(("class_token", "patch_tokens", "token_head", "token_subset", "patch_mean_readout"), _MAP)
+    mixing = set() if isinstance(model, SwinTransformer) else {"convolution"}
+    if isinstance(model, SwinTransformer):
+        lacks["attention"] = "the blocks attend within windows of a map that shrinks, not over one grid of patches"
     card = ModelCard(
         name=naming.name,
         family=family,
@@ -35,7 +39,7 @@ def _card(model: Model, naming: Naming, *, family: str) -> ModelCard:
         prefix=(),
         native=native,
         classes=classes,
-        capabilities=frozenset({"head"} if classes else ()),
+        capabilities=frozenset(({"head"} if classes else set()) | mixing | training_of(model, naming)),
         preprocessing=naming.preprocessing or preprocessing_of(model),
         lacks=lacks | ({"head": headless} if headless else {}),
         pretrained=naming.pretrained,

@@ -45,6 +45,7 @@ def record_of(outcome: "Outcome", model: str, context: Mapping[str, Any]) -> dic
         "members": outcome.members,
         "pairs": None if outcome.pairs is None else asdict(outcome.pairs),
         "arms": dict(outcome.arms),
+        "pictures": [asdict(picture) for picture in outcome.pictures],
         "arm_means": {name: _plain(value) for name, value in outcome.arm_means.items()},
         "context": dict(context),
     }

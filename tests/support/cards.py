@@ -22,7 +22,10 @@ READOUT_CAPABILITIES = {
 }
 
 
-WITHIN = {"writes", "weights", "value_vectors", "attention_keys", "mlp_keys", "units"}
+WITHIN = {
+    *("writes", "weights", "value_vectors", "attention_keys", "mlp_keys", "units", "qkv", "attention_pattern"),
+    *("attention", "position_embedding"),
+}
 
 
 def make_card(
@@ -31,6 +34,7 @@ def make_card(
     """Describe a model by hand, with the capabilities that follow."""
     has = {"patch_tokens", "attn_mask", "token_subset"} | WITHIN | READOUT_CAPABILITIES[native]
     has |= {f"{kind}_token" for kind in prefix if kind != "register"}
+    has |= {"self_supervised"} if "dinov2" in arch else set()
     return ModelCard(
         name=arch,
         family="vit",
@@ -67,12 +71,11 @@ CARDS = {
     "cls, depth 24": make_card(depth=24),
     "cls, depth 4, 10 classes": make_card(depth=4, classes=10),
     "cls, 100 classes": make_card(classes=100),
+    "cls, 32 px": replace(CLS, preprocessing=replace(PREPROCESSING, size=(32, 32))),
     "cls, register": make_card(prefix=("class", "register", "register")),
     "orig": ORIG,
     "augreg": make_card(arch="vit_base_patch16_224.augreg_in21k_ft_in1k", width=768),
     "cls, as MIIL": make_card(arch="vit_base_patch16_224_miil.in21k_ft_in1k"),
-    "augreg, patches of 32": make_card(arch="vit_base_patch32_224.augreg_in21k_ft_in1k", width=768),
-    "augreg, large": make_card(depth=24, arch="vit_large_patch16_224.augreg_in21k_ft_in1k"),
     "dist": DIST,
     "dist, depth 4, 10 classes": make_card("class+distillation", 4, 10, ("class", "distillation")),
     "deit": DEIT,
@@ -83,7 +86,6 @@ CARDS = {
     "gap with class token, depth 4, 10 classes": make_card("patch mean", 4, 10),
     "beit": BEIT,
     "gap without class token": NO_CLASS,
-    "gap without class token, rpn": make_card("patch mean", prefix=(), arch="vit_base_patch16_rpn_224.sw_in1k"),
     "map pool": make_card("map pool"),
 }
 

@@ -33,6 +33,7 @@ class RandomImages:
     gain: float = 1.0
 
     class_names = None
+    classes = CLASSES
     left_out = ()
     name = "noise"
     note = "noise"
