@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from harness.subject import ModelCard
-from support.cards import CARDS, CLS, NO_CLASS, ORIG
+from support.cards import CARDS, CLS, NO_CLASS, ORIG, make_card
 from support.declared_writes import LAST, Mean, Means
 
 GUESS = 0.001  # chance of 1,000 classes
@@ -33,7 +33,7 @@ WORLDS: Mapping[str, tuple[str, ModelCard, Means, Mapping[str, Means]]] = {
     ),
     "single patches, B/32": (
         "image-tokens-class-identifiable-final",
-        CARDS["augreg, patches of 32"],
+        make_card(arch="vit_base_patch32_224.augreg_in21k_ft_in1k"),
         {"clean": 0.8, "right": 0.6, "untrained": GUESS},
         {"refuted: less than half": {"right": 0.42}, "vacuous: untrained patches show it": {"untrained": 0.6}},
     ),
