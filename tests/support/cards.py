@@ -76,6 +76,8 @@ CARDS = {
     "orig": ORIG,
     "augreg": make_card(arch="vit_base_patch16_224.augreg_in21k_ft_in1k", width=768),
     "cls, as MIIL": make_card(arch="vit_base_patch16_224_miil.in21k_ft_in1k"),
+    "augreg, patches of 32": make_card(arch="vit_base_patch32_224.augreg_in21k_ft_in1k", width=768),
+    "augreg, large": make_card(depth=24, arch="vit_large_patch16_224.augreg_in21k_ft_in1k"),
     "dist": DIST,
     "dist, depth 4, 10 classes": make_card("class+distillation", 4, 10, ("class", "distillation")),
     "deit": DEIT,
@@ -86,6 +88,7 @@ CARDS = {
     "gap with class token, depth 4, 10 classes": make_card("patch mean", 4, 10),
     "beit": BEIT,
     "gap without class token": NO_CLASS,
+    "gap without class token, rpn": make_card("patch mean", prefix=(), arch="vit_base_patch16_rpn_224.sw_in1k"),
     "map pool": make_card("map pool"),
 }
 
