@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from scipy.stats import kendalltau
-from support.cards import CLIP, CLS, DINOV2, GAP, SPECS, make_card, plan_for
+from support.cards import CLIP, CLS, DINOV2, GAP, SPECS, at_depth, make_card, plan_for
 
 from fixtures.planted.query_model import CONTENT, LOUD, NEVER, ODD, QUERY, QueryBlock, QueryModel
 from fixtures.planted.query_pictures import CLASSES, CUES, QueryPictures, Shown
@@ -41,14 +41,14 @@ def test_the_claims_are_about_class_tokens_of_models_taught_by_pictures_alone(id
 def test_the_blocks_of_twelve_are_those_of_the_source(identifier):
     blocks = read_blocks(plan_for(identifier, DINOV2)) or {10}  # the unanimity of draws is about one block
     assert blocks <= {8, 9, 10, 11}
-    deep = read_blocks(plan_for(identifier, replace(DINOV2, depth=24))) or {22}
+    deep = read_blocks(plan_for(identifier, at_depth(DINOV2, 24))) or {22}
     assert deep <= {16, 19, 22, 23}
 
 
 @claims
 def test_models_too_shallow_for_four_blocks_are_told_so(identifier):
-    assert isinstance(plan_for(identifier, replace(DINOV2, depth=11)), Plan)
-    assert plan_for(identifier, replace(DINOV2, depth=10)).endswith("there are 10")
+    assert isinstance(plan_for(identifier, at_depth(DINOV2, 11)), Plan)
+    assert plan_for(identifier, at_depth(DINOV2, 10)).endswith("there are 10")
 
 
 @claims
