@@ -1,7 +1,7 @@
 """Feature visualization: optimized pictures drive their units, and what the regularizers are good for.
 
-Units are drawn at random from all units of some blocks; of small models those are two early blocks, of others all but
-the last.
+Units are drawn at random from all units of some blocks; of small models that is the block at a third of the depth, of
+others all but the last.
 """
 
 from harness.families import refuse_shallow
@@ -15,8 +15,7 @@ from harness.unit_census import UnitsOf
 def _census(card):
     refuse_shallow(card, 2)
     small = max(card.preprocessing.size) <= SMALL
-    blocks = {card.depth // 6, card.depth // 3} if small else range(card.depth - 1)
-    return UnitsOf(blocks=tuple(sorted(blocks)))
+    return UnitsOf(blocks=(card.depth // 3,) if small else tuple(range(card.depth - 1)))
 
 
 @claim("featvis-ffn-activation-maximization")
