@@ -28,6 +28,7 @@ class Brightness:
     passes: float = 0.5
     needs_labels = False
     exchanges = False
+    fits = ()
 
     def compute(self, subject, images, chunk, fits):
         CALLS.append(images)
