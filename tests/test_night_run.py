@@ -96,10 +96,14 @@ def test_twice_the_work_is_a_slowdown_and_the_same_work_is_none(night, monkeypat
     night.first("--claim", "right", timing=True)
     code, told = night("plain", "--claim", "right", timing=True)
     assert told.startswith("nightly: nothing changed")
-    code, told = night("twice", "--claim", "right", timing=True)
-    assert code == 0
+    for _ in range(3):  # a machine that is busy all through one night may hide it; not night after night
+        code, told = night("twice", "--claim", "right", timing=True)
+        assert code == 0
+        if "right: " in told:
+            break
     assert "right: " in told
-    assert "times as slow per block evaluation as on 2 earlier nights (median)" in told
+    assert "times as slow per block evaluation as on " in told
+    assert " earlier nights (median)" in told
     assert "stale" not in told
 
 
