@@ -198,7 +198,10 @@ def _ledger_as_of(path: Path, changed: int, capabilities: frozenset[str]) -> dic
     return read_ledger(path, capabilities)
 
 
-class _Strict(yaml.SafeLoader):
+_SafeLoader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # in C where there is one: ten times as fast
+
+
+class _Strict(_SafeLoader):  # type: ignore[misc, valid-type]
     """The safe loader, except that a key which stands twice is refused: the second would win silently."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
