@@ -56,7 +56,7 @@ def test_every_claim_about_units_has_numbers_for_every_way_it_can_end(identifier
 def test_small_models_are_asked_of_two_early_blocks_and_others_of_all_but_the_last():
     _, small, *_ = WORLDS["driven, small"]
     _, large, *_ = WORLDS["driven"]
-    assert plan_for("featvis-ffn-activation-maximization", small).census.blocks == (2, 4)
+    assert plan_for("featvis-ffn-activation-maximization", small).census.blocks == (4,)
     assert plan_for("featvis-ffn-activation-maximization", large).census.blocks == tuple(range(11))
     assert plan_for("featvis-regularizers-help", small).arms["regularized"].readout.recipe.steps == 100
     assert plan_for("featvis-regularizers-help", large).arms["regularized"].readout.recipe.steps == 400
