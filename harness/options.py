@@ -11,7 +11,7 @@ DTYPES = ("float32", "float64", "bfloat16", "float16")
 DEFAULT_CACHE = ".claims"
 REPORTS = (".html", ".md", ".csv", ".parquet")
 NEEDS_PYARROW = "Parquet needs pyarrow: pip install 'executable-claims[parquet]'; CSV (.csv) holds the same"
-LEAST = {"seed": 0, "rounds": 1, "count": 2}  # smallest whole number of each kind of option
+LEAST = {"seed": 0, "rounds": 1, "jobs": 1, "count": 2}  # smallest whole number of each kind of option
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,6 +81,12 @@ OPTIONS = (
     Option(flag="--claims-cache", kind="text", default=DEFAULT_CACHE, help="folder of stored measurements"),
     Option(flag="--claims-no-cache", kind="flag", default=None, help="measure everything anew, keep no measurement"),
     Option(flag="--claims-no-history", kind="flag", default=None, help="leave this run out of the history of runs"),
+    Option(
+        flag="--claims-jobs",
+        kind="jobs",
+        default=None,
+        help="processes that measure models side by side (default: one per processor for the embedded zoo, else 1)",
+    ),
     Option(flag="--claims-rounds", kind="rounds", default="1", help="how often a benchmarked claim is timed"),
     Option(flag="--claims-json", kind="text", default=None, help="write the records of this run to a JSON file"),
     Option(
@@ -115,6 +121,7 @@ class RunOptions:
     cache: Path | None
     history: Path | None
     rounds: int
+    jobs: int | None = None
     json: Path | None
     reports: tuple[Path, ...] = ()
 
@@ -148,6 +155,7 @@ def parse(values: dict[str, object], where: dict[str, str]) -> RunOptions:
         cache=None if read["claims_no_cache"] else Path(read["claims_cache"]),
         history=None if read["claims_no_history"] else Path(read["claims_cache"]),
         rounds=read["claims_rounds"],
+        jobs=read["claims_jobs"],
         json=None if read["claims_json"] is None else Path(read["claims_json"]),
         reports=tuple(
             report_path(text, where.get("claims_report", "--claims-report")) for text in read["claims_report"]

@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from harness import network
+from harness.claim_items import ASKED_KEY, MARK, benchmarked, by_models, identifier, models_of, spec_of
 from harness.errors import ClaimsError, unknown
 from harness.options import OPTIONS, RunOptions, parse
 from harness.report.names import plain
-from harness.spec import ClaimSpec, spec_beside
 
 if TYPE_CHECKING:
+    from harness.crew import Crew
     from harness.session import Asked, Session
 
 OPTIONS_KEY = pytest.StashKey[RunOptions]()
 SESSION_KEY = pytest.StashKey["Session"]()
+CREW_KEY = pytest.StashKey["Crew"]()
 RECORD_KEY = pytest.StashKey[dict[str, Any]]()
-ASKED_KEY = pytest.StashKey["Asked"]()
-MARK = "__claim__"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -64,7 +64,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if getattr(metafunc.function, MARK, None) is None:
         return
     try:
-        spec = _spec(metafunc.definition)
+        spec = spec_of(metafunc.definition)
     except pytest.UsageError:
         spec = None  # refused for all items together, after collection
     roles = list(spec.subjects) if spec and spec.subjects else ["card"]
@@ -76,9 +76,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Look up the ledger entry of each claim, keep the claims asked for, and put models one after the other."""
-    if not (claims := [item for item in items if _identifier(item) is not None]):
+    if not (claims := [item for item in items if identifier(item) is not None]):
         return
-    specs = {item: _spec(item) for item in claims}
+    specs = {item: spec_of(item) for item in claims}
     wanted = config.stash[OPTIONS_KEY].claims
     known = {spec.id for spec in specs.values()}
     for name in wanted:
@@ -93,7 +93,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         config.hook.pytest_deselected(items=dropped)
     order = {name: place for place, name in enumerate(_session(config).cohorts)}
     kept = [item for item in items if item not in set(dropped)]
-    kept.sort(key=lambda item: order.get(_model(item), len(order)) if item in specs else -1)
+    kept.sort(key=lambda item: order.get(models_of(item), len(order)) if item in specs else -1)
     items[:] = kept
 
 
@@ -160,6 +160,8 @@ def pytest_report_teststatus(report: pytest.TestReport) -> tuple[str, str, str] 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     """Close what the run opened."""
+    if CREW_KEY in config.stash:
+        config.stash[CREW_KEY].close()
     if SESSION_KEY in config.stash:
         config.stash[SESSION_KEY].close()
 
@@ -201,14 +203,15 @@ class Summary:
 def _session(config: pytest.Config) -> "Session":
     """Open the session at the first need: the model libraries are imported here."""
     if SESSION_KEY not in config.stash:
+        from harness.crew import crew_size
         from harness.report.progress import Progress
         from harness.session import Session
 
-        plugin = config.pluginmanager.getplugin
+        options, plugin = config.stash[OPTIONS_KEY], config.pluginmanager.getplugin
         progress = Progress(plugin("terminalreporter"), plugin("capturemanager"))
         try:
             run = getattr(config, "workerinput", {}).get("testrunuid")  # all workers of xdist are one run
-            config.stash[SESSION_KEY] = Session(config.stash[OPTIONS_KEY], advance=progress, run=run)
+            config.stash[SESSION_KEY] = Session(options, progress, run, scratch=crew_size(options) > 1)
         except ClaimsError as error:
             raise pytest.UsageError(str(error)) from error
     return config.stash[SESSION_KEY]
@@ -216,35 +219,23 @@ def _session(config: pytest.Config) -> "Session":
 
 def _measure(item: pytest.Function, asked: "Asked") -> dict[str, Any]:
     """Get the record of a claim; it is measured once more, alone and without the cache, when it is benchmarked."""
-    session, model = _session(item.config), _model(item)
-    claims = [other for other in item.session.items if ASKED_KEY in other.stash]
-    beside = [other.stash[ASKED_KEY] for other in claims if _model(other) == model]
-    record = session.record(model, asked, beside, merge=not hasattr(item.config, "workerinput"))
-    if _benchmarked(item.config) and record["verdict"] != "not applicable":
+    session, model, crew = _session(item.config), models_of(item), _crew(item.session)
+    record = crew.record(model, asked)
+    if benchmarked(item.config) and record["verdict"] != "not applicable":
         from harness.timing import timed
 
-        timed(item._request.getfixturevalue("benchmark"), session.fresh(model, asked, beside), record, session.options)
+        again = session.fresh(model, asked, crew.groups[model])
+        timed(item._request.getfixturevalue("benchmark"), again, record, session.options)
     return record
 
 
-def _benchmarked(config: pytest.Config) -> bool:
-    keep = ("benchmark_json", "benchmark_save", "benchmark_autosave", "benchmark_compare")
-    return config.pluginmanager.hasplugin("benchmark") and any(config.getoption(name, None) for name in keep)
+def _crew(session: pytest.Session) -> "Crew":
+    """Divide the claims of a run by models, once; the workers of xdist and timed claims have no processes beside."""
+    config = session.config
+    if CREW_KEY not in config.stash:
+        from harness.crew import Crew, crew_size
 
-
-def _identifier(item: pytest.Item) -> str | None:
-    return getattr(getattr(item, "obj", None), MARK, None)
-
-
-def _model(item: pytest.Item) -> str:
-    return item.callspec.id  # type: ignore[attr-defined]
-
-
-def _spec(item: pytest.Item) -> ClaimSpec:
-    """Find the ledger entry of a claim in the folder of its file."""
-    from harness.subject import CAPABILITIES
-
-    try:
-        return spec_beside(item.path, str(_identifier(item)), frozenset(CAPABILITIES))
-    except ClaimsError as error:
-        raise pytest.UsageError(f"{item.nodeid}: {error}") from error
+        divided = hasattr(config, "workerinput")
+        size = 1 if divided or benchmarked(config) else crew_size(config.stash[OPTIONS_KEY])
+        config.stash[CREW_KEY] = Crew(_session(config), by_models(session), size=size, merge=not divided)
+    return config.stash[CREW_KEY]

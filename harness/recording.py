@@ -4,6 +4,7 @@ import shlex
 import sys
 import uuid
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,23 @@ from harness.outcomes import AcceptedClaim
 if TYPE_CHECKING:  # reading outcomes back needs no model library
     from harness.images import ImageSet
     from harness.store import Store
+
+
+@dataclass(frozen=True, kw_only=True)
+class Opened:
+    """What is told of the pictures of a run after they are gone: see `ImageSet`."""
+
+    name: str
+    fingerprint: str
+    names: tuple[str, ...]
+    left_out: tuple[str, ...]
+
+    @classmethod
+    def of(cls, images: "ImageSet") -> "Opened":
+        """Copy it from a set of pictures."""
+        return cls(
+            name=images.name, fingerprint=images.fingerprint, names=tuple(images.names), left_out=images.left_out
+        )
 
 
 class Recorder:
@@ -27,7 +45,7 @@ class Recorder:
         self._history: History | None = None  # opened at the first record: a run that is refused leaves no trace
         self._named: set[str] = set()
 
-    def keep(self, record: Mapping[str, Any], store: "Store", images: "ImageSet") -> None:
+    def keep(self, record: Mapping[str, Any], store: "Store", images: Opened) -> None:
         """Write one record with copies of the numbers that it was judged on."""
         if self._folder is None:
             return

@@ -7,17 +7,18 @@ claim compares), and all claims of a group are measured together when the first 
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from harness.bench import Bench
 from harness.cohorts import Cohort, cohorts, lone
 from harness.door import admitted
 from harness.errors import NotApplicable
-from harness.images import ImageSet
 from harness.measure import Advance, run, silent
 from harness.options import RunOptions
 from harness.plan import ClaimFunction, propose
-from harness.recording import Recorder
+from harness.recording import Opened, Recorder
 from harness.report.context import context_of, context_of_several
 from harness.report.record import record_of, record_of_refusal
 from harness.run_images import have
@@ -57,19 +58,27 @@ class _Loaded:
 
 
 class Session:
-    """Answers "what is the outcome of this claim on this model", measuring as little as possible."""
+    """Answers "what is the outcome of this claim on this model", measuring as little as possible.
 
-    def __init__(self, options: RunOptions, advance: Advance = silent, run: str | None = None) -> None:
+    Without a cache measurements are held in memory, or with `scratch` in a folder that other processes may read and
+    that goes with the session.
+    """
+
+    def __init__(
+        self, options: RunOptions, advance: Advance = silent, run: str | None = None, scratch: bool = False
+    ) -> None:
         self.options, self.advance = options, advance
         self.entries = admitted(options)
         self.cohorts = {name: lone(name) for name in self.entries}
-        self.store = Store(options.cache)
+        self._scratch = TemporaryDirectory() if scratch and options.cache is None else None
+        self.store = Store(Path(self._scratch.name) if self._scratch else options.cache)
         self._shelf = Shelf(options, self.entries, self.store)
         self.recorder = Recorder(options.history, run)
         self._loaded: _Loaded | None = None
-        self.opened: dict[str, ImageSet] = {}
+        self.opened: dict[str, Opened] = {}
         self.one_by_one: dict[str, str] = {}  # models whose merged run raised, with what it raised
         self.unmatched: dict[str, str] = {}  # claims about several models that no models of this run fit, with why
+        self.remarks: list[str] = []  # of processes that measured for this one
 
     def cards_for(self, spec: ClaimSpec | None) -> tuple[dict[str, tuple[ModelCard, ...]], str]:
         """List whom a claim is asked of, cards by label: each model, or each set that fits its roles; else why none.
@@ -111,6 +120,16 @@ class Session:
         self.store.record(asked.spec.id, model, record)
         return record
 
+    def records(self, model: str, asked: Sequence[Asked]) -> dict[str, dict[str, Any]]:
+        """Give the records of claims by id; one that raises is left out, to raise again where it is asked for alone."""
+        found = {}
+        for one in asked:
+            try:
+                found[one.spec.id] = self.record(model, one, asked)
+            except Exception:  # noqa: BLE001 - not swallowed: raised again in the test of this claim
+                continue
+        return found
+
     def keep(self, record: Mapping[str, Any]) -> None:
         """Put a finished record into the history, with its outcomes per image."""
         self.recorder.keep(record, self.store, self.opened[record["model"]])
@@ -150,13 +169,15 @@ class Session:
                 f"{model}: its claims were measured one by one, because measuring them together raised {raised}"
             )
         notes += [f"{claim} was asked of no models: {why}" for claim, why in self.unmatched.items()]
-        return list(dict.fromkeys(notes))
+        return list(dict.fromkeys([*notes, *self.remarks]))
 
     def close(self) -> None:
         """Close the store and forget the model."""
         self._loaded = None
         self._shelf.clear()
         self.store.close()
+        if self._scratch:
+            self._scratch.cleanup()
         self.recorder.close()
 
     def _merge(self, loaded: _Loaded, beside: Sequence[Asked]) -> None:
@@ -215,7 +236,7 @@ class Session:
             cohort = self.cohorts[model]
             budget = max((asked.spec.looked_at for asked in beside), default=1)
             bench = self._shelf.take(cohort, budget)
-            self.opened[model] = bench.benches[0].images
+            self.opened[model] = Opened.of(bench.benches[0].images)
             self._loaded = _Loaded(cohort, bench)
         return self._loaded
 

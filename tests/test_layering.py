@@ -127,6 +127,7 @@ GROUPS = (
         "door",
         "shelf",
         "session",
+        "crew",
         "costs",
         "expectation",
         "affordability",
@@ -135,7 +136,7 @@ GROUPS = (
         "nightly",
         "night_run",
     ),
-    ("pytest_plugin", "cli", "commands"),
+    ("claim_items", "pytest_plugin", "cli", "commands"),
 )
 NUMBERS_ONLY = (
     "errors",
@@ -158,7 +159,7 @@ MAY_IMPORT = {
     "timm": ("adapters", "models", "labels", "pixels", "images", "image_archives", "image_datasets", "image_folders"),
     "transformers": ("adapters", "models"),
     "yaml": ("spec", "models"),
-    "pytest": ("pytest_plugin",),
+    "pytest": ("pytest_plugin", "claim_items"),
     "pickle": (),
     "jinja2": ("report",),
     "matplotlib": ("report",),
