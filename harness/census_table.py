@@ -12,7 +12,7 @@ from harness.plan import Arm
 from harness.program_tree import Bill
 from harness.revisions import code_revision
 from harness.spec import ClaimSpec
-from harness.store import MeasurementKey, Row
+from harness.store import MeasurementKey, Row, refuse_outside
 from harness.table import Missing, Table
 
 
@@ -91,20 +91,9 @@ class CensusTable:
             place = self.bench_of(arm).place(arm.weights, self.pictures, spent.append)
             assert isinstance(arm.readout, CensusReadout), "propose() lets no other readout into a census"
             numbers = np.asarray(arm.readout.numbers(place, members), dtype=float)
-            _refuse_outside(numbers, arm, members)
+            if numbers.shape != members.shape:
+                raise ClaimsError(f"{arm.readout!r} read numbers of shape {numbers.shape} for {len(members)} members")
+            refuse_outside(numbers, (arm.readout.low, arm.readout.high), repr(arm.readout), "member", members.tolist())
             fresh[key] = Row(numbers=numbers)
             bill.charge(set(claimants), sum(spent))
         return fresh, bill
-
-
-def _refuse_outside(numbers: np.ndarray, arm: Arm, members: np.ndarray) -> None:
-    low, high = arm.readout.low, arm.readout.high
-    if numbers.shape != members.shape:
-        raise ClaimsError(f"{arm.readout!r} read numbers of shape {numbers.shape} for {len(members)} members")
-    wrong = ~np.isfinite(numbers) | (numbers < low - 1e-6) | (numbers > high + 1e-6)
-    if wrong.any():
-        place = int(np.flatnonzero(wrong)[0])
-        raise ClaimsError(
-            f"{arm.readout!r} read {float(numbers[place])!r} of member {int(members[place])}; allowed: finite numbers "
-            f"from {low} to {high}"
-        )

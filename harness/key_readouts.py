@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from harness.nulls import KEPT
-from harness.reading import Reading
+from harness.reading import Reading, StreamReadout
 from harness.sites import Branch, Site
 
 LOTTERY = 20_310  # purpose of the random classes, by which they differ from other draws of a chunk
@@ -21,7 +21,7 @@ WRITES: dict[Branch, Site] = {"attention": "attention write", "mlp": "mlp write"
 
 
 @dataclass(frozen=True, kw_only=True)
-class KeyValueAgreement:
+class KeyValueAgreement(StreamReadout):
     """The share of tokens (prefix tokens too, or the class token alone) whose strongest keys select the class.
 
     That is: any of the `kept` largest keys belongs to one of the `kept` value vectors with the largest product with the
@@ -35,9 +35,6 @@ class KeyValueAgreement:
     kept: int = KEPT
     low = 0.0
     high = 1.0
-    needs_clean = False
-    exchanges = False
-    fits = ()
 
     @property
     def sites(self) -> tuple[Site, ...]:
@@ -63,7 +60,7 @@ class KeyValueAgreement:
 
 
 @dataclass(frozen=True, kw_only=True)
-class MemoryMatch:
+class MemoryMatch(StreamReadout):
     """The share of tokens at which the class that the branch's write names is that of one of its strongest memories.
 
     The write is read by the model's last norm and head, bias included; a value vector names the class whose embedding
@@ -75,9 +72,6 @@ class MemoryMatch:
     kept: int = KEPT
     low = 0.0
     high = 1.0
-    needs_clean = False
-    exchanges = False
-    fits = ()
 
     @property
     def sites(self) -> tuple[Site, ...]:

@@ -14,22 +14,19 @@ from torch import Tensor
 
 from harness.fittable import token_fit
 from harness.probes import entropies
-from harness.reading import Reading, ranks
+from harness.reading import Reading, StreamReadout, ranks
 from harness.token_readouts import DRAWS, TokenReadout, answers
 
 Rule = Literal["any", "all", "majority", "sum"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class LearnedAccuracy:
+class LearnedAccuracy(StreamReadout):
     """1 where a learned readout ranks the label first, else 0; one draw per image where tokens are drawn."""
 
     readout: TokenReadout
     low = 0.0
     high = 1.0
-    needs_clean = False
-    exchanges = False
-    sites = ()
 
     @property
     def fits(self) -> tuple[TokenReadout, ...]:
@@ -46,15 +43,12 @@ class LearnedAccuracy:
 
 
 @dataclass(frozen=True, kw_only=True)
-class LearnedEntropy:
+class LearnedEntropy(StreamReadout):
     """Entropy of the softmax of a learned readout in nats, at most log(classes); one draw per image."""
 
     readout: TokenReadout
     classes: int
     low = 0.0
-    needs_clean = False
-    exchanges = False
-    sites = ()
 
     @property
     def high(self) -> float:
@@ -76,7 +70,7 @@ class LearnedEntropy:
 
 
 @dataclass(frozen=True, kw_only=True)
-class LearnedUnanimity:
+class LearnedUnanimity(StreamReadout):
     """1 where `draws` drawn tokens all give the same answer, else 0; each draw runs the block once.
 
     Raises ValueError for a readout that draws no token, and for fewer than two draws.
@@ -86,9 +80,6 @@ class LearnedUnanimity:
     draws: int = 20
     low = 0.0
     high = 1.0
-    needs_clean = False
-    exchanges = False
-    sites = ()
 
     def __post_init__(self) -> None:
         if not self.readout.draws or self.draws < 2:
@@ -110,7 +101,7 @@ class LearnedUnanimity:
 
 
 @dataclass(frozen=True, kw_only=True)
-class LearnedTogether:
+class LearnedTogether(StreamReadout):
     """1 where several readouts together are right, else 0.
 
     `rule`: "any" or "all" of them; "majority" of their answers, among equals that of the latest; "sum" of their
@@ -123,8 +114,6 @@ class LearnedTogether:
     first_of_donor: bool = False
     low = 0.0
     high = 1.0
-    needs_clean = False
-    sites = ()
 
     def __post_init__(self) -> None:
         if len(self.readouts) < 2:
@@ -158,16 +147,13 @@ class LearnedTogether:
 
 
 @dataclass(frozen=True, kw_only=True)
-class LearnedEntropyFalls:
+class LearnedEntropyFalls(StreamReadout):
     """1 where the entropy of the later readout is below that of the earlier one, else 0."""
 
     earlier: TokenReadout
     later: TokenReadout
     low = 0.0
     high = 1.0
-    needs_clean = False
-    exchanges = False
-    sites = ()
 
     @property
     def fits(self) -> tuple[TokenReadout, ...]:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from harness.attention_masks import KeepByMask
 from harness.chunk import Whose
-from harness.reading import Reading
+from harness.reading import Reading, StreamReadout
 from harness.subject import Site
 from harness.write_readouts import label_logits
 
@@ -22,7 +22,7 @@ LOTTERY = KeepByMask(keep="object", random=True)  # as many patches as lie on th
 
 
 @dataclass(frozen=True, kw_only=True)
-class HasBoth:
+class HasBoth(StreamReadout):
     """1 where a picture has patches on the object and beside it, else 0.
 
     `whose` "donor" lays the mask of the donor over the picture; `drawn` asks that some patch on the object is among
@@ -34,9 +34,6 @@ class HasBoth:
     layer: int | None = None
     low = 0.0
     high = 1.0
-    needs_clean = False
-    sites = ()
-    fits = ()
 
     @property
     def exchanges(self) -> bool:
@@ -48,7 +45,7 @@ class HasBoth:
 
 
 @dataclass(frozen=True, kw_only=True)
-class RegionIdentifiability:
+class RegionIdentifiability(StreamReadout):
     """Class identifiability 1 - rank/classes of the label, averaged over the patches of a region."""
 
     layer: int
@@ -56,9 +53,6 @@ class RegionIdentifiability:
     whose: Whose = "own"
     low = 0.0
     high = 1.0
-    needs_clean = False
-    sites = ()
-    fits = ()
 
     @property
     def exchanges(self) -> bool:
@@ -71,7 +65,7 @@ class RegionIdentifiability:
 
 
 @dataclass(frozen=True, kw_only=True)
-class RegionAccuracy:
+class RegionAccuracy(StreamReadout):
     """Share of the patches of a region on which the head ranks the label first.
 
     With `drawn` only those patches count that a random removal leaves (`LOTTERY`).
@@ -83,9 +77,6 @@ class RegionAccuracy:
     drawn: bool = False
     low = 0.0
     high = 1.0
-    needs_clean = False
-    sites = ()
-    fits = ()
 
     @property
     def exchanges(self) -> bool:
@@ -97,7 +88,7 @@ class RegionAccuracy:
 
 
 @dataclass(frozen=True, kw_only=True)
-class AttentionLead:
+class AttentionLead(StreamReadout):
     """By how much more attention changes the label's logit on the object than beside it, cut off at +-`high`.
 
     The change on a token is the logit of attention's write less that of the stream before the block (arXiv 2310.18969);
@@ -107,8 +98,6 @@ class AttentionLead:
     layer: int
     whose: Whose = "own"
     high: float = 10.0
-    needs_clean = False
-    fits = ()
 
     @property
     def low(self) -> float:

@@ -8,18 +8,16 @@ with it find it there.
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-import numpy as np
 import torch
 
 from harness.errors import ClaimsError
 from harness.fittable import Fittable, Fitted
-from harness.interventions import EMBEDDING, Chunk, Edit, ImageMask, Intervention, Mask, PixelEdit, Start
+from harness.interventions import EMBEDDING, Chunk, Edit, ImageMask, Mask, PixelEdit, Start
 from harness.pixel_edits import edit_pictures
 from harness.program_tree import Bill, Node, Wanted, claimants_of, program_tree, scores_in, sites_of
 from harness.reading import Reading
-from harness.readouts import Readout
 from harness.scores import Score
-from harness.store import Receipt, Row
+from harness.store import Receipt, Row, refuse_outside
 from harness.subject import Site, Stream, Subject
 
 PROBED = 1  # images per chunk on which a mask's effect is checked against the mask that allows everything
@@ -195,7 +193,8 @@ class _Pass:
         for index in node.readers:
             readout = self.wanted[index].readout
             numbers = readout.read(reading.lent_to(readout.exchanges, readout.sites)).double().cpu().numpy()
-            _refuse_outside(numbers, readout, self.wanted[index].intervention, self.chunk)
+            what = f"{readout!r} under {self.wanted[index].intervention.key}"
+            refuse_outside(numbers, (readout.low, readout.high), what, "image", self.chunk.positions)
             self.rows[index] = Row(numbers=numbers, receipts=state.receipts)
         return reading.shared
 
@@ -233,14 +232,4 @@ def _refuse_idle(receipt: Receipt, chunk: Chunk) -> None:
         raise ClaimsError(
             f"the intervention {receipt.place} changed nothing on images {chunk.positions.start}.."
             f"{chunk.positions.stop - 1}: whatever is measured under it says nothing about the model"
-        )
-
-
-def _refuse_outside(numbers: np.ndarray, readout: Readout, intervention: Intervention, chunk: Chunk) -> None:
-    wrong = ~np.isfinite(numbers) | (numbers < readout.low - 1e-6) | (numbers > readout.high + 1e-6)
-    if wrong.any():
-        place = int(np.flatnonzero(wrong)[0])
-        raise ClaimsError(
-            f"{readout!r} under {intervention.key} read {numbers[place]!r} on image {chunk.positions[place]}; "
-            f"allowed: finite numbers from {readout.low} to {readout.high}"
         )

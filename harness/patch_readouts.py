@@ -12,8 +12,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from harness.chunk import Chunk
-from harness.errors import ClaimsError
-from harness.reading import Reading
+from harness.reading import Reading, StreamReadout
 from harness.subject import ModelCard
 
 DRAW = 17  # purpose of the chunk's random generator
@@ -21,7 +20,7 @@ COSTLIEST = 24  # ranking the label in all blocks may cost one part in this many
 
 
 @dataclass(frozen=True, kw_only=True)
-class PatchIdentifiability:
+class PatchIdentifiability(StreamReadout):
     """Class identifiability 1 - rank/classes of the label, averaged over patch tokens (catalogue, shared metric 2).
 
     With `patches` it is averaged over that many of them, drawn for every picture anew and alike in all blocks.
@@ -31,10 +30,6 @@ class PatchIdentifiability:
     patches: int | None = None
     low = 0.0
     high = 1.0
-    needs_clean = False
-    sites = ()
-    exchanges = False
-    fits = ()
 
     def __post_init__(self) -> None:
         if self.patches is not None and self.patches < 1:
@@ -46,23 +41,19 @@ class PatchIdentifiability:
 
 
 @dataclass(frozen=True, kw_only=True)
-class AnyPatchRight:
+class AnyPatchRight(StreamReadout):
     """1 where the head is right on at least one patch token, else 0."""
 
     layer: int
     low = 0.0
     high = 1.0
-    needs_clean = False
-    sites = ()
-    exchanges = False
-    fits = ()
 
     def read(self, reading: Reading) -> Float[Tensor, "image"]:
         return reading.patch_correct.any(dim=1).float()
 
 
 @dataclass(frozen=True, kw_only=True)
-class PatchRise:
+class PatchRise(StreamReadout):
     """Share of patch tokens whose logit of the label is strictly higher after a block than before it.
 
     Only the row of the label is projected; the head's bias is the same on both sides and drops out.
@@ -71,18 +62,10 @@ class PatchRise:
     layer: int
     low = 0.0
     high = 1.0
-    needs_clean = False
-    sites = ()
-    exchanges = False
-    fits = ()
 
     def read(self, reading: Reading) -> Float[Tensor, "image"]:
-        if reading.before is None:
-            raise ClaimsError(f"{self!r} compares with the stream that entered a block; nothing enters the embedding")
-        before, name = reading.before, "label logits of patches"
-        after = reading.once(name, lambda: _label_logits(reading, reading.normed))
-        start = reading.once_before(name, lambda: _label_logits(reading, reading.subject.normed(before).float()))
-        return (after > start).float().mean(dim=1)
+        after, before = reading.label_logits, reading.label_logits_before
+        return (after > before)[:, len(reading.card.prefix) :].float().mean(dim=1)
 
 
 def affordable_patches(card: ModelCard) -> int | None:
@@ -100,12 +83,6 @@ def drawn_patches(chunk: Chunk, patches: int, of: int) -> Int[Tensor, "image pat
     """Draw for every picture of a chunk which of its patches are read, the same whatever else is measured."""
     images = len(chunk.positions)
     return torch.rand(images, of, generator=chunk.generator(DRAW)).argsort(dim=1)[:, :patches]
-
-
-def _label_logits(reading: Reading, normed: Float[Tensor, "image token width"]) -> Float[Tensor, "image patch"]:
-    """Project normed tokens on the head's row of each picture's label, without its bias, and keep the patches."""
-    rows = reading.subject.head_weights().weight.float()[reading.labels("own")]
-    return (normed @ rows[:, :, None]).squeeze(-1)[:, len(reading.card.prefix) :]
 
 
 def _drawn_ranks(reading: Reading, patches: int) -> Int[Tensor, "image patch"]:

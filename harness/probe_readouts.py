@@ -12,12 +12,12 @@ from harness.errors import ClaimsError
 from harness.fittable import Fittable, Fitted, linear_fit
 from harness.interventions import EMBEDDING, Chunk
 from harness.probes import Probe, at_every_patch, entropies, features, probe_inputs, written
-from harness.reading import Reading, ranks
+from harness.reading import Reading, StreamReadout, ranks
 from harness.subject import Stream, Subject
 
 
 @dataclass(frozen=True, kw_only=True)
-class ProbePatchAccuracy:
+class ProbePatchAccuracy(StreamReadout):
     """Share of patch tokens on which the probe of that very token ranks the label first.
 
     `probe` is that of any one token and stands for those of all `patches` tokens.
@@ -27,9 +27,6 @@ class ProbePatchAccuracy:
     patches: int
     low = 0.0
     high = 1.0
-    needs_clean = False
-    exchanges = False
-    sites = ()
 
     @property
     def fits(self) -> tuple[Probe, ...]:
@@ -47,7 +44,7 @@ class ProbePatchAccuracy:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ProbeEntropy:
+class ProbeEntropy(StreamReadout):
     """Entropy of the softmax over the scores of a probe, in nats, at most log(classes).
 
     Scores of ridge probes lie within about one of each other, so that their entropy says nothing: the control.
@@ -56,9 +53,6 @@ class ProbeEntropy:
     probe: Probe
     classes: int
     low = 0.0
-    needs_clean = False
-    exchanges = False
-    sites = ()
 
     @property
     def high(self) -> float:

@@ -19,6 +19,30 @@ Made = TypeVar("Made")
 AT_ONCE = 2**18  # logits of single tokens that are compared at a time: they stay in the cache of a core
 
 
+class StreamReadout:
+    """What most readouts say of themselves (see `Readout`): they read the stream as it is, and nothing beside it."""
+
+    @property
+    def needs_clean(self) -> bool:
+        """Ask for no unedited arm."""
+        return False
+
+    @property
+    def exchanges(self) -> bool:
+        """Read nothing of the donors."""
+        return False
+
+    @property
+    def sites(self) -> tuple[Site, ...]:
+        """Read no site within the block."""
+        return ()
+
+    @property
+    def fits(self) -> tuple[Fittable, ...]:
+        """Read no fit."""
+        return ()
+
+
 class Reading:
     """The stream of one chunk after one block under one arm, with what readouts share of it.
 
@@ -72,13 +96,30 @@ class Reading:
         return self.shared[name]  # type: ignore[return-value]
 
     def once_before(self, name: Hashable, make: Callable[[], Made]) -> Made:
-        """Take what was shared by this name of the stream that entered the block, or make it."""
-        return self._earlier[name] if name in self._earlier else make()  # type: ignore[return-value]
+        """Take what was shared by this name of the stream that entered the block, or make it once."""
+        return self._earlier[name] if name in self._earlier else self.once(("before", name), make)  # type: ignore[return-value]
 
     @cached_property
     def normed(self) -> Tensor:
         """Tokens after the norm that the head expects, fp32 [image, token, width]."""
         return self.subject.normed(self.stream).float()
+
+    @property
+    def label_logits(self) -> Float[Tensor, "image token"]:
+        """Logit of the label on every token, without the head's bias."""
+        return self.once("label logits", lambda: self.label_row_on(self.normed))
+
+    @property
+    def label_logits_before(self) -> Float[Tensor, "image token"]:
+        """Give the same of the stream that entered the block; ClaimsError after the embedding, which nothing enters."""
+        if (before := self.before) is None:
+            raise ClaimsError("what a block changes is read after a block; nothing enters the embedding")
+        return self.once_before("label logits", lambda: self.label_row_on(self.subject.normed(before).float()))
+
+    def label_row_on(self, normed: Float[Tensor, "image token width"]) -> Float[Tensor, "image token"]:
+        """Project normed tokens on the head's row of each image's label."""
+        rows = self.subject.head_weights().weight.float()[self.labels("own")]
+        return (normed @ rows[:, :, None]).squeeze(-1)
 
     @property
     def patches(self) -> Tensor:

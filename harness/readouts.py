@@ -15,7 +15,7 @@ from harness.errors import ClaimsError
 from harness.fittable import Fittable, linear_fit
 from harness.interventions import EMBEDDING
 from harness.probes import Probe, probe_inputs
-from harness.reading import Head, Labels, Reading, ranks
+from harness.reading import Head, Labels, Reading, StreamReadout, ranks
 from harness.revisions import code_revision
 from harness.subject import ModelCard, Site
 
@@ -55,7 +55,7 @@ class Readout(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Accuracy:
+class Accuracy(StreamReadout):
     """1 where the head ranks the label first (strictly), else 0; before the last block this is the lens.
 
     `layer` None is the last block; `labels="donor"` scores against the label of the donor.
@@ -66,9 +66,6 @@ class Accuracy:
     labels: Labels = "own"
     low = 0.0
     high = 1.0
-    needs_clean = False
-    sites = ()
-    fits = ()
 
     @property
     def exchanges(self) -> bool:
@@ -80,16 +77,13 @@ class Accuracy:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Identifiability:
+class Identifiability(StreamReadout):
     """Class identifiability 1 - rank/classes of the label at the class token (catalogue, shared metric 2)."""
 
     layer: int
     labels: Labels = "own"
     low = 0.0
     high = 1.0
-    needs_clean = False
-    sites = ()
-    fits = ()
 
     @property
     def exchanges(self) -> bool:
@@ -102,17 +96,13 @@ class Identifiability:
 
 
 @dataclass(frozen=True, kw_only=True)
-class CrossEntropy:
+class CrossEntropy(StreamReadout):
     """Cross-entropy of the label in nats, capped at `high` so that its mean is bounded."""
 
     head: Head = "native"
     layer: int | None = None
     low = 0.0
     high: float = 10.0
-    needs_clean = False
-    sites = ()
-    exchanges = False
-    fits = ()
 
     def read(self, reading: Reading) -> Float[Tensor, "image"]:
         loss = torch.nn.functional.cross_entropy(
@@ -122,17 +112,13 @@ class CrossEntropy:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PatchAccuracy:
+class PatchAccuracy(StreamReadout):
     """Share of patch tokens on which the head is right; with `position`, whether it is right on that one."""
 
     layer: int
     position: int | None = None
     low = 0.0
     high = 1.0
-    needs_clean = False
-    sites = ()
-    exchanges = False
-    fits = ()
 
     def read(self, reading: Reading) -> Float[Tensor, "image"]:
         right = reading.patch_correct.float()
@@ -140,40 +126,34 @@ class PatchAccuracy:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Agreement:
+class Agreement(StreamReadout):
     """1 where the native readout predicts the same class as without any edit, else 0."""
 
     low = 0.0
     high = 1.0
     needs_clean = True
-    sites = ()
-    exchanges = False
     layer = None
-    fits = ()
 
     def read(self, reading: Reading) -> Float[Tensor, "image"]:
         return (reading.logits("native").argmax(-1) == _clean(reading).logits("native").argmax(-1)).float()
 
 
 @dataclass(frozen=True, kw_only=True)
-class SameLogits:
+class SameLogits(StreamReadout):
     """1 where the logits of this head are bit-identical to those without any edit, else 0."""
 
     head: Head = "native"
     low = 0.0
     high = 1.0
     needs_clean = True
-    sites = ()
-    exchanges = False
     layer = None
-    fits = ()
 
     def read(self, reading: Reading) -> Float[Tensor, "image"]:
         return (reading.logits(self.head) == _clean(reading).logits(self.head)).all(dim=-1).float()
 
 
 @dataclass(frozen=True, kw_only=True)
-class ProbeAccuracy:
+class ProbeAccuracy(StreamReadout):
     """1 where a ridge probe fitted on training images ranks the label first, else 0.
 
     `only_class` zeroes the patch-mean half of a "class+patch mean" probe after the fit (no refit), as the source does.
@@ -183,9 +163,6 @@ class ProbeAccuracy:
     only_class: bool = False
     low = 0.0
     high = 1.0
-    needs_clean = False
-    sites = ()
-    exchanges = False
 
     @property
     def fits(self) -> tuple[Probe, ...]:

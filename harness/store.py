@@ -8,7 +8,7 @@ measure the same thing at once agree on the first one's row.
 import hashlib
 import json
 import sqlite3
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -74,6 +74,20 @@ class Row:
 
     numbers: np.ndarray
     receipts: tuple[Receipt, ...] = ()
+
+
+def refuse_outside(numbers: np.ndarray, bounds: tuple[float, float], what: str, member: str, names: Sequence) -> None:
+    """Refuse numbers [member] that are not finite or not within `bounds`.
+
+    Raises ClaimsError with `what` read the first of them, of which `member` by its name, and what is allowed.
+    """
+    wrong = ~np.isfinite(numbers) | (numbers < bounds[0] - 1e-6) | (numbers > bounds[1] + 1e-6)
+    if wrong.any():
+        place = int(np.flatnonzero(wrong)[0])
+        raise ClaimsError(
+            f"{what} read {float(numbers[place])!r} of {member} {names[place]}; "
+            f"allowed: finite numbers from {bounds[0]} to {bounds[1]}"
+        )
 
 
 class Store:

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from jaxtyping import Float
 from torch import Tensor
 
-from harness.reading import Labels, Reading, ranks
+from harness.reading import Labels, Reading, StreamReadout, ranks
 
 FIVE_FROM = 100  # classes; of ten classes any five would be right half of the time
 
 
 @dataclass(frozen=True, kw_only=True)
-class TopAccuracy:
+class TopAccuracy(StreamReadout):
     """1 where fewer than `count` classes have a strictly greater logit than the label, else 0.
 
     `labels="donor"` scores against the label of the donor.
@@ -22,9 +22,6 @@ class TopAccuracy:
     layer = None
     low = 0.0
     high = 1.0
-    needs_clean = False
-    sites = ()
-    fits = ()
 
     def __post_init__(self) -> None:
         if self.count < 1:

@@ -6,21 +6,19 @@ from typing import Literal
 from jaxtyping import Float
 from torch import Tensor
 
-from harness.reading import Reading, ranks
+from harness.reading import Reading, StreamReadout, ranks
 from harness.subject import Site
+from harness.write_readouts import normed
 
 
 @dataclass(frozen=True, kw_only=True)
-class WriteAccuracy:
+class WriteAccuracy(StreamReadout):
     """Share of patch tokens on which norm and head, applied to a write of block `layer` alone, rank the label first."""
 
     layer: int
     write: Literal["attention write", "mlp write"]
     low = 0.0
     high = 1.0
-    needs_clean = False
-    exchanges = False
-    fits = ()
 
     @property
     def sites(self) -> tuple[Site, ...]:
@@ -28,7 +26,7 @@ class WriteAccuracy:
         return (self.write,)
 
     def read(self, reading: Reading) -> Float[Tensor, "image"]:
-        written = reading.stream.with_tokens(reading.inner[self.write][:, len(reading.card.prefix) :])
-        logits = reading.subject.token_logits(reading.subject.normed(written).float())
+        written = reading.once(("normed", self.write), lambda: normed(reading, self.write))
+        logits = reading.subject.token_logits(written[:, len(reading.card.prefix) :])
         labels = reading.labels("own")[:, None].expand(logits.shape[:2])
         return (ranks(logits, labels) == 0).float().mean(dim=1)

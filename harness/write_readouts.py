@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from harness.errors import ClaimsError
-from harness.reading import Reading
+from harness.reading import Reading, StreamReadout
 from harness.subject import Site
 
 Branch = Literal["attention", "mlp"]
@@ -27,7 +27,7 @@ SOURCES: Mapping[Part, Source] = {"before": "before", "attention": "attention wr
 
 
 @dataclass(frozen=True, kw_only=True)
-class WriteRaises:
+class WriteRaises(StreamReadout):
     """Share of tokens on which the label's logit of a write exceeds that of what was there before.
 
     That is the stream before the block, for the MLP too, as in the code of arXiv 2310.18969; with `own_input` the
@@ -40,9 +40,6 @@ class WriteRaises:
     own_input: bool = False
     low = 0.0
     high = 1.0
-    needs_clean = False
-    exchanges = False
-    fits = ()
 
     def __post_init__(self) -> None:
         if self.own_input and self.branch != "mlp":
@@ -62,7 +59,7 @@ class WriteRaises:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Composition:
+class Composition(StreamReadout):
     """Share of all tokens whose first class after the block is that of the stream before it, or of a write.
 
     A token may match several; `part` "none" counts those that match none of the three.
@@ -72,9 +69,6 @@ class Composition:
     part: Part
     low = 0.0
     high = 1.0
-    needs_clean = False
-    exchanges = False
-    fits = ()
 
     @property
     def sites(self) -> tuple[Site, ...]:
@@ -91,18 +85,16 @@ class Composition:
 def label_logits(reading: Reading, source: Source) -> Float[Tensor, "image token"]:
     """Project every token of the stream before the block or of a write on the head's row of the label, without bias."""
 
-    def read() -> Tensor:
-        rows = reading.subject.head_weights().weight.float()[reading.labels("own")]
-        return (_normed(reading, source) @ rows[:, :, None]).squeeze(-1)
-
-    return reading.once(("label logits", source), read)
+    if source == "before":
+        return reading.label_logits_before
+    return reading.once(("label logits", source), lambda: reading.label_row_on(normed(reading, source)))
 
 
 def _matches(reading: Reading, part: Part) -> Bool[Tensor, "image token"]:
     """Say on which tokens the first class after the block is that of this part."""
 
     def compare() -> Tensor:
-        return _first_class(reading, _normed(reading, SOURCES[part])) == after
+        return _first_class(reading, normed(reading, SOURCES[part])) == after
 
     after = reading.once("first class", lambda: _first_class(reading, reading.normed))
     return reading.once(("matches", part), compare)
@@ -112,8 +104,11 @@ def _first_class(reading: Reading, normed: Tensor) -> Int[Tensor, "image token"]
     return reading.subject.token_logits(normed).argmax(dim=-1)
 
 
-def _normed(reading: Reading, source: Source) -> Float[Tensor, "image token width"]:
-    """Apply the head's norm to every token of the stream before the block or of a write, in fp32."""
+def normed(reading: Reading, source: Source) -> Float[Tensor, "image token width"]:
+    """Apply the head's norm to every token of the stream before the block or of a write, in fp32.
+
+    Raises ClaimsError after the embedding.
+    """
     if reading.before is None:
         raise ClaimsError("what a block adds is read after a block; the embedding has none")
     before = reading.before.tokens

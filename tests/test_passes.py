@@ -290,7 +290,7 @@ def test_edits_do_not_leak_into_arms_that_are_measured_after_them():
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), 1.01, -0.01])
 def test_numbers_that_are_not_finite_or_out_of_range_are_refused_with_image_and_arm(value):
     with pytest.raises(
-        ClaimsError, match=r"Constant.* under ShuffleClass\(\)@1 read .* on image 12; allowed: .* 0\.0 to 1\.0"
+        ClaimsError, match=r"Constant.* under ShuffleClass\(\)@1 read .* of image 12; allowed: .* 0\.0 to 1\.0"
     ):
         measured(wanted(shuffle_cls(1), readout=Constant(value=value)))
 

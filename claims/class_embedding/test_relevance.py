@@ -29,16 +29,14 @@ def test_removing_the_least_relevant_patches_first_keeps_accuracy(card):
         "random": _removal(card, RandomOrder(), "least"),
         "predicted label": _removal(card, ClassRelevance(labels="predicted"), "least"),
     }
-    return Plan(
-        arms=_arms(orders),
+    return _plan(
+        orders,
         derived={
             "gain": _apart("least relevant", "random"),
             "gain of negated relevance": _apart("most relevant", "random"),
         },
         effect=Holds(ratio("gain", "clean"), "bound", "area, least relevant first - random"),
         control=Holds(ratio("gain of negated relevance", "clean"), "bound", "area, negated relevance - random"),
-        gate=Holds(level("clean"), "gate"),
-        curves=_curves(orders),
     )
 
 
@@ -53,12 +51,10 @@ def test_removing_the_least_relevant_patches_raises_accuracy(card):
     def raised(order):
         return some(*[Holds(difference(f"{order}@{k}", "clean"), "bound", f"{order}, {k}0 % removed") for k in few])
 
-    return Plan(
-        arms=_arms(orders),
+    return _plan(
+        orders,
         effect=raised("least relevant"),
         control=raised("random"),
-        gate=Holds(level("clean"), "gate"),
-        curves=_curves(orders),
     )
 
 
@@ -69,16 +65,14 @@ def test_removing_the_most_relevant_patches_first_destroys_accuracy(card):
         "least relevant": _removal(card, ClassRelevance(), "least"),
         "random": _removal(card, RandomOrder(), "least"),
     }
-    return Plan(
-        arms=_arms(orders),
+    return _plan(
+        orders,
         derived={
             "loss": _apart("random", "most relevant"),
             "loss of negated relevance": _apart("random", "least relevant"),
         },
         effect=Holds(ratio("loss", "clean"), "bound", "area, random - most relevant first"),
         control=Holds(ratio("loss of negated relevance", "clean"), "bound", "area, random - negated relevance"),
-        gate=Holds(level("clean"), "gate"),
-        curves=_curves(orders),
     )
 
 
@@ -94,8 +88,8 @@ def test_a_ranking_by_probes_is_less_causal_than_one_by_class_projection(card):
         "most by probes": _removal(card, probes, "most"),
         "least by permuted probes": _removal(card, _token_score(card, "permuted"), "least"),
     }
-    return Plan(
-        arms=_arms(orders),
+    return _plan(
+        orders,
         derived={
             "keeps more": _apart("least relevant", "least by probes"),
             "destroys more": _apart("most by probes", "most relevant"),
@@ -107,8 +101,7 @@ def test_a_ranking_by_probes_is_less_causal_than_one_by_class_projection(card):
             Holds(ratio("destroys more", "clean"), "positive", "area, most first, probes - relevance"),
         ),
         control=Holds(ratio("probes destroy more", "clean"), "positive", "area, most first, relevance - probes"),
-        gate=Holds(level("clean"), "gate"),
-        curves={**_curves(orders), "probes over permuted probes": curve({0: ratio("probes keep more", "clean")})},
+        curves={"probes over permuted probes": curve({0: ratio("probes keep more", "clean")})},
     )
 
 
@@ -122,8 +115,8 @@ def test_class_space_relevance_is_about_as_good_as_chefers(card):
         "random": _removal(card, RandomOrder(), "least"),
     }
     keeps, destroys, chance = (ratio(name, "clean") for name in ("keeps", "destroys", "random destroys"))
-    return Plan(
-        arms=_arms(orders),
+    return _plan(
+        orders,
         derived={
             "keeps": _apart("least relevant", "least by Chefer"),
             "destroys": _apart("most relevant", "most by Chefer"),
@@ -133,8 +126,6 @@ def test_class_space_relevance_is_about_as_good_as_chefers(card):
             *_within(keeps, "area, least first, ours - Chefer"), *_within(destroys, "area, most first, ours - Chefer")
         ),
         control=every(*_within(chance, "area, random - most by Chefer")),
-        gate=Holds(level("clean"), "gate"),
-        curves=_curves(orders),
     )
 
 
@@ -177,21 +168,24 @@ def _removal(card, score, first):
     return {k: keep_patches_by(score, keep, first=first) for k, keep in kept.items()}
 
 
-def _arms(orders):
-    removed = {f"{order}@{k}": Arm(intervention=cut) for order, cuts in orders.items() for k, cut in cuts.items()}
-    return {"clean": Arm(), **removed}
+def _plan(orders, *, curves=None, **statements):
+    """Plan the removal of patches in several orders, with the curve of each; the model must be right on whole ones."""
+    arms = {f"{order}@{k}": Arm(intervention=cut) for order, cuts in orders.items() for k, cut in cuts.items()}
+    removal = {
+        order: curve({0: level("clean"), **{k: level(f"{order}@{k}") for k in cuts}}) for order, cuts in orders.items()
+    }
+    return Plan(
+        arms={"clean": Arm(), **arms},
+        gate=Holds(level("clean"), "gate"),
+        curves={**removal, **(curves or {})},
+        **statements,
+    )
 
 
 def _apart(first, second):
     """Derive the difference between the areas under two removal curves; level 0 is the same in both."""
     share = 1.0 / LEVELS
     return mix({f"{order}@{k}": sign for order, sign in ((first, share), (second, -share)) for k in range(1, LEVELS)})
-
-
-def _curves(orders):
-    return {
-        order: curve({0: level("clean"), **{k: level(f"{order}@{k}") for k in cuts}}) for order, cuts in orders.items()
-    }
 
 
 def _within(quantity, name):
