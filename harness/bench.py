@@ -10,18 +10,18 @@ from typing import Any
 import numpy as np
 import torch
 
-from harness import readouts
 from harness.census import Place
 from harness.chunks import chunk_grid, donors, exchange_pairs, usable_grid
-from harness.fit_files import FitPlace
-from harness.fits import fit_id
-from harness.fittable import Fittable, Fitted
+from harness.fitting.files import FitPlace
+from harness.fitting.fits import fit_id
 from harness.images import ImageSet
 from harness.interventions import Chunk
-from harness.object_marks import ObjectMarks
 from harness.passes import measure_chunk
+from harness.pictures.object_marks import ObjectMarks
 from harness.plan import Arm, Weights
+from harness.probes.fittable import Fittable, Fitted
 from harness.program_tree import Bill, Wanted
+from harness.readouts.basic import revision
 from harness.revisions import code_revision
 from harness.spec import ClaimSpec
 from harness.store import MeasurementKey, Row, Store
@@ -29,8 +29,9 @@ from harness.subject import Subject
 from harness.table import Missing, Settings
 
 BEHIND_EVERY_NUMBER = (
-    *("chunks.py", "embedded_images.py", "object_marks.py", "passes.py", "pixel_edits.py"),
-    *("pixels.py", "program_tree.py", "sites.py", "stored_marks.py", "stored_images.py", "subject.py"),
+    *("chunks.py", "edits/pixel_edits.py", "passes.py", "pictures/embedded.py", "pictures/object_marks.py"),
+    *("pictures/pixels.py", "pictures/stored_images.py", "pictures/stored_marks.py", "program_tree.py", "sites.py"),
+    "subject.py",
 )
 
 
@@ -160,7 +161,7 @@ class Bench:
             intervention=arm.intervention.key,
             intervention_code=arm.intervention.revision,
             readout=repr(arm.readout),
-            readout_code=readouts.revision(arm.per_image),
+            readout_code=revision(arm.per_image),
             fits="/".join(fit_id(place, described) for described in arm.fits),
         )
 

@@ -5,11 +5,11 @@ from dataclasses import dataclass, field
 
 import torch
 
+from harness.edits.scores import score_of
 from harness.interventions import EMBEDDING, Chunk, Edit
 from harness.passes import PROBED
 from harness.plan import Plan
 from harness.program_tree import Bill, Node, Wanted, claimants_of, program_tree, scores_in
-from harness.scores import score_of
 from harness.subject import ModelCard
 
 _IMAGES = 2  # an edit that exchanges things needs a partner

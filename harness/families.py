@@ -6,8 +6,8 @@ block: the class token, or class token and mean patch token side by side for tru
 """
 
 from harness.errors import NotApplicable
-from harness.probes import Probe
-from harness.readouts import Accuracy, ProbeAccuracy, Readout
+from harness.probes.probe import Probe
+from harness.readouts.basic import Accuracy, ProbeAccuracy, Readout
 from harness.subject import ModelCard
 
 POOLED = ("patch mean", "token pool", "map pool")

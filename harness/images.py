@@ -12,14 +12,14 @@ import numpy as np
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from harness.embedded_images import EmbeddedImages, Split
 from harness.embedded_switches import is_embedded, read_world
 from harness.errors import ClaimsError
-from harness.image_archives import list_archive
-from harness.image_datasets import PREFIXES, list_dataset
-from harness.image_folders import SPLIT_FOLDERS, list_folder, visible
-from harness.listing import Listing
-from harness.stored_images import store_in_order
+from harness.pictures.archives import list_archive
+from harness.pictures.datasets import PREFIXES, list_dataset
+from harness.pictures.embedded import EmbeddedImages, Split
+from harness.pictures.folders import SPLIT_FOLDERS, list_folder, visible
+from harness.pictures.listing import Listing
+from harness.pictures.stored_images import store_in_order
 from harness.subject import ModelCard, Preprocessing
 
 

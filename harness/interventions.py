@@ -14,9 +14,9 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from harness.chunk import Chunk
-from harness.fittable import Fittable
+from harness.edits.scores import score_of
+from harness.probes.fittable import Fittable
 from harness.revisions import code_revision
-from harness.scores import score_of
 from harness.subject import ModelCard, Positions
 
 EMBEDDING = -1
@@ -26,7 +26,7 @@ EMBEDDING = -1
 class Edit(Protocol):
     """A change of the stream at one site; frozen and hashable.
 
-    An edit with an attribute `score` (`harness.scores.Score`) finds its values in `chunk.scores`.
+    An edit with an attribute `score` (`harness.edits.scores.Score`) finds its values in `chunk.scores`.
     `exchanges` says that images receive something of their donors: a claim with such an arm is judged pair by pair.
     """
 

@@ -15,10 +15,10 @@ from harness.census import Census
 from harness.census_table import CensusTable
 from harness.chunks import chunk_grid
 from harness.errors import NotApplicable
-from harness.fits import fit_all
-from harness.fittable import Fittable
+from harness.fitting.fits import fit_all
+from harness.fitting.probe_fits import Training
 from harness.plan import Arm, Weights
-from harness.probe_fits import Training
+from harness.probes.fittable import Fittable
 from harness.program_tree import Bill
 from harness.several import SeveralBenches
 from harness.store import MeasurementKey

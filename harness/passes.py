@@ -10,13 +10,13 @@ from dataclasses import dataclass, field, replace
 
 import torch
 
+from harness.edits.pixel_edits import edit_pictures
+from harness.edits.scores import Score
 from harness.errors import ClaimsError
-from harness.fittable import Fittable, Fitted
 from harness.interventions import EMBEDDING, Chunk, Edit, ImageMask, Mask, PixelEdit, Start
-from harness.pixel_edits import edit_pictures
+from harness.probes.fittable import Fittable, Fitted
 from harness.program_tree import Bill, Node, Wanted, claimants_of, program_tree, scores_in, sites_of
-from harness.reading import Reading
-from harness.scores import Score
+from harness.readouts.reading import Reading
 from harness.store import Receipt, Row, refuse_outside
 from harness.subject import Site, Stream, Subject
 

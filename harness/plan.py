@@ -7,10 +7,10 @@ from typing import Literal
 from harness.census import Census, CensusReadout
 from harness.derived import Derived, Mix, measured
 from harness.errors import ClaimsError, unknown
-from harness.fittable import Fittable
 from harness.interventions import NONE, Intervention
+from harness.probes.fittable import Fittable
 from harness.quantities import Difference, Level, Quantity, Ratio
-from harness.readouts import Accuracy, Readout, block_of
+from harness.readouts.basic import Accuracy, Readout, block_of
 from harness.spec import ClaimSpec
 from harness.statements import Holds, Statement
 from harness.subject import ModelCard

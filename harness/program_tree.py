@@ -6,9 +6,9 @@ Walking it depth first runs every distinct beginning once; who pays for a block 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from harness.edits.scores import Score, score_of
 from harness.interventions import NONE, Edit, Intervention, Mask, Start
-from harness.readouts import Readout, block_of
-from harness.scores import Score, score_of
+from harness.readouts.basic import Readout, block_of
 from harness.subject import ModelCard, Site
 
 

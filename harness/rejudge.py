@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from harness import readouts
 from harness.catalogue import ListedClaim
 from harness.errors import ClaimsError, unknown
 from harness.plan import Arm, Plan, propose
 from harness.quantities import Pairs
+from harness.readouts.basic import revision
 from harness.report.context import cards_from
 from harness.revisions import code_revision
 from harness.spec import ClaimSpec
@@ -130,6 +130,6 @@ def _outdated(plan: Plan, keys: Mapping[str, MeasurementKey]) -> str:
             continue
         if arm.intervention.revision != keys[name].intervention_code:
             changed.add("interventions")
-        if readouts.revision(arm.per_image) != keys[name].readout_code:
+        if revision(arm.per_image) != keys[name].readout_code:
             changed.add("readouts")
     return " and ".join(sorted(changed))

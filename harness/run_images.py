@@ -1,10 +1,10 @@
 """The pictures of a run: those that are measured and those that probes are fitted on, as its options name them."""
 
-from harness.embedded_images import EmbeddedImages
 from harness.embedded_switches import is_embedded
 from harness.errors import ClaimsError, NotApplicable
 from harness.images import ImageSet, open_images
 from harness.options import RunOptions
+from harness.pictures.embedded import EmbeddedImages
 from harness.spec import DATA_NEEDS
 from harness.subject import ModelCard
 

@@ -14,8 +14,8 @@ from torch import Tensor
 
 from harness.bench import Bench
 from harness.census import Place
+from harness.edits.pixel_edits import edit_pictures
 from harness.interventions import PixelEdit
-from harness.pixel_edits import edit_pictures
 from harness.plan import Plan, Weights
 from harness.several import SeveralBenches
 from harness.subject import Preprocessing

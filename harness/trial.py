@@ -10,8 +10,8 @@ import numpy as np
 from harness.chunks import whole_pairs
 from harness.derived import resolve
 from harness.errors import NotApplicable
-from harness.fittable import Fittable
 from harness.plan import Curve, Plan, Weights
+from harness.probes.fittable import Fittable
 from harness.quantities import Pairs, Sample, Sheet
 from harness.spec import ClaimSpec
 from harness.store import Row

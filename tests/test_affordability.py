@@ -14,8 +14,8 @@ from harness.curve_statements import Rises
 from harness.derived import Mix
 from harness.expectation import expected_images
 from harness.plan import Arm, Plan, difference, level
+from harness.readouts.weight_ranks import RankShare
 from harness.statements import Holds, every
-from harness.weight_ranks import RankShare
 
 ARMS = {"first": Arm(), "second": Arm()}
 

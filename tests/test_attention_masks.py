@@ -7,8 +7,8 @@ import pytest
 import torch
 from test_passes import CHUNK, DEPTH, IMAGES, measured, pictures, subject, wanted
 
-from harness.attention_masks import KeepByMask, SelfOnly, blind_to_cls, keep_patches, self_only
 from harness.costs import expected_bill
+from harness.edits.attention_masks import KeepByMask, SelfOnly, blind_to_cls, keep_patches, self_only
 from harness.errors import ClaimsError
 from harness.passes import PROBED, Bill
 

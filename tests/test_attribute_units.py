@@ -8,9 +8,9 @@ from support.claims import bench
 from support.planted import Planted, PlantedImages
 
 from fixtures.planted.patchwork import Patchwork, PatchworkReader
-from harness.attribute_units import BestUnits, best_unit_scores, free_attributes, halves_of
-from harness.embedded_images import EmbeddedImages
 from harness.errors import ClaimsError
+from harness.pictures.embedded import EmbeddedImages
+from harness.readouts.attribute_units import BestUnits, best_unit_scores, free_attributes, halves_of
 
 ONE = np.zeros(1, dtype=np.int64)
 RANDOM = np.random.Generator(np.random.PCG64(0))

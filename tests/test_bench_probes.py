@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from sklearn.linear_model import Ridge
 
-from harness.moments import Moments
-from harness.probes import FOLDS
-from harness.ridge import STRENGTHS, fit_ridge
+from harness.probes.moments import Moments
+from harness.probes.probe import FOLDS
+from harness.probes.ridge import STRENGTHS, fit_ridge
 
 BLOCKS, CLASSES, IMAGES, WIDTH = 12, 1000, 10_000, 192
 ROWS = 512

@@ -11,7 +11,7 @@ import torch
 
 from harness.adapters import adapt
 from harness.chunk import Chunk
-from harness.relevance import ClassRelevance
+from harness.edits.relevance import ClassRelevance
 
 IMAGES, TOKENS_TIMED = 8, 2  # of 197 tokens per block, whose gradients are taken one by one; the others are counted
 CHUNK = Chunk(positions=range(IMAGES), donors=torch.arange(IMAGES) ^ 1, labels=torch.arange(IMAGES) * 100, seed=0)

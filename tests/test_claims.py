@@ -30,7 +30,7 @@ from support.cards import (
 )
 
 from harness.plan import Plan
-from harness.readouts import Accuracy, ProbeAccuracy
+from harness.readouts.basic import Accuracy, ProbeAccuracy
 from harness.spec import LEDGER_NAME, read_ledger
 from harness.subject import CAPABILITIES
 

@@ -13,11 +13,11 @@ from fixtures.planted.query_pictures import CLASSES, CUES, QueryPictures, Shown
 from fixtures.planted.query_worlds import WORLDS
 from harness.derived import resolve
 from harness.errors import ClaimsError
-from harness.learned_readouts import LearnedAccuracy
 from harness.plan import Plan
+from harness.probes.token_readout import Recipe
 from harness.quantities import Pairs, Sample
+from harness.readouts.learned import LearnedAccuracy
 from harness.subject import CAPABILITIES
-from harness.token_readouts import Recipe
 
 CODES = {f"B{number}" for number in range(7, 15)}
 CLAIMS = sorted(name for name, spec in SPECS.items() if spec.source.key == "multiple_readouts" and spec.code in CODES)

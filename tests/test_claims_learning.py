@@ -9,9 +9,9 @@ from support.cards import ORIG, SPECS, make_card, plan_for
 from support.tiny import DEPTH, WIDTH, RandomImages, tiny_vit
 
 from harness.bench import Bench
+from harness.readouts.weight_ranks import RankShare, rank_share
 from harness.store import Store
 from harness.table import Settings
-from harness.weight_ranks import RankShare, rank_share
 
 
 def test_learning_curves_are_those_of_four_blocks_and_share_their_places():

@@ -7,7 +7,7 @@ from support.cards import CLS, ORIG, make_card, plan_for
 from support.tiny import DEPTH, RandomImages, tiny_vit
 
 from harness.bench import Bench
-from harness.causality import SameClassToken, class_tokens
+from harness.readouts.causality import SameClassToken, class_tokens
 from harness.store import Store
 from harness.table import Settings
 

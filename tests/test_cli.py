@@ -27,7 +27,7 @@ from harness.options import parse
 from harness.outcomes import read_outcomes
 from harness.passes import Bill, Wanted, measure_chunk
 from harness.plan import Arm, Plan, level, propose, ratio
-from harness.readouts import Accuracy, Agreement, CrossEntropy, PatchAccuracy
+from harness.readouts.basic import Accuracy, Agreement, CrossEntropy, PatchAccuracy
 from harness.recording import Recorder
 from harness.report.context import card_data, card_from, context_of
 from harness.report.record import record_of
@@ -279,7 +279,7 @@ def test_recorded_claims_that_the_folder_does_not_hold_are_named(records, capsys
 
 
 def test_code_that_changed_since_the_measurement_is_said(records, capsys, monkeypatch):
-    monkeypatch.setattr("harness.readouts.revision", lambda readout: "another")
+    monkeypatch.setattr("harness.readouts.basic.revision", lambda readout: "another")
     assert main(["judge", "--claim", "planted-accuracy"]) == 0
     assert "the code of its readouts has changed" in capsys.readouterr().out
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from harness.chunks import chunk_grid
-from harness.design import Design
-from harness.probes import FOLDS
+from harness.fitting.design import Design
+from harness.probes.probe import FOLDS
 
 LABELS = np.random.default_rng(0).integers(0, 5, 83)
 GRID = chunk_grid(len(LABELS), 9)

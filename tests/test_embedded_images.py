@@ -8,11 +8,11 @@ import pytest
 import torch
 
 from fixtures import colours, counter_random, pictures, scenes, shapes, surfaces, switches, textures
-from harness import embedded_images
-from harness.embedded_images import EmbeddedImages
 from harness.embedded_switches import EmbeddedWorld
 from harness.errors import ClaimsError
 from harness.images import ImageSet, ObjectImages, open_images
+from harness.pictures import embedded as embedded_images
+from harness.pictures.embedded import EmbeddedImages
 from harness.subject import ModelCard, Preprocessing
 
 PLAIN = Preprocessing(size=(24, 24), mean=(0.5, 0.4, 0.3), std=(0.2, 0.3, 0.4), crop=0.9)

@@ -23,7 +23,7 @@ from harness.measure import run
 from harness.options import parse
 from harness.plan import Arm, Plan, curve, difference, level, ratio
 from harness.quantities import Pairs
-from harness.readouts import Accuracy, Agreement, Identifiability
+from harness.readouts.basic import Accuracy, Agreement, Identifiability
 from harness.rejudge import rejudge
 from harness.report.context import context_of
 from harness.report.record import record_of

@@ -7,9 +7,9 @@ from support.planted import DEPTH, Counting, Planted, PlantedImages
 from support.tiny import RandomImages, tiny_vit
 
 from harness.chunks import donors
-from harness.feature_pass import FeaturePass
+from harness.fitting.feature_pass import FeaturePass
 from harness.interventions import Chunk
-from harness.probes import Probe
+from harness.probes.probe import Probe
 
 COUNT = 6
 CHUNK = Chunk(positions=range(COUNT), donors=torch.from_numpy(donors(COUNT)), labels=None, seed=0)

@@ -9,13 +9,21 @@ from PIL import Image
 from support.claims import bench
 
 from fixtures.planted.featvis_worlds import APART, HALVES_SIZE, dull_pictures, half_units
-from harness import featvis_readouts
 from harness.cli import main
-from harness.featvis import Recipe, Wanted, activations, high_frequency_share, optimize, total_variation, transfer
-from harness.featvis_readouts import DrivesUnit, IsSpecific, pictures_of
-from harness.featvis_views import ViewRecipe, ViewSource
+from harness.featvis import readouts as featvis_readouts
+from harness.featvis.optimize import (
+    Recipe,
+    Wanted,
+    activations,
+    high_frequency_share,
+    optimize,
+    total_variation,
+    transfer,
+)
+from harness.featvis.readouts import DrivesUnit, IsSpecific, pictures_of
+from harness.featvis.views import ViewRecipe, ViewSource
 from harness.store import Store
-from harness.unit_census import UnitsOf
+from harness.units.members import UnitsOf
 
 QUICK = Recipe(steps=60, views=ViewRecipe(copies=4))
 PLAIN = ViewRecipe(copies=1, jitter=0.0, colour=0.0, noise=0.0)

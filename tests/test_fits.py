@@ -9,16 +9,16 @@ import torch
 from support.claims import bench
 from support.planted import Counting, Planted, PlantedImages
 
-from harness import probe_fits
 from harness.chunks import chunk_grid
-from harness.design import Design
 from harness.errors import ClaimsError
-from harness.fit_files import FitPlace
-from harness.fits import fit_all, fit_id
-from harness.moments import Moments
-from harness.probe_fits import Training
-from harness.probes import Fit, Probe
-from harness.ridge import fit_ridge
+from harness.fitting import probe_fits
+from harness.fitting.design import Design
+from harness.fitting.files import FitPlace
+from harness.fitting.fits import fit_all, fit_id
+from harness.fitting.probe_fits import Training
+from harness.probes.moments import Moments
+from harness.probes.probe import Fit, Probe
+from harness.probes.ridge import fit_ridge
 
 TRAIN = PlantedImages(count=160, seed=11, noise=0.5)
 PROBES = (Probe(layer=5), Probe(layer=2, kind="class+patch mean"), Probe(layer=2, kind="patch mean", labels="permuted"))
@@ -145,7 +145,7 @@ def test_every_probe_has_a_name_of_its_own(monkeypatch):
     ]
     names = [fit_id(place, probe) for probe in (Probe(layer=5), *others)]
     assert len(set(names)) == len(names)
-    monkeypatch.setattr("harness.fit_files.code_revision", lambda kinds: "changed")
+    monkeypatch.setattr("harness.fitting.files.code_revision", lambda kinds: "changed")
     assert fit_id(place, Probe(layer=5)) not in names
 
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from harness import image_datasets
 from harness.errors import ClaimsError, NotApplicable
 from harness.images import ImageSet, open_images
+from harness.pictures import datasets as image_datasets
 from harness.subject import ModelCard, Preprocessing
 
 EIGHT = Preprocessing(size=(8, 8), mean=(0.5,) * 3, std=(0.5,) * 3)

@@ -12,7 +12,7 @@ from harness.kept import Kept, gap_kept
 from harness.measure import run
 from harness.plan import Arm, Plan, level
 from harness.quantities import Pairs, Sample, Sheet
-from harness.top_accuracy import TopAccuracy, usual_count
+from harness.readouts.top_accuracy import TopAccuracy, usual_count
 from harness.trial import Job
 
 MEANS = {"a": 0.5, "b": 0.9, "c": 0.3, "d": 0.8}

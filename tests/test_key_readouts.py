@@ -14,8 +14,8 @@ from fixtures.planted.spot_pictures import PREPROCESSING, SpotPictures
 from harness.adapters import adapt
 from harness.bench import Bench
 from harness.interventions import Chunk
-from harness.key_readouts import KeyValueAgreement, MemoryMatch, meeting
-from harness.reading import Reading
+from harness.readouts.keys import KeyValueAgreement, MemoryMatch, meeting
+from harness.readouts.reading import Reading
 from harness.store import Store
 from harness.table import Settings
 

@@ -8,8 +8,8 @@ from support.claims import bench
 from fixtures import zoo
 from fixtures.planted.patchwork import GRID, SHOWN, Patchwork, PatchworkReader
 from harness.adapters import adapt
-from harness.embedded_images import EmbeddedImages
-from harness.locality import ModelAccuracy, PatchCosine, PatchHead, WithinShare, mean_cosine, within_share
+from harness.pictures.embedded import EmbeddedImages
+from harness.readouts.locality import ModelAccuracy, PatchCosine, PatchHead, WithinShare, mean_cosine, within_share
 
 ONE = np.zeros(1, dtype=np.int64)
 

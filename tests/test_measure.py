@@ -14,8 +14,8 @@ from harness.errors import NotApplicable
 from harness.interventions import isolate_cls, shuffle_cls
 from harness.measure import run
 from harness.plan import Arm, Plan, curve, difference, level, ratio
-from harness.probes import Probe
-from harness.readouts import Accuracy, Agreement, ProbeAccuracy
+from harness.probes.probe import Probe
+from harness.readouts.basic import Accuracy, Agreement, ProbeAccuracy
 from harness.statements import Holds, every
 from harness.store import Store
 from harness.trial import Outcome

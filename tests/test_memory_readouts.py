@@ -13,7 +13,7 @@ from fixtures.planted.spot_pictures import PREPROCESSING, SpotPictures
 from harness.adapters import adapt
 from harness.bench import Bench
 from harness.errors import ClaimsError
-from harness.memory_readouts import ClassPurity, ClassValueAgreement, GoldenDistance, GoldenVectors, purity
+from harness.readouts.memories import ClassPurity, ClassValueAgreement, GoldenDistance, GoldenVectors, purity
 from harness.store import Store
 from harness.table import Settings
 

@@ -9,14 +9,14 @@ from support.tiny import CLASSES, PATCHES, RandomImages, tiny_vit
 
 from fixtures.planted.code_model import CodeBlock, Read, code_subject
 from fixtures.planted.code_pictures import CodePictures
-from harness.attention_masks import keep_patches
 from harness.chunk import Chunk
+from harness.edits.attention_masks import keep_patches
 from harness.errors import ClaimsError
 from harness.interventions import NONE
-from harness.object_marks import ObjectMarks
-from harness.object_readouts import LOTTERY, AttentionLead, HasBoth, RegionAccuracy, RegionIdentifiability
 from harness.passes import measure_chunk
+from harness.pictures.object_marks import ObjectMarks
 from harness.program_tree import Bill, Wanted
+from harness.readouts.objects import LOTTERY, AttentionLead, HasBoth, RegionAccuracy, RegionIdentifiability
 
 COUNT = 12
 IMAGES = RandomImages(count=COUNT)

@@ -9,12 +9,12 @@ from support.planted import Counting
 from test_passes import CHUNK, DEPTH, IMAGES, LabelLogit, measured, pictures, subject, wanted
 
 from harness.costs import expected_bill
+from harness.edits.pixel_edits import FillObject
+from harness.edits.pixel_filters import LowPass, Roll, ShufflePatches
 from harness.errors import ClaimsError
 from harness.interventions import NONE, Intervention, Start, shuffle_cls
 from harness.passes import Bill
-from harness.pixel_edits import FillObject
-from harness.pixel_filters import LowPass, Roll, ShufflePatches
-from harness.readouts import Agreement
+from harness.readouts.basic import Agreement
 
 LOOKS = subject().card.preprocessing
 

@@ -13,7 +13,7 @@ from harness.adapters import adapt
 from harness.errors import ClaimsError
 from harness.interventions import NONE, Chunk, Intervention, cls_alone, isolate_cls, isolate_cls_with_noise, shuffle_cls
 from harness.passes import PROBED, Bill, Wanted, measure_chunk
-from harness.readouts import Accuracy, Agreement, CrossEntropy, SameLogits
+from harness.readouts.basic import Accuracy, Agreement, CrossEntropy, SameLogits
 
 IMAGES = 6
 DEPTH = 5

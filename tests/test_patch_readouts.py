@@ -12,7 +12,9 @@ from harness.chunk import Chunk
 from harness.errors import ClaimsError
 from harness.interventions import NONE
 from harness.passes import measure_chunk
-from harness.patch_readouts import (
+from harness.program_tree import Bill, Wanted
+from harness.readouts.basic import PatchAccuracy, block_of
+from harness.readouts.patches import (
     COSTLIEST,
     AnyPatchRight,
     PatchIdentifiability,
@@ -20,9 +22,7 @@ from harness.patch_readouts import (
     affordable_patches,
     drawn_patches,
 )
-from harness.program_tree import Bill, Wanted
-from harness.reading import Reading, ranks
-from harness.readouts import PatchAccuracy, block_of
+from harness.readouts.reading import Reading, ranks
 from harness.subject import Stream
 
 IMAGES = 12

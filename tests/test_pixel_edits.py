@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from harness.chunk import Chunk, object_patches
+from harness.edits.pixel_edits import FillBackground, FillObject, edit_pictures, region_of
 from harness.errors import ClaimsError
-from harness.pixel_edits import FillBackground, FillObject, edit_pictures, region_of
 from harness.subject import Preprocessing
 
 LOOKS = Preprocessing(size=(8, 8), mean=(0.5, 0.4, 0.3), std=(0.2, 0.25, 0.3))

@@ -7,9 +7,9 @@ from support.planted import Planted
 from harness.errors import ClaimsError
 from harness.interventions import isolate_cls, shuffle_cls
 from harness.plan import Arm, Plan, claim, curve, difference, level, propose, ratio
-from harness.probes import Probe
+from harness.probes.probe import Probe
 from harness.quantities import Difference, Level, Ratio
-from harness.readouts import Accuracy, ProbeAccuracy
+from harness.readouts.basic import Accuracy, ProbeAccuracy
 from harness.statements import Holds, every
 
 CARD = Planted().card

@@ -11,13 +11,13 @@ from support.features import CLASSES, IMAGES, WIDTH, data, moments
 from support.planted import Planted, PlantedImages
 
 from harness.chunks import chunk_grid
-from harness.fit_files import FitPlace
-from harness.fits import fit_all
-from harness.lda import SHRINKAGES, fit_lda, fold_costs
-from harness.logistic import STRENGTHS, Examples, fit_logistic, fit_sgd
-from harness.moments import Moments
-from harness.probe_fits import Training
-from harness.probes import ABSENT, FOLDS, Fit, Probe
+from harness.fitting.files import FitPlace
+from harness.fitting.fits import fit_all
+from harness.fitting.probe_fits import Training
+from harness.probes.lda import SHRINKAGES, fit_lda, fold_costs
+from harness.probes.logistic import STRENGTHS, Examples, fit_logistic, fit_sgd
+from harness.probes.moments import Moments
+from harness.probes.probe import ABSENT, FOLDS, Fit, Probe
 
 
 def examples(classes: int = CLASSES) -> Examples:

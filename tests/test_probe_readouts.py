@@ -15,10 +15,10 @@ from harness.errors import ClaimsError
 from harness.interventions import Chunk
 from harness.measure import run
 from harness.plan import Arm, Plan, level
-from harness.probe_readouts import ProbeEntropy, ProbePatchAccuracy, ProbeTokenScore, probe_token_scores
-from harness.probes import Fit, Probe
-from harness.reading import Reading
-from harness.readouts import ProbeAccuracy, block_of
+from harness.probes.probe import Fit, Probe
+from harness.readouts.basic import ProbeAccuracy, block_of
+from harness.readouts.probed import ProbeEntropy, ProbePatchAccuracy, ProbeTokenScore, probe_token_scores
+from harness.readouts.reading import Reading
 from harness.subject import Stream
 
 COUNT = 5

@@ -12,9 +12,9 @@ from support.features import CLASSES, IMAGES, WIDTH, data, moments
 from support.planted import Planted, PlantedImages
 
 from harness.errors import ClaimsError
-from harness.moments import Moments
-from harness.probes import FOLDS, Probe, check_probe, features
-from harness.ridge import STRENGTHS, fit_ridge, fold_errors
+from harness.probes.moments import Moments
+from harness.probes.probe import FOLDS, Probe, check_probe, features
+from harness.probes.ridge import STRENGTHS, fit_ridge, fold_errors
 
 
 def twin(strength: float, rows: np.ndarray, standardized: bool = False):

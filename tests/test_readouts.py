@@ -10,9 +10,8 @@ from support.planted import Planted
 
 from harness.errors import ClaimsError
 from harness.interventions import Chunk
-from harness.probes import Fit, Probe
-from harness.reading import Reading, ranks
-from harness.readouts import (
+from harness.probes.probe import Fit, Probe
+from harness.readouts.basic import (
     Accuracy,
     Agreement,
     CrossEntropy,
@@ -23,6 +22,7 @@ from harness.readouts import (
     block_of,
     revision,
 )
+from harness.readouts.reading import Reading, ranks
 from harness.subject import Stream
 
 CLASSES, IMAGES = 4, 6

@@ -11,7 +11,7 @@ from harness.images import open_images
 from harness.interventions import NONE, shuffle_cls
 from harness.models import resolve
 from harness.passes import Bill, Wanted, measure_chunk
-from harness.readouts import Accuracy
+from harness.readouts.basic import Accuracy
 from harness.store import Store
 from harness.table import Settings
 

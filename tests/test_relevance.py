@@ -11,11 +11,11 @@ from timm.models.vision_transformer import VisionTransformer
 
 from harness.adapters import adapt
 from harness.chunk import Chunk
+from harness.edits.relevance import CheferRelevance, ClassRelevance, RolloutRelevance
+from harness.edits.token_removal import keep_patches_by
 from harness.errors import ClaimsError
 from harness.passes import Bill, Wanted, measure_chunk
-from harness.readouts import Accuracy
-from harness.relevance import CheferRelevance, ClassRelevance, RolloutRelevance
-from harness.token_removal import keep_patches_by
+from harness.readouts.basic import Accuracy
 
 IMAGES, DEPTH, HEADS = 4, 3, 2
 LABELS = torch.tensor([0, 3, 5, 1])

@@ -10,7 +10,7 @@ from support.claims import accuracy, bound, isolation, retention, spec
 from harness.errors import ClaimsError, NotApplicable
 from harness.options import parse
 from harness.plan import Arm, Plan, level
-from harness.readouts import Accuracy
+from harness.readouts.basic import Accuracy
 from harness.session import Asked, Refusal, Session
 
 LATE = "support.zoo:late_reader"

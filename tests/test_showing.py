@@ -11,9 +11,9 @@ from support.claims import bench, job
 from support.planted import Planted, PlantedImages
 
 from harness.census import TheModel
+from harness.edits.pixel_filters import Roll
 from harness.interventions import Intervention
 from harness.measure import run
-from harness.pixel_filters import Roll
 from harness.plan import Arm, Plan, level
 from harness.report.document import Picture as PictureOfFile
 from harness.report.record import record_of

@@ -11,7 +11,7 @@ from PIL import Image
 from harness.bench import Bench, Settings
 from harness.errors import ClaimsError
 from harness.images import ObjectImages, open_images
-from harness.object_marks import ObjectMarks
+from harness.pictures.object_marks import ObjectMarks
 from harness.store import Store
 from harness.subject import ModelCard, Preprocessing
 

@@ -11,27 +11,27 @@ from support.claims import bench, job
 from support.planted import Counting, Planted, PlantedImages
 from support.tiny import CLASSES, DEPTH, WIDTH, RandomImages, tiny_vit
 
-from harness import probe_fits, token_cache
 from harness.chunks import chunk_grid, donors
 from harness.errors import ClaimsError
-from harness.fit_files import FitPlace
-from harness.fits import fit_all, fit_id
+from harness.fitting import probe_fits, token_cache
+from harness.fitting.files import FitPlace
+from harness.fitting.fits import fit_all, fit_id
+from harness.fitting.probe_fits import Training
+from harness.fitting.token_fits import differentiable_step
 from harness.interventions import Chunk
-from harness.learned_readouts import (
+from harness.measure import run
+from harness.plan import Arm, Plan, level
+from harness.probes.probe import Probe
+from harness.probes.token_readout import Recipe, TokenFit, TokenReadout, initial_parameters, seeded
+from harness.readouts.basic import block_of
+from harness.readouts.learned import (
     LearnedAccuracy,
     LearnedEntropy,
     LearnedEntropyFalls,
     LearnedTogether,
     LearnedUnanimity,
 )
-from harness.measure import run
-from harness.plan import Arm, Plan, level
-from harness.probe_fits import Training
-from harness.probes import Probe
-from harness.reading import Reading
-from harness.readouts import block_of
-from harness.token_fits import differentiable_step
-from harness.token_readouts import Recipe, TokenFit, TokenReadout, initial_parameters, seeded
+from harness.readouts.reading import Reading
 
 MODES = ("null", "null_reinit", "replace", "augment", "deterministic")
 TRAIN = RandomImages(count=90, seed=3)
@@ -173,7 +173,9 @@ def test_a_killed_training_goes_on_to_the_same_bytes(tmp_path, monkeypatch, mode
         fitted([readout], tmp_path, kill_at=(f"{mode} readout of block 1", 90 + 32))
     assert any("partial" in path.name for path in tmp_path.iterdir())
     steps = []
-    monkeypatch.setattr("harness.token_fits.differentiable_step", lambda *a: steps.append(1) or differentiable_step(*a))
+    monkeypatch.setattr(
+        "harness.fitting.token_fits.differentiable_step", lambda *a: steps.append(1) or differentiable_step(*a)
+    )
     resumed = fitted([readout], tmp_path)[readout]
     for name, value in expected.parameters.items():
         assert torch.equal(resumed.parameters[name], value)

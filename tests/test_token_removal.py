@@ -9,13 +9,13 @@ from support.planted import Counting
 from test_passes import CHUNK, DEPTH, IMAGES, measured, pictures, subject, wanted
 
 from harness.costs import expected_bill
+from harness.edits.pixel_filters import Roll
+from harness.edits.scores import RandomOrder, Score
+from harness.edits.token_removal import KeepPatches, keep_patches_by
 from harness.errors import ClaimsError
 from harness.interventions import NONE, Intervention
 from harness.passes import Bill, Wanted
-from harness.pixel_filters import Roll
-from harness.readouts import Accuracy
-from harness.scores import RandomOrder, Score
-from harness.token_removal import KeepPatches, keep_patches_by
+from harness.readouts.basic import Accuracy
 
 CARD = subject().card
 CALLS: list = []

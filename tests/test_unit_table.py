@@ -13,14 +13,14 @@ from support.tiny import RandomImages, tiny_vit
 from fixtures.planted.featvis_worlds import detectors, gratings, pictures_of
 from fixtures.planted.unit_worlds import object_pictures, watching_objects
 from harness.errors import ClaimsError, NotApplicable
-from harness.mask_overlap import mask_areas
 from harness.run_images import have
 from harness.sites import UnitShape
-from harness.unit_census import UnitsOf, UnitsOfEachBlock
-from harness.unit_growth import TOP, rotation
-from harness.unit_readouts import BackgroundUnits, DistinctTop, ObjectArea, Purity
-from harness.unit_table import ROTATED, unit_table
-from harness.unit_tolerance import MOST, Elsewhere, Kept, shifted, turned
+from harness.units.growth import TOP, rotation
+from harness.units.mask_overlap import mask_areas
+from harness.units.members import UnitsOf, UnitsOfEachBlock
+from harness.units.readouts import BackgroundUnits, DistinctTop, ObjectArea, Purity
+from harness.units.table import ROTATED, unit_table
+from harness.units.tolerance import MOST, Elsewhere, Kept, shifted, turned
 
 ONE = np.array([0])
 COUNT = 48

@@ -4,7 +4,7 @@ import torch
 from test_passes import CHUNK, measured, pictures, subject, wanted
 
 from harness.interventions import NONE
-from harness.write_accuracy import WriteAccuracy
+from harness.readouts.write_accuracy import WriteAccuracy
 
 
 def test_the_share_of_patches_named_right_on_a_write_is_that_of_norm_and_head_on_it():

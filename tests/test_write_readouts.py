@@ -10,8 +10,8 @@ from harness.errors import ClaimsError
 from harness.interventions import NONE
 from harness.passes import measure_chunk
 from harness.program_tree import Bill, Wanted
-from harness.reading import Reading
-from harness.write_readouts import Composition, WriteRaises
+from harness.readouts.reading import Reading
+from harness.readouts.writes import Composition, WriteRaises
 
 COUNT = 12
 MODELS = {

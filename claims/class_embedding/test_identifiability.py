@@ -8,9 +8,9 @@ less than .0006.
 from harness.curve_statements import Rises, Shape
 from harness.errors import NotApplicable
 from harness.families import refuse_shallow
-from harness.patch_readouts import AnyPatchRight, PatchIdentifiability, PatchRise, affordable_patches
 from harness.plan import Arm, Plan, claim, curve, difference, level, mean_of, mix, ratio
-from harness.readouts import Identifiability, PatchAccuracy
+from harness.readouts.basic import Identifiability, PatchAccuracy
+from harness.readouts.patches import AnyPatchRight, PatchIdentifiability, PatchRise, affordable_patches
 from harness.statements import Holds, every, some
 
 MANY_CLASSES = 1000

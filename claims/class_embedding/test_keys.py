@@ -7,9 +7,9 @@ meet the best of so many value vectors (`harness.nulls`), computed for every mod
 from harness.derived import Covaries
 from harness.errors import NotApplicable
 from harness.families import refuse_shallow
-from harness.key_readouts import KeyValueAgreement, MemoryMatch
 from harness.nulls import chance_of_meeting
 from harness.plan import Arm, Plan, claim, curve, difference, level, mix, ratio
+from harness.readouts.keys import KeyValueAgreement, MemoryMatch
 from harness.statements import Holds, every, most, some
 
 PUBLISHED_WIDTHS = (768, 1024)  # where absolute bounds hold

@@ -8,9 +8,9 @@ from harness.census import TheModel
 from harness.derived import Largest
 from harness.errors import NotApplicable
 from harness.families import refuse_shallow
-from harness.memory_readouts import ClassPurity, ClassValueAgreement, GoldenDistance, GoldenVectors
 from harness.nulls import KEPT, largest_cosine
 from harness.plan import Arm, Plan, claim, curve, difference, level, mix
+from harness.readouts.memories import ClassPurity, ClassValueAgreement, GoldenDistance, GoldenVectors
 from harness.statements import Holds, every
 
 PUBLISHED_WIDTHS = (768, 1024)  # where absolute bounds hold

@@ -3,11 +3,11 @@
 Pictures whose mask covers all patches or none are left out: means are ratios to the share of pictures that have both.
 """
 
-from harness.attention_masks import keep_patches
 from harness.derived import Product
+from harness.edits.attention_masks import keep_patches
 from harness.families import refuse_shallow
-from harness.object_readouts import AttentionLead, HasBoth, RegionAccuracy, RegionIdentifiability
 from harness.plan import Arm, Plan, claim, curve, difference, level, mix, ratio
+from harness.readouts.objects import AttentionLead, HasBoth, RegionAccuracy, RegionIdentifiability
 from harness.statements import Holds, every
 
 B32 = "vit_base_patch32_224.augreg_in21k_ft_in1k"

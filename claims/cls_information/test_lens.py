@@ -5,8 +5,8 @@ import numpy as np
 from harness.curve_statements import Rises, Shape
 from harness.families import refuse_shallow
 from harness.plan import Arm, Plan, claim, curve, difference, level
-from harness.probes import Probe
-from harness.readouts import Accuracy, Identifiability, ProbeAccuracy
+from harness.probes.probe import Probe
+from harness.readouts.basic import Accuracy, Identifiability, ProbeAccuracy
 from harness.statements import Holds, every, some
 
 MANY_CLASSES = 1000

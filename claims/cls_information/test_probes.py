@@ -7,8 +7,8 @@ from harness.errors import NotApplicable
 from harness.families import class_readout, final_readout, refuse_shallow
 from harness.interventions import shuffle_cls
 from harness.plan import Arm, Plan, claim, curve, difference, level, ratio
-from harness.probes import Probe
-from harness.readouts import Accuracy, ProbeAccuracy
+from harness.probes.probe import Probe
+from harness.readouts.basic import Accuracy, ProbeAccuracy
 from harness.statements import Holds, every, some
 
 MANY_CLASSES = 1000  # from here on the source's own bounds hold

@@ -4,7 +4,7 @@ from harness.errors import NotApplicable
 from harness.families import appends_patch_mean, class_readout, final_readout, refuse_shallow
 from harness.interventions import shuffle_cls
 from harness.plan import Arm, Plan, claim, curve, difference, level, ratio
-from harness.readouts import Accuracy
+from harness.readouts.basic import Accuracy
 from harness.statements import Holds, every, some
 
 

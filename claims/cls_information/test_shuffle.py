@@ -3,8 +3,8 @@
 from harness.families import appends_patch_mean, class_readout, final_readout, refuse_pooled, refuse_shallow
 from harness.interventions import shuffle_cls
 from harness.plan import Arm, Plan, claim, curve, level, ratio
-from harness.probes import Probe
-from harness.readouts import Accuracy, Agreement, ProbeAccuracy, SameLogits
+from harness.probes.probe import Probe
+from harness.readouts.basic import Accuracy, Agreement, ProbeAccuracy, SameLogits
 from harness.statements import Holds, every, some
 
 

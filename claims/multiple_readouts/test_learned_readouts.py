@@ -10,13 +10,13 @@ from itertools import pairwise
 from harness.curve_statements import Shape
 from harness.derived import Exceeds, Largest, OfNeighbour, Product, Same
 from harness.errors import NotApplicable
-from harness.learned_readouts import LearnedAccuracy, LearnedEntropy, LearnedTogether, LearnedUnanimity
 from harness.plan import Arm, Plan, claim, curve, difference, level, mean_of, mix, ratio
-from harness.probe_readouts import ProbeEntropy
-from harness.probes import Probe
-from harness.readouts import ProbeAccuracy
+from harness.probes.probe import Probe
+from harness.probes.token_readout import Recipe, TokenReadout
+from harness.readouts.basic import ProbeAccuracy
+from harness.readouts.learned import LearnedAccuracy, LearnedEntropy, LearnedTogether, LearnedUnanimity
+from harness.readouts.probed import ProbeEntropy
 from harness.statements import Holds, every, some
-from harness.token_readouts import Recipe, TokenReadout
 
 RECIPE = Recipe(images=2000, epochs=10, rate=1e-2)  # stated and calibrated in the ledger
 MANY_CLASSES = 1000  # taken for trunks, whose card does not say how many classes there are

@@ -3,8 +3,8 @@
 from harness.census import TheModel
 from harness.families import refuse_shallow
 from harness.plan import Arm, Plan, claim, curve, level
+from harness.readouts.weight_ranks import RankShare, ranks_by_block
 from harness.statements import Holds, every
-from harness.weight_ranks import RankShare, ranks_by_block
 
 PUBLISHED_FOR = "vit_base_patch14_dinov2.lvd142m"
 MATRICES = ("query", "key")

@@ -2,14 +2,14 @@
 
 import numpy as np
 
-from harness.causality import SameClassToken
 from harness.census import TheModel
 from harness.curve_statements import Shape
 from harness.families import refuse_pooled, refuse_shallow
 from harness.interventions import shuffle_cls
 from harness.plan import Arm, Plan, claim, curve, difference, level, mean_of, ratio
-from harness.probes import Probe
-from harness.readouts import ProbeAccuracy
+from harness.probes.probe import Probe
+from harness.readouts.basic import ProbeAccuracy
+from harness.readouts.causality import SameClassToken
 from harness.statements import Holds, every, some
 
 PUBLISHED_FOR = "vit_base_patch16_224.orig_in21k_ft_in1k"

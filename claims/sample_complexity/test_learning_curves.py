@@ -2,8 +2,8 @@
 
 from harness.families import refuse_shallow
 from harness.plan import Arm, Plan, claim, curve, difference, level, mix, ratio
-from harness.probes import Probe
-from harness.readouts import ProbeAccuracy
+from harness.probes.probe import Probe
+from harness.readouts.basic import ProbeAccuracy
 from harness.statements import Holds, every, some
 
 SHOTS = (1, 2, 5, 10, 20, 50, 100, 200)  # pictures per class

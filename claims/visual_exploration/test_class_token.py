@@ -7,7 +7,7 @@ from harness.errors import NotApplicable
 from harness.families import refuse_shallow
 from harness.interventions import cls_alone, isolate_cls, isolate_cls_with_noise
 from harness.plan import Arm, Plan, claim, curve, difference, level, ratio
-from harness.readouts import Accuracy, CrossEntropy, PatchAccuracy
+from harness.readouts.basic import Accuracy, CrossEntropy, PatchAccuracy
 from harness.statements import Holds, every, some
 
 MOST_POSITIONS = 1024  # of finer patch grids an even sample of positions is read

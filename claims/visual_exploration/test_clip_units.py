@@ -1,9 +1,9 @@
 """Whether training with captions makes single units for what captions say and class labels do not."""
 
-from harness.attribute_units import BestUnits
 from harness.census import TheModel
 from harness.errors import NotApplicable
 from harness.plan import Arm, Plan, claim, difference
+from harness.readouts.attribute_units import BestUnits
 from harness.statements import Holds, some
 
 

@@ -5,11 +5,11 @@ others all but the last.
 """
 
 from harness.families import refuse_shallow
-from harness.featvis import SMALL, Recipe
-from harness.featvis_readouts import DrivesUnit, HighFrequency, IsSpecific, Transfers
+from harness.featvis.optimize import SMALL, Recipe
+from harness.featvis.readouts import DrivesUnit, HighFrequency, IsSpecific, Transfers
 from harness.plan import Arm, Plan, claim, level, ratio
 from harness.statements import Holds, every, some
-from harness.unit_census import UnitsOf
+from harness.units.members import UnitsOf
 
 
 def _census(card):

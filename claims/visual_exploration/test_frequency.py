@@ -1,10 +1,10 @@
 """How much of its accuracy a model keeps when fine detail is filtered out of the pictures: ViTs beside CNNs."""
 
+from harness.edits.pixel_filters import HighPass, LowPass, PhaseNoise
 from harness.interventions import Intervention
 from harness.kept import Kept, gap_kept
-from harness.pixel_filters import HighPass, LowPass, PhaseNoise
 from harness.plan import Arm, Plan, claim, curve, difference, level, mean_of, ratio
-from harness.readouts import Accuracy
+from harness.readouts.basic import Accuracy
 from harness.statements import Holds, every, some
 
 # Shares of the Nyquist frequency, from strong to weak filtering; curves have x = 0..4 for them and 5 for the picture.

@@ -1,8 +1,8 @@
 """What is left of a ViT without its position embedding, or with its patches shuffled."""
 
+from harness.edits.pixel_filters import ShufflePatches
 from harness.errors import NotApplicable
 from harness.interventions import Intervention
-from harness.pixel_filters import ShufflePatches
 from harness.plan import Arm, Plan, claim, curve, level, ratio
 from harness.statements import Holds, every
 

@@ -2,8 +2,8 @@
 
 from harness.plan import Arm, Plan, claim, curve, difference, level, ratio
 from harness.statements import Holds, every
-from harness.unit_census import UnitsOfEachBlock
-from harness.unit_tolerance import Elsewhere, Kept
+from harness.units.members import UnitsOfEachBlock
+from harness.units.tolerance import Elsewhere, Kept
 
 
 @claim("unit-translation-tolerance")

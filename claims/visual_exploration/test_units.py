@@ -9,7 +9,7 @@ from harness.errors import NotApplicable
 from harness.families import refuse_shallow
 from harness.plan import Arm, Plan, claim, curve, difference, level, mean_of, ratio
 from harness.statements import Holds, every, some
-from harness.unit_readouts import BackgroundUnits, DistinctTop, ObjectArea, Purity
+from harness.units.readouts import BackgroundUnits, DistinctTop, ObjectArea, Purity
 
 FEWEST_PLACES = 16  # of an activation map that is compared with a mask
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from harness.census import Place
-    from harness.featvis import Recipe
+    from harness.featvis.optimize import Recipe
     from harness.subject import ModelCard, Site
 
 NAME = "visualize"
@@ -42,7 +42,7 @@ def run(asked: argparse.Namespace) -> int:
     """Write one sheet per block and say how long each took."""
     import torch
 
-    from harness.unit_table import unit_table
+    from harness.units.table import unit_table
 
     if asked.threads:
         torch.set_num_threads(asked.threads)
@@ -66,8 +66,8 @@ def run(asked: argparse.Namespace) -> int:
 def _draw(
     place: "Place", block: int, site: "Site", text: str, recipe: "Recipe", ablated: bool
 ) -> "tuple[Image.Image, int]":
-    from harness.featvis_readouts import pictures_of
-    from harness.sheets import sheet
+    from harness.featvis.readouts import pictures_of
+    from harness.featvis.sheets import sheet
 
     units = _units(text, place.subject.unit_shape(block).units if site == "units" else place.subject.card.width, place)
     optimized = [("optimized", pictures_of(place, block, units, recipe, site))]
@@ -93,7 +93,7 @@ def _place(asked: argparse.Namespace) -> "Place":
 def _recipe(asked: argparse.Namespace, card: "ModelCard") -> "Recipe":
     from dataclasses import replace
 
-    from harness.featvis import Recipe
+    from harness.featvis.optimize import Recipe
 
     recipe = Recipe.fit_for(card.preprocessing.size)
     if asked.steps:

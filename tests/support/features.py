@@ -4,8 +4,8 @@ from functools import cache
 
 import numpy as np
 
-from harness.moments import Moments
-from harness.probes import FOLDS
+from harness.probes.moments import Moments
+from harness.probes.probe import FOLDS
 
 CLASSES, WIDTH, IMAGES = 4, 9, 300
 

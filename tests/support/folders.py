@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 from harness.errors import NotApplicable
 from harness.plan import Arm, Plan, claim, curve, level
-from harness.readouts import Accuracy
+from harness.readouts.basic import Accuracy
 from support.claims import accuracy, retention
 
 

@@ -1,0 +1,1 @@
+"""Feature visualization: optimized pictures, what is read of them, and contact sheets."""

@@ -1,0 +1,1 @@
+"""Where pictures come from: folders, archives, datasets, procedural ones; with labels and object marks."""

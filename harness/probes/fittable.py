@@ -1,0 +1,23 @@
+"""What can be fitted on training images before it is read, and what comes of it."""
+
+from collections.abc import Mapping
+
+from harness.probes.probe import Fit, Probe
+from harness.probes.token_readout import TokenFit, TokenReadout
+
+Fittable = Probe | TokenReadout
+Fitted = Fit | TokenFit
+
+
+def linear_fit(fits: Mapping[Fittable, Fitted], probe: Probe) -> Fit:
+    """Give the fit of a probe."""
+    fit = fits[probe]
+    assert isinstance(fit, Fit)
+    return fit
+
+
+def token_fit(fits: Mapping[Fittable, Fitted], readout: TokenReadout) -> TokenFit:
+    """Give the fit of a learned readout."""
+    fit = fits[readout]
+    assert isinstance(fit, TokenFit)
+    return fit

@@ -1,0 +1,1 @@
+"""What is read: one bounded number per image, or per member of a census."""
