@@ -176,7 +176,12 @@ def _parts(sample: Sample) -> tuple[np.ndarray, float, float]:
 
 
 def _contrast(sheet: Sheet, pair: Difference | Ratio, factor: float) -> tuple[np.ndarray, float, float]:
+    """Give first - factor x second [unit] with its range, which is narrower where the two are one arm."""
     first, second = sheet.samples[pair.first], sheet.samples[pair.second]
+    if pair.first == pair.second and factor != 1.0:
+        left = 1.0 - factor
+        least, most = sorted((left * first.low, left * first.high))
+        return left * first.values, least, most
     least, most = sorted((factor * second.low, factor * second.high))
     return first.values - factor * second.values, first.low - most, first.high - least
 

@@ -81,6 +81,13 @@ def test_pairing_decides_what_levels_alone_would_leave_open():
     assert least < 0.9, "the two levels alone would not do"
 
 
+def test_an_arm_over_itself_is_one_as_soon_as_it_is_not_nothing():
+    active, silent = sheet(arm=[0.0, 0.3, 0.0]), sheet(arm=[0.0, 0.0, 0.0])
+    for above, expected in ((0.5, PValues(0.0, 1.0)), (1.2, PValues(1.0, 0.0)), (-0.5, PValues(0.0, 1.0))):
+        assert Ratio("arm", "arm").above(active, above) == expected
+        assert Ratio("arm", "arm").above(silent, above) == PValues(1.0, 1.0), "nothing over nothing is no number"
+
+
 def test_a_ratio_below_a_negative_bound_is_weighed_over_the_whole_range_of_its_contrast():
     samples = {"gain": Sample(np.full(300, -0.9), -0.9, 0.9), "clean": Sample(np.ones(300), 0.0, 1.0)}
     p = Ratio("gain", "clean").above(Sheet(samples=samples, bounds={}), -0.05)

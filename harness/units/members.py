@@ -13,7 +13,7 @@ class UnitsOf:
     """The units of these blocks, one after the other, `chunk` of them measured together."""
 
     blocks: tuple[int, ...]
-    chunk: int = 32
+    chunk: int = 16
     what = "units"
 
     def members(self, subject: Subject) -> int:

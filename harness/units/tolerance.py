@@ -91,26 +91,27 @@ def _moved(place: Place, members: np.ndarray) -> Mapping[int, Mapping[tuple[str,
     subject, table = place.subject, unit_table(place)
     card = subject.card
     where = {block: table[block, "units"].where[0, members] for block in range(card.depth)}
-    pictures = np.unique(np.concatenate(list(where.values())))
+    latest = {int(picture): block for block, own in where.items() for picture in own}  # block in which it is needed
+    pictures = np.array(sorted(latest, key=lambda picture: (latest[picture], picture)))
     means = np.zeros((card.depth, 2, len(pictures), len(members)))
     per_run = max(1, HELD // (SHIFTS**2 + TURNS))
     for start in range(0, len(pictures), per_run):
         part = range(start, min(start + per_run, len(pictures)))
         stream = subject.start(torch.cat([_variants(place, int(pictures[number])) for number in part]))
-        for block in range(card.depth):
+        for block in range(latest[int(pictures[part[-1]])] + 1):
             stream, seen = subject.watch(block, stream, ("units",))
             patches = patch_part(seen["units"], subject.unit_shape(block))[..., torch.from_numpy(members)]
             each = patches.mean(dim=1).double().cpu().numpy().reshape(len(part), -1, len(members))
             means[block, 0, part] = each[:, : SHIFTS**2].mean(axis=1)
             means[block, 1, part] = each[:, SHIFTS**2 :].mean(axis=1)
-        place.charge(float(card.depth * len(stream.tokens)))
-    columns = np.arange(len(members))
+            place.charge(float(len(stream.tokens)))
+    columns, row = np.arange(len(members)), {picture: number for number, picture in enumerate(pictures)}
     found: dict[int, dict[tuple[str, str], np.ndarray]] = {}
     for block, own in where.items():
-        rows = {"top": np.searchsorted(pictures, own), "swapped": np.searchsorted(pictures, np.roll(own, 1))}
+        rows = {"top": np.array([row[one] for one in own]), "swapped": np.array([row[one] for one in np.roll(own, 1)])}
         found[block] = {
-            (picture, move): means[block, number][row, columns]
-            for picture, row in rows.items()
+            (picture, move): means[block, number][its, columns]
+            for picture, its in rows.items()
             for number, move in enumerate(("shift", "turn"))
         }
     return found
