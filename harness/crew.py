@@ -20,6 +20,7 @@ from harness.catalogue import load_file
 from harness.options import RunOptions
 from harness.session import Asked, Opened, Session
 from harness.spec import ClaimSpec
+from harness.threads import limit_threads
 
 MOST = 8  # processes that are started unasked: each holds the model libraries and a model
 LOOK_EVERY = 0.2  # seconds between two looks at a process that is waited for
@@ -33,7 +34,6 @@ class Order:
     run: str
     models: str
     claims: tuple[tuple[ClaimSpec, Path, str], ...]
-    threads: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,7 +102,9 @@ class Crew:
             return
         self._ordered.add(alone)
         if self._pool is None:
-            self._pool = ProcessPoolExecutor(self.size, mp_context=multiprocessing.get_context("spawn"))
+            threads = max(1, min(torch.get_num_threads(), processors() // self.size))
+            spawn = multiprocessing.get_context("spawn")
+            self._pool = ProcessPoolExecutor(self.size, spawn, initializer=limit_threads, initargs=(threads,))
         options = replace(self.session.options, cache=self.session.store.folder, history=None)
         for models, claims in self.groups.items():
             if models in self.session.cohorts and self._alone(models) == alone:
@@ -111,7 +113,6 @@ class Crew:
                     run=self.session.recorder.run,
                     models=models,
                     claims=tuple((one.spec, Path(inspect.getfile(one.function)), _name(one)) for one in claims),
-                    threads=max(1, min(torch.get_num_threads(), processors() // self.size)),
                 )
                 self._running[models] = self._pool.submit(carry_out, order)
 
@@ -133,7 +134,6 @@ class Crew:
 
 def carry_out(order: Order) -> Delivery:
     """Measure one group of models; a claim that raises is left out, to raise again where it is asked for."""
-    torch.set_num_threads(order.threads)
     session = Session(order.options, run=order.run)
     try:
         asked = [Asked(spec=spec, function=getattr(load_file(path), name)) for spec, path, name in order.claims]

@@ -93,6 +93,28 @@ def test_what_a_process_took_with_it_is_measured_in_that_of_the_run(run, pyteste
     assert "doomed_models:doomed: measured in the process of the run; its own ended with BrokenProcessPool" in text
 
 
+def test_every_process_has_its_share_of_the_processors_in_all_libraries(run, pytester, monkeypatch):
+    pytester.makepyfile(
+        telling_models="""
+        import os
+
+        import numpy
+        import torch
+        from support.planted import Planted
+
+        def telling():
+            with open("threads.txt", "a") as file:
+                print(torch.get_num_threads(), os.environ.get("OPENBLAS_NUM_THREADS"), file=file)
+            return Planted()
+        """
+    )
+    pytester.syspathinsert()
+    monkeypatch.setattr(crew, "processors", lambda: 2)
+    run("--claims-jobs", "2", "--claim", "told", models=("telling_models:telling", LATE))
+    lines = (pytester.path / "threads.txt").read_text().splitlines()
+    assert "1 1" in lines  # the others are those of the run itself, which reads the card
+
+
 def test_the_embedded_zoo_takes_every_processor_and_named_models_take_turns(monkeypatch):
     monkeypatch.setattr(crew, "processors", lambda: 2)
     assert crew.crew_size(DEFAULTS) == 2

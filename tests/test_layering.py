@@ -11,7 +11,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "harness"
 # A module imports only from groups above its own, or from its own. Names stand for modules or for whole folders.
 GROUPS = (
-    ("errors", "network"),
+    ("errors", "network", "threads"),
     ("spec", "embedded_switches", "options", "catalogue"),
     (
         "stats",
