@@ -349,7 +349,7 @@ def test_changed_preprocessing_has_another_key():
     assert bench(Recropped()).key(Arm()).id != bench().key(Arm()).id
 
 
-@pytest.mark.parametrize("module", ["interventions", "readouts", "bench"])
+@pytest.mark.parametrize("module", ["interventions", "readouts.basic", "bench"])
 def test_changed_code_of_intervention_readout_or_model_never_meets_old_measurements(monkeypatch, module):
     arm = Arm(intervention=shuffle_cls(1))
     with closing(Store(None)) as store:

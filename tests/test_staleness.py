@@ -102,7 +102,7 @@ def test_a_statement_or_a_note_in_the_ledger_is_no_change_of_its_numbers():
 
 def test_code_behind_the_numbers_counts(monkeypatch):
     before = ground()
-    monkeypatch.setattr("harness.readouts.basic.revision", lambda readout: "another")
+    monkeypatch.setattr("harness.bench.revision", lambda readout: "another")
     assert changed_parts(before, ground()) == (PARTS["measuring"],)
 
 
