@@ -1,6 +1,7 @@
 """What a ledger can afford: pictures needed against budgets, from entries and plans alone."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,9 +14,10 @@ from harness.census import TheModel
 from harness.curve_statements import Rises
 from harness.derived import Mix
 from harness.expectation import expected_images
+from harness.interventions import shuffle_cls
 from harness.plan import Arm, Plan, difference, level
 from harness.readouts.weight_ranks import RankShare
-from harness.statements import Holds, every
+from harness.statements import Holds, every, some
 
 ARMS = {"first": Arm(), "second": Arm()}
 
@@ -34,6 +36,20 @@ def test_a_derived_mean_is_sized_by_hoeffding_at_half_its_margin():
     plan = Plan(arms=ARMS, derived={"half": Mix((("first", 0.5), ("second", 0.5)))}, effect=level("half"))
     needed = images_needed_by(_spec(published=0.9, value=0.8), plan, 1000)
     assert needed == math.ceil(math.log(2 / 0.01) / (2 * 0.05**2)) == 1060
+
+
+def test_units_of_two_pictures_cost_two():
+    arms = {**ARMS, "first": replace(ARMS["first"], intervention=shuffle_cls(0))}
+    plan = Plan(arms=arms, derived={"half": Mix((("first", 0.5), ("second", 0.5)))}, effect=level("half"))
+    assert images_needed_by(_spec(published=0.9, value=0.8), plan, 1000) == 2 * 1060
+
+
+def test_all_parts_must_be_afforded_for_all_to_hold_and_one_for_any():
+    derived = {"half": Mix((("first", 0.5), ("second", 0.5))), "sum": Mix((("first", 1.0), ("second", 1.0)))}
+    parts = [Holds(level("half")), Holds(level("sum"))]  # the sum has twice the range: a quarter of the margin squared
+    for effect, needed in ((every(*parts), 4239), (some(*parts), 1060)):
+        plan = Plan(arms=ARMS, derived=derived, effect=effect)
+        assert images_needed_by(_spec(published=0.9, value=0.8), plan, 1000) == needed
 
 
 def test_the_range_of_a_derived_mean_scales_its_margin():

@@ -49,6 +49,14 @@ def test_blind_patches_do_not_change_with_the_class_token():
         assert not torch.allclose(after[0][:, 0], after[1][:, 0])
 
 
+def test_patches_are_blind_to_every_summary_token_and_read_registers():
+    ((_, mask),) = blind_to_cls([1]).masks
+    allowed = mask.allowed(replace(CARD, prefix=("class", "distillation", "register")), 19)
+    assert allowed[:3].all(), "the summary tokens themselves read everything"
+    assert not allowed[3:, :2].any()
+    assert allowed[3:, 2:].all()
+
+
 def test_weights_on_the_class_token_are_left_out_without_raising_the_others():
     ((_, mask),) = blind_to_cls([1], renormalized=False).masks
     allowed, stream = mask.allowed(CARD, 17), subject().start(pictures())

@@ -25,6 +25,9 @@ def test_learning_curves_are_those_of_four_blocks_and_share_their_places():
 def test_the_bound_of_the_error_is_that_of_the_slope():
     bound = SPECS["probe-sample-complexity-scaling"].bounds["fall"].value
     assert np.log(bound) / np.log(50 / 5) == pytest.approx(-0.05, abs=2e-4)
+    effect = plan_for("probe-sample-complexity-scaling", ORIG).question.effect
+    ends = {part.quantity.arms() for part in effect.parts if getattr(part, "bound", "") == "fall"}
+    assert ends == {(f"error 50@{b}", f"error 5@{b}") for b in (5, 6, 10, 11)}
 
 
 def test_families_are_compared_on_the_same_standardized_features():

@@ -22,7 +22,7 @@ def test_retention_divides_by_the_probe_of_the_same_layer_without_an_exchange():
     for name, arm in plan.arms.items():
         word, _, layer = name.partition("@")
         probe = arm.readout.probe
-        assert probe.layer == int(layer)
+        assert (probe.layer, probe.kind) == (int(layer), "class")
         if word == "clean":
             assert probe.after is None
             assert arm.intervention.key == "none"
@@ -30,6 +30,16 @@ def test_retention_divides_by_the_probe_of_the_same_layer_without_an_exchange():
             after = int(layer) - int(word.split()[1])
             assert arm.intervention.edits[0][0] == after
             assert probe.after == (after if word.startswith("after") else None)
+
+
+def test_complete_means_after_two_and_after_three_blocks():
+    effect = plan_for("cls-refill-complete-within-three-blocks", ORIG).question.effect
+    judged = {(part.bound, part.quantity.arms()[0].partition("@")[0]) for part in effect.parts if part.bound != "step"}
+    assert judged == {("after two", "after 2"), ("after three", "after 3")}
+    assert {part.quantity.arms() for part in effect.parts if part.bound == "step"} == {
+        ("mean 2", "mean 1"),
+        ("mean 3", "mean 2"),
+    }
 
 
 def test_the_late_middle_of_twelve_blocks_is_five_to_ten():
