@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from harness.catalogue import MARK
 from harness.errors import ClaimsError
 from harness.spec import ClaimSpec, spec_beside
 
@@ -11,7 +12,6 @@ if TYPE_CHECKING:
     from harness.session import Asked
 
 ASKED_KEY = pytest.StashKey["Asked"]()
-MARK = "__claim__"
 
 
 def benchmarked(config: pytest.Config) -> bool:

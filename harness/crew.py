@@ -7,7 +7,6 @@ the store of the run, and its records come back; what a process could not do is 
 
 import inspect
 import multiprocessing
-import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass, field, replace
@@ -20,7 +19,7 @@ from harness.catalogue import load_file
 from harness.options import RunOptions
 from harness.session import Asked, Opened, Session
 from harness.spec import ClaimSpec
-from harness.threads import limit_threads
+from harness.threads import limit_threads, processors
 
 MOST = 8  # processes that are started unasked: each holds the model libraries and a model
 LOOK_EVERY = 0.2  # seconds between two looks at a process that is waited for
@@ -55,11 +54,6 @@ def crew_size(options: RunOptions) -> int:
     return 1 if options.models or options.device != "cpu" else min(processors(), MOST)
 
 
-def processors() -> int:
-    """Count the processors that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 class Crew:
     """Measures groups of models, ahead of the tests that ask for them where `size` allows more than one process.
 
@@ -73,7 +67,6 @@ class Crew:
         self._pool: ProcessPoolExecutor | None = None
         self._running: dict[str, Future[Delivery]] = {}
         self._delivered: dict[str, Delivery] = {}
-        self._ordered: set[bool] = set()
 
     def record(self, models: str, asked: Asked) -> dict[str, Any]:
         """Give the record of a claim; it is measured here where no process could.
@@ -83,10 +76,13 @@ class Crew:
         if self.size <= 1:
             return self.session.record(models, asked, self.groups[models], self.merge)
         if models not in self._delivered:
-            self._order(alone=self._alone(models))
+            if models not in self._running:
+                self._order(alone=self._alone(models))
             self._delivered[models] = self._await(models)
-        found = self._delivered[models].records.get(asked.spec.id)
-        return self.session.record(models, asked, [asked], merge=False) if found is None else found
+        records = self._delivered[models].records
+        if asked.spec.id in records:
+            return records[asked.spec.id]
+        return self.session.record(models, asked, self.groups[models], merge=not records)
 
     def close(self) -> None:
         """End the processes; what they stored stays."""
@@ -98,9 +94,6 @@ class Crew:
 
     def _order(self, alone: bool) -> None:
         """Start on all groups of one model, or on all groups of several."""
-        if alone in self._ordered:
-            return
-        self._ordered.add(alone)
         if self._pool is None:
             threads = max(1, min(torch.get_num_threads(), processors() // self.size))
             spawn = multiprocessing.get_context("spawn")

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from harness import network
-from harness.claim_items import ASKED_KEY, MARK, benchmarked, by_models, identifier, models_of, spec_of
+from harness.catalogue import MARK
+from harness.claim_items import ASKED_KEY, benchmarked, by_models, identifier, models_of, spec_of
 from harness.errors import ClaimsError, unknown
 from harness.options import OPTIONS, RunOptions, parse
 from harness.report.names import plain
@@ -203,7 +204,6 @@ class Summary:
 def _session(config: pytest.Config) -> "Session":
     """Open the session at the first need: the model libraries are imported here."""
     if SESSION_KEY not in config.stash:
-        from harness.crew import crew_size
         from harness.report.progress import Progress
         from harness.session import Session
 
@@ -211,7 +211,7 @@ def _session(config: pytest.Config) -> "Session":
         progress = Progress(plugin("terminalreporter"), plugin("capturemanager"))
         try:
             run = getattr(config, "workerinput", {}).get("testrunuid")  # all workers of xdist are one run
-            config.stash[SESSION_KEY] = Session(options, progress, run, scratch=crew_size(options) > 1)
+            config.stash[SESSION_KEY] = Session(options, progress, run, scratch=_processes(config) > 1)
         except ClaimsError as error:
             raise pytest.UsageError(str(error)) from error
     return config.stash[SESSION_KEY]
@@ -230,12 +230,18 @@ def _measure(item: pytest.Function, asked: "Asked") -> dict[str, Any]:
 
 
 def _crew(session: pytest.Session) -> "Crew":
-    """Divide the claims of a run by models, once; the workers of xdist and timed claims have no processes beside."""
+    """Divide the claims of a run by models, once."""
     config = session.config
     if CREW_KEY not in config.stash:
-        from harness.crew import Crew, crew_size
+        from harness.crew import Crew
 
-        divided = hasattr(config, "workerinput")
-        size = 1 if divided or benchmarked(config) else crew_size(config.stash[OPTIONS_KEY])
-        config.stash[CREW_KEY] = Crew(_session(config), by_models(session), size=size, merge=not divided)
+        merge = not hasattr(config, "workerinput")
+        config.stash[CREW_KEY] = Crew(_session(config), by_models(session), size=_processes(config), merge=merge)
     return config.stash[CREW_KEY]
+
+
+def _processes(config: pytest.Config) -> int:
+    """Say how many processes measure: the workers of xdist and timed claims have none beside."""
+    from harness.crew import crew_size
+
+    return 1 if hasattr(config, "workerinput") or benchmarked(config) else crew_size(config.stash[OPTIONS_KEY])

@@ -89,6 +89,8 @@ def test_what_a_process_took_with_it_is_measured_in_that_of_the_run(run, pyteste
     pytester.syspathinsert()
     made, result = run("--claims-jobs", "2", models=("doomed_models:doomed", LATE))
     assert made["doomed_models:doomed", "holds"]["verdict"] == "supported"
+    alone, _ = run("--claims-no-cache", models=("doomed_models:doomed", LATE))
+    assert told(made) == told(alone)
     text = "\n".join(result.outlines)
     assert "doomed_models:doomed: measured in the process of the run; its own ended with BrokenProcessPool" in text
 
