@@ -1,38 +1,30 @@
 """A loaded model beside the images it is measured on, and the name of every number that can be measured there."""
 
-import hashlib
 from collections.abc import Callable, Hashable
 from functools import cache, cached_property
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
+from harness import measured_code as code
 from harness.census import Place
-from harness.chunks import chunk_grid, donors, exchange_pairs, usable_grid
+from harness.chunks import chunk_grid, exchange_pairs, measuring_order, usable_grid
+from harness.fingerprint import Reference, Root, fingerprint, roots_in
 from harness.fitting.files import FitPlace
 from harness.fitting.fits import fit_id
 from harness.images import ImageSet
 from harness.interventions import Chunk
 from harness.passes import measure_chunk
-from harness.pictures.object_marks import ObjectMarks
+from harness.pictures.of_chunk import chunk_of, load_pictures
 from harness.plan import Arm, Weights
 from harness.probes.fittable import Fittable, Fitted
 from harness.program_tree import Bill, Wanted
-from harness.readouts.basic import revision
-from harness.revisions import code_revision
 from harness.spec import ClaimSpec
 from harness.store import MeasurementKey, Row, Store
 from harness.subject import Subject
 from harness.table import Missing, Settings
-
-BEHIND_EVERY_NUMBER = (
-    *("chunks.py", "edits/pixel_edits.py", "passes.py", "pictures/embedded.py", "pictures/object_marks.py"),
-    *("pictures/pixels.py", "pictures/stored_images.py", "pictures/stored_marks.py", "program_tree.py", "sites.py"),
-    "subject.py",
-)
 
 
 class Bench:
@@ -95,6 +87,16 @@ class Bench:
     def _hashes(self) -> dict[Weights, str]:
         return {}
 
+    @cached_property
+    def _codes(self) -> dict[Weights, str]:
+        return {}
+
+    def _code(self, which: Weights) -> str:
+        """Identify the code that loads the pictures and runs these weights, once."""
+        if which not in self._codes:
+            self._codes[which] = fingerprint(*roots_of_passes(self.weights(which), self.images))
+        return self._codes[which]
+
     def weights(self, which: Weights) -> Subject:
         """Give the model itself or its untrained twin."""
         return self.subject if which == "given" else self._twin
@@ -107,20 +109,11 @@ class Bench:
 
     def chunk(self, positions: range) -> Chunk:
         """Describe one chunk: donors and labels are fixed by the order of the images and the grid."""
-        labels = self.images.labels
-        device = self.settings.device
-        return Chunk(
-            positions=positions,
-            donors=torch.from_numpy(donors(len(positions))).to(device),
-            labels=None if labels is None else torch.from_numpy(labels[positions.start : positions.stop]).to(device),
-            seed=self.settings.seed,
-            marks=ObjectMarks(self.images, positions, self.subject.card.preprocessing, device),
-        )
+        return chunk_of(self.images, positions, self.subject.card.preprocessing, self.settings)
 
     def load(self, positions: range) -> torch.Tensor:
         """Load one chunk of preprocessed pictures onto the device in the run's dtype."""
-        batch = self.images.load(positions, self.subject.card.preprocessing)
-        return batch.to(device=self.settings.device, dtype=getattr(torch, self.settings.dtype))
+        return load_pictures(self.images, positions, self.subject.card.preprocessing, self.settings)
 
     def measure(
         self, missing: Missing, positions: range, loaded: torch.Tensor
@@ -143,7 +136,7 @@ class Bench:
         """Name what all numbers of these weights depend on beside images, intervention and readout."""
         return {
             "weights": self.weights_hash(which),
-            "subject_code": subject_revision(self.subject),
+            "subject_code": self._code(which),
             "libraries": libraries(),
             "preprocessing": repr(self.subject.card.preprocessing),
             "batch_size": self.settings.batch_size,
@@ -159,9 +152,9 @@ class Bench:
             **self.conditions(arm.weights),
             images=self.images.fingerprint,
             intervention=arm.intervention.key,
-            intervention_code=arm.intervention.revision,
+            intervention_code=code.of_intervention(arm.intervention),
             readout=repr(arm.readout),
-            readout_code=revision(arm.per_image),
+            readout_code=code.of_readout(arm.per_image, arm.fits),
             fits="/".join(fit_id(place, described) for described in arm.fits),
         )
 
@@ -188,7 +181,8 @@ class Bench:
         train = "" if self.train is None else f"{self.train.fingerprint}/{len(self.train)}"
         parts = (
             self.weights_hash(which),
-            subject_revision(self.subject),
+            self._code(which),
+            "" if self.train is None else fingerprint(type(self.train)),
             libraries(),
             train,
             repr(self.subject.card.preprocessing),
@@ -198,24 +192,13 @@ class Bench:
         return FitPlace(folder=folder, context="/".join(parts))
 
 
-def subject_revision(subject: Subject) -> str:
-    """Identify the code behind a number: pictures, adapters, passes, the model's own module."""
-    model = getattr(subject, "model", subject)
-    words = (_revision_of_passes(), code_revision({type(subject), type(model)}))
-    return hashlib.sha256("".join(words).encode()).hexdigest()[:16]
+def roots_of_passes(subject: Subject, images: ImageSet) -> list[Root | Reference]:
+    """List the code that loads these pictures and runs this model: its family's, and no other family's."""
+    order = (measuring_order, usable_grid, exchange_pairs)
+    return [measure_chunk, chunk_of, load_pictures, *order, type(images), *roots_in(subject)]
 
 
 @cache
 def libraries() -> str:
     """Name the versions of the libraries behind a number, read once: looking one up reads files."""
     return ", ".join(f"{package} {version(package)}" for package in ("torch", "timm", "pillow"))
-
-
-@cache
-def _revision_of_passes() -> str:
-    """Hash what prepares pictures and runs every model; once per process, since that is how often it is imported."""
-    here = Path(__file__).parent
-    digest = hashlib.sha256()
-    for path in sorted([*here.glob("adapters/*.py"), *(here / name for name in BEHIND_EVERY_NUMBER)]):
-        digest.update(path.read_bytes())
-    return digest.hexdigest()

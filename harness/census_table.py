@@ -4,13 +4,13 @@ from typing import Any
 
 import numpy as np
 
+from harness import measured_code as code
 from harness.bench import Bench
 from harness.census import Census, CensusReadout
 from harness.chunks import chunk_grid, measuring_order
 from harness.errors import ClaimsError, NotApplicable
 from harness.plan import Arm
 from harness.program_tree import Bill
-from harness.revisions import code_revision
 from harness.spec import ClaimSpec
 from harness.store import MeasurementKey, Row, refuse_outside
 from harness.table import Missing, Table
@@ -68,14 +68,14 @@ class CensusTable:
 
     def key(self, arm: Arm) -> MeasurementKey:
         """Name the members' numbers by weights, pictures, order and code."""
-        bench = self.bench_of(arm)
+        bench, readout = self.bench_of(arm), _member_readout(arm)
         return MeasurementKey(
             **bench.conditions(arm.weights),
             images=f"{self.census!r} of {self.population}, looking at {self.pictures} of {bench.images.fingerprint}",
             intervention="none",
             intervention_code="",
-            readout=repr(arm.readout),
-            readout_code=code_revision({type(arm.readout), type(self.census)}),
+            readout=repr(readout),
+            readout_code=code.of_member_readout(readout, self.census),
             fits="" if bench.train is None else f"{bench.train.fingerprint}/{len(bench.train)}",
         )
 
@@ -89,11 +89,16 @@ class CensusTable:
         for key, (arm, claimants) in missing.items():
             spent: list[float] = []
             place = self.bench_of(arm).place(arm.weights, self.pictures, spent.append)
-            assert isinstance(arm.readout, CensusReadout), "propose() lets no other readout into a census"
-            numbers = np.asarray(arm.readout.numbers(place, members), dtype=float)
+            readout = _member_readout(arm)
+            numbers = np.asarray(readout.numbers(place, members), dtype=float)
             if numbers.shape != members.shape:
-                raise ClaimsError(f"{arm.readout!r} read numbers of shape {numbers.shape} for {len(members)} members")
-            refuse_outside(numbers, (arm.readout.low, arm.readout.high), repr(arm.readout), "member", members.tolist())
+                raise ClaimsError(f"{readout!r} read numbers of shape {numbers.shape} for {len(members)} members")
+            refuse_outside(numbers, (readout.low, readout.high), repr(readout), "member", members.tolist())
             fresh[key] = Row(numbers=numbers)
             bill.charge(set(claimants), sum(spent))
         return fresh, bill
+
+
+def _member_readout(arm: Arm) -> CensusReadout:
+    assert isinstance(arm.readout, CensusReadout), "propose() lets no other readout into a census"
+    return arm.readout

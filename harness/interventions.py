@@ -16,7 +16,6 @@ from torch import Tensor
 from harness.chunk import Chunk
 from harness.edits.scores import score_of
 from harness.probes.fittable import Fittable
-from harness.revisions import code_revision
 from harness.subject import ModelCard, Positions
 
 EMBEDDING = -1
@@ -174,14 +173,6 @@ class Intervention:
         if self.positions != "own":
             parts.insert(0, f"positions={self.positions}")
         return "+".join(parts) or "none"
-
-    @property
-    def revision(self) -> str:
-        """Identify the code behind the intervention: sha256 over the source of its modules."""
-        parts = [*(edit for _, edit in self.edits), *(mask for _, mask in self.masks)]
-        parts += [score for _, edit in self.edits if (score := score_of(edit))]
-        parts += [] if self.pixels is None else [self.pixels]
-        return code_revision({Intervention, Chunk, *map(type, parts)})
 
     @property
     def fits(self) -> tuple[Fittable, ...]:

@@ -46,6 +46,12 @@ def run(jobs: Sequence[Job], bench: Bench | SeveralBenches, advance: Advance = s
     return outcomes
 
 
+def keys_of(job: Job, bench: Bench | SeveralBenches) -> list[MeasurementKey]:
+    """Name the measurements of all arms of a job; NotApplicable where its members are not there."""
+    ((table, _),) = _tables([job], bench)
+    return list(dict.fromkeys(table.key(arm) for arm in job.plan.arms.values()))
+
+
 def _tables(jobs: Sequence[Job], bench: Bench | SeveralBenches) -> list[tuple[Table, list[Job]]]:
     """Put together the jobs whose arms are measured on the same members: on images, or on the same census."""
     groups: dict[tuple[Census, int] | None, list[Job]] = {}

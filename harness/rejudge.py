@@ -4,13 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from harness import measured_code as code
 from harness.catalogue import ListedClaim
+from harness.census import CensusReadout
 from harness.errors import ClaimsError, unknown
 from harness.plan import Arm, Plan, propose
 from harness.quantities import Pairs
-from harness.readouts.basic import revision
 from harness.report.context import cards_from
-from harness.revisions import code_revision
 from harness.spec import ClaimSpec
 from harness.store import MeasurementKey, Store
 from harness.trial import Job, lay_out
@@ -125,11 +125,12 @@ def _outdated(plan: Plan, keys: Mapping[str, MeasurementKey]) -> str:
     changed: set[str] = set()
     for name, arm in plan.arms.items():
         if plan.census is not None:
-            code = {type(arm.readout), type(plan.census)}
-            changed |= {"readouts"} if code_revision(code) != keys[name].readout_code else set()
+            assert isinstance(arm.readout, CensusReadout), "propose() lets no other readout into a census"
+            now = code.of_member_readout(arm.readout, plan.census)
+            changed |= {"readouts"} if now != keys[name].readout_code else set()
             continue
-        if arm.intervention.revision != keys[name].intervention_code:
+        if code.of_intervention(arm.intervention) != keys[name].intervention_code:
             changed.add("interventions")
-        if revision(arm.per_image) != keys[name].readout_code:
+        if code.of_readout(arm.per_image, arm.fits) != keys[name].readout_code:
             changed.add("readouts")
     return " and ".join(sorted(changed))

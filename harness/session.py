@@ -15,7 +15,7 @@ from harness.bench import Bench
 from harness.cohorts import Cohort, cohorts, lone
 from harness.door import admitted
 from harness.errors import NotApplicable
-from harness.measure import Advance, run, silent
+from harness.measure import Advance, keys_of, run, silent
 from harness.options import RunOptions
 from harness.plan import ClaimFunction, propose
 from harness.recording import Opened, Recorder
@@ -113,12 +113,24 @@ class Session:
         context = self._context(self._load(model, beside))
         if isinstance(outcome, Refusal):
             record = record_of_refusal(asked.spec, model, outcome.reason, context)
+            record["fingerprints"] = fingerprints(asked.function, asked.spec, context)
         else:
             record = record_of(outcome, model, context)
+            record["fingerprints"] = fingerprints(asked.function, asked.spec, context, outcome.plan, outcome.keys)
         record["run"] = self.recorder.run
-        record["fingerprints"] = fingerprints(asked.function, asked.spec, record, self.store)
         self.store.record(asked.spec.id, model, record)
         return record
+
+    def ground(self, model: str, asked: Asked, beside: Sequence[Asked]) -> dict[str, str]:
+        """Fingerprint what a verdict of today would rest on, without measuring anything."""
+        loaded = self._load(model, beside)
+        context = self._context(loaded)
+        try:
+            job = self._job(loaded, asked)
+            keys = keys_of(job, loaded.bench)
+        except NotApplicable:
+            return fingerprints(asked.function, asked.spec, context)
+        return fingerprints(asked.function, asked.spec, context, job.plan, keys)
 
     def records(self, model: str, asked: Sequence[Asked]) -> dict[str, dict[str, Any]]:
         """Give the records of claims by id; one that raises is left out, to raise again where it is asked for alone."""

@@ -14,7 +14,7 @@ from harness.plan import Curve, Plan, Weights
 from harness.probes.fittable import Fittable
 from harness.quantities import Pairs, Sample, Sheet
 from harness.spec import ClaimSpec
-from harness.store import Row
+from harness.store import MeasurementKey, Row
 from harness.verdict import Judgement, Verdict, decide, judge
 
 if TYPE_CHECKING:  # judging stored numbers needs no bench, and the bench imports the model libraries
@@ -49,7 +49,8 @@ class Outcome:
     `curves` maps a name to rows (layer, estimate, low, high); `trace` lists (images, error level of the verdict so
     far) after every chunk; `arms` maps arm names to measurement ids; `series` holds what the points of a curve are.
     `pairs` are the units where images exchange something, None where each counts by itself; `images` are images always,
-    or the members of a census: `what` names them. `pictures` show a reader what was done or found.
+    or the members of a census: `what` names them. `plan` is what was measured, `keys` are the
+    names behind those ids; `pictures` show a reader what was done or found.
     """
 
     spec: ClaimSpec
@@ -65,6 +66,8 @@ class Outcome:
     pairs: Pairs | None = None
     what: str = "images"
     members: int | None = None
+    plan: Plan | None = None
+    keys: tuple[MeasurementKey, ...] = ()
     pictures: "tuple[Picture, ...]" = ()
 
 
@@ -139,6 +142,8 @@ class Trial:
             pairs=self._pairs(),
             what=self.table.what,
             members=None if self.job.plan.census is None else self.table.population,
+            plan=self.job.plan,
+            keys=tuple(dict.fromkeys(self.keys.values())),
         )
 
     def _pairs(self) -> Pairs | None:

@@ -279,7 +279,7 @@ def test_recorded_claims_that_the_folder_does_not_hold_are_named(records, capsys
 
 
 def test_code_that_changed_since_the_measurement_is_said(records, capsys, monkeypatch):
-    monkeypatch.setattr("harness.rejudge.revision", lambda readout: "another")
+    monkeypatch.setattr("harness.measured_code.of_readout", lambda readout, fits: "another")
     assert main(["judge", "--claim", "planted-accuracy"]) == 0
     assert "the code of its readouts has changed" in capsys.readouterr().out
 

@@ -145,7 +145,7 @@ def test_every_probe_has_a_name_of_its_own(monkeypatch):
     ]
     names = [fit_id(place, probe) for probe in (Probe(layer=5), *others)]
     assert len(set(names)) == len(names)
-    monkeypatch.setattr("harness.fitting.files.code_revision", lambda kinds: "changed")
+    monkeypatch.setattr("harness.fitting.code.fingerprint", lambda *roots: "changed")
     assert fit_id(place, Probe(layer=5)) not in names
 
 

@@ -23,11 +23,11 @@ from harness.interventions import (
     NoiseClass,
     ShuffleClass,
     cls_alone,
-    code_revision,
     isolate_cls,
     isolate_cls_with_noise,
     shuffle_cls,
 )
+from harness.measured_code import of_intervention
 
 IMAGES, DEPTH = 4, 3
 VIT = {"img_size": 16, "patch_size": 4, "embed_dim": 24, "depth": DEPTH, "num_heads": 2, "num_classes": 5}
@@ -166,7 +166,7 @@ def test_places_that_the_model_does_not_have_are_refused(outside):
         outside.program(Planted(depth=3).card)
 
 
-def test_the_revision_changes_with_the_source_of_the_edit(tmp_path, monkeypatch):
+def test_the_code_of_an_intervention_changes_with_the_source_of_the_edit(tmp_path, monkeypatch):
     source = (
         "from dataclasses import dataclass\n\n"
         "@dataclass(frozen=True)\nclass Own:\n    scale: float = {}\n    exchanges = False\n\n"
@@ -181,12 +181,11 @@ def test_the_revision_changes_with_the_source_of_the_edit(tmp_path, monkeypatch)
         module = importlib.util.module_from_spec(specification)
         monkeypatch.setitem(sys.modules, "own_edit", module)
         specification.loader.exec_module(module)
-        return Intervention(edits=((0, module.Own()),)).revision
+        return of_intervention(Intervention(edits=((0, module.Own()),)))
 
     assert revision(1.0) == revision(1.0)
     assert revision(1.0) != revision(2.0)
 
 
-def test_the_revision_covers_edits_and_masks():
-    assert code_revision({ShuffleClass, Chunk}) == code_revision({IsolateClass, Chunk}) == shuffle_cls(0).revision
-    assert code_revision({ShuffleClass, Planted}) != code_revision({ShuffleClass})
+def test_the_code_of_an_intervention_is_that_of_its_edits_and_masks():
+    assert of_intervention(shuffle_cls(0)) == of_intervention(shuffle_cls(1)) != of_intervention(isolate_cls([0]))

@@ -32,7 +32,7 @@ GROUPS = (
         "sites",
         "subject",
         "chunk",
-        "revisions",
+        "fingerprint",
         "edits",
         "interventions",
         "probes",

@@ -147,7 +147,7 @@ def test_the_verdict_does_not_depend_on_the_claims_beside_or_on_their_order():
 
 def test_the_verdict_is_the_same_from_the_cache_and_a_second_run_makes_no_forward_pass(tmp_path):
     with closing(Store(tmp_path)) as store:
-        first = run(list(jobs().values()), bench(images=NOISY, store=store))
+        first = run(list(jobs().values()), bench(Counting(inner=Planted()), NOISY, store))
     counted = Counting(inner=Planted())
     with closing(Store(tmp_path)) as store:
         second = run(list(jobs().values()), bench(counted, NOISY, store))
@@ -159,9 +159,8 @@ def test_the_verdict_is_the_same_from_the_cache_and_a_second_run_makes_no_forwar
 
 @pytest.mark.parametrize("moment", [0, 32, 96, 192])
 def test_an_interrupted_run_goes_on_where_it_stood_and_ends_in_the_same_verdicts(tmp_path, moment):
-    expected = run(list(jobs().values()), bench(images=NOISY))
     uninterrupted = Counting(inner=Planted())
-    run(list(jobs().values()), bench(uninterrupted, NOISY))
+    expected = run(list(jobs().values()), bench(uninterrupted, NOISY))
     before, after = Counting(inner=Planted()), Counting(inner=Planted())
     with closing(Store(tmp_path)) as store, pytest.raises(Killed):
         run(list(jobs().values()), bench(before, NOISY, store), kill_at(moment))
@@ -259,7 +258,7 @@ def test_a_finite_set_is_decided_exactly_once_all_of_it_is_seen():
 def test_an_error_of_one_claim_is_raised_and_what_was_stored_before_stays():
     broken = Plan(arms={"raises": Arm(readout=Raising())}, effect=level("raises"))
     store = Store(None)
-    run([job(accuracy(), "sound")], bench(store=store))
+    run([job(accuracy(), "sound")], bench(Counting(inner=Planted()), store=store))
     with pytest.raises(ZeroDivisionError, match="a bug in this readout"):
         run([job(accuracy(), "sound"), job(broken, "broken")], bench(store=store))
     counted = Counting(inner=Planted())
@@ -349,13 +348,13 @@ def test_changed_preprocessing_has_another_key():
     assert bench(Recropped()).key(Arm()).id != bench().key(Arm()).id
 
 
-@pytest.mark.parametrize("module", ["interventions", "readouts.basic", "bench"])
-def test_changed_code_of_intervention_readout_or_model_never_meets_old_measurements(monkeypatch, module):
+@pytest.mark.parametrize("part", ["measured_code.of_intervention", "measured_code.of_readout", "bench.fingerprint"])
+def test_changed_code_of_intervention_readout_or_model_never_meets_old_measurements(monkeypatch, part):
     arm = Arm(intervention=shuffle_cls(1))
     with closing(Store(None)) as store:
         run([job(retention(1))], bench(store=store))
         before = bench().key(arm).id
-        monkeypatch.setattr(f"harness.{module}.code_revision", lambda kinds: "0" * 16)
+        monkeypatch.setattr(f"harness.{part}", lambda *values: "0" * 16)
         assert bench().key(arm).id != before
         counted = Counting(inner=Planted())
         run([job(retention(1))], bench(counted, store=store))

@@ -13,6 +13,7 @@ from harness.edits.pixel_edits import FillObject
 from harness.edits.pixel_filters import LowPass, Roll, ShufflePatches
 from harness.errors import ClaimsError
 from harness.interventions import NONE, Intervention, Start, shuffle_cls
+from harness.measured_code import of_intervention
 from harness.passes import Bill
 from harness.readouts.basic import Agreement
 
@@ -120,7 +121,7 @@ def test_interventions_with_other_starts_have_names_of_their_own_and_old_names_a
     both = Intervention(pixels=LowPass(0.4), positions="none", edits=shuffle_cls(1).edits)
     assert both.key == "positions=none+LowPass(radius=0.4)@pixels+ShuffleClass()@1"
     assert both.program(subject().card)[0] == (Start(pixels=LowPass(0.4), positions="none"), None)
-    assert Intervention(pixels=LowPass(0.4)).revision != NONE.revision
+    assert of_intervention(Intervention(pixels=LowPass(0.4))) != of_intervention(NONE)
     assert Intervention(pixels=LowPass(0.4)) != Intervention(pixels=LowPass(0.3))
 
 

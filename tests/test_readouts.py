@@ -10,6 +10,7 @@ from support.planted import Planted
 
 from harness.errors import ClaimsError
 from harness.interventions import Chunk
+from harness.measured_code import of_readout
 from harness.probes.probe import Fit, Probe
 from harness.readouts.basic import (
     Accuracy,
@@ -20,7 +21,6 @@ from harness.readouts.basic import (
     ProbeAccuracy,
     SameLogits,
     block_of,
-    revision,
 )
 from harness.readouts.reading import Reading, ranks
 from harness.subject import Stream
@@ -223,6 +223,7 @@ def test_a_layer_that_the_model_does_not_have_is_refused(layer):
             block_of(readout, Planted().card)
 
 
-def test_the_revision_of_a_readout_covers_its_module_and_its_probe():
-    assert revision(Accuracy()) == revision(CrossEntropy())
-    assert revision(ProbeAccuracy(probe=Probe(layer=0))) != revision(Accuracy())
+def test_the_code_of_a_readout_is_its_own_and_that_of_its_fits():
+    assert len({of_readout(Accuracy()), of_readout(CrossEntropy())}) == 2
+    probed = ProbeAccuracy(probe=Probe(layer=0))
+    assert of_readout(probed, probed.fits) != of_readout(probed)

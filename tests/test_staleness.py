@@ -6,8 +6,10 @@ import pytest
 from support.claims import accuracy, bench, bound, spec
 from support.planted import Planted, PlantedImages
 
+from harness.catalogue import load_file
+from harness.fingerprint import fingerprint_outside
 from harness.measure import run
-from harness.staleness import PARTS, changed_parts, claim_code, fingerprints
+from harness.staleness import PARTS, changed_parts, fingerprints
 from harness.store import Store
 from harness.trial import Job
 
@@ -33,10 +35,10 @@ def code_of(tmp_path):
     made = []
 
     def call(text: str, name: str = "test_one") -> str:
-        path = tmp_path / f"{len(made)}.py"
+        path = tmp_path / f"test_{len(made)}.py"
         made.append(path)
         path.write_text(textwrap.dedent(text))
-        return claim_code(path, name)
+        return fingerprint_outside(getattr(load_file(path), name))
 
     return call
 
@@ -56,14 +58,6 @@ def test_the_claim_and_what_stands_beside_it_count(code_of, old, new):
     assert code_of(CODE) != code_of(CODE.replace(old, new))
 
 
-def test_a_file_that_changes_within_a_process_is_read_again(tmp_path):
-    path = tmp_path / "test_x.py"
-    path.write_text(CODE)
-    before = claim_code(path, "test_one")
-    path.write_text(CODE.replace("+ 1", "+ 2"))
-    assert claim_code(path, "test_one") != before
-
-
 def ground(subject=None, images=None, entry=None, context=None) -> dict[str, str]:
     store = Store(None)
     here = bench(subject or Planted(), images or PlantedImages(count=64), store)
@@ -74,7 +68,7 @@ def ground(subject=None, images=None, entry=None, context=None) -> dict[str, str
         "weights": here.weights_hash("given"),
         **(context or {}),
     }
-    return fingerprints(accuracy, entry or spec(), {"context": about, "arms": outcome.arms}, store)
+    return fingerprints(accuracy, entry or spec(), about, outcome.plan, outcome.keys)
 
 
 def test_what_is_measured_twice_rests_on_the_same_ground():
@@ -102,7 +96,7 @@ def test_a_statement_or_a_note_in_the_ledger_is_no_change_of_its_numbers():
 
 def test_code_behind_the_numbers_counts(monkeypatch):
     before = ground()
-    monkeypatch.setattr("harness.bench.revision", lambda readout: "another")
+    monkeypatch.setattr("harness.measured_code.of_readout", lambda readout, fits: "another")
     assert changed_parts(before, ground()) == (PARTS["measuring"],)
 
 

@@ -14,6 +14,7 @@ from harness.edits.scores import RandomOrder, Score
 from harness.edits.token_removal import KeepPatches, keep_patches_by
 from harness.errors import ClaimsError
 from harness.interventions import NONE, Intervention
+from harness.measured_code import of_intervention
 from harness.passes import Bill, Wanted
 from harness.readouts.basic import Accuracy
 
@@ -136,4 +137,5 @@ def test_removals_that_are_none_or_impossible_are_refused():
 def test_the_score_is_part_of_what_an_arm_is():
     arms = [keep_patches_by(score, 3, first="most") for score in (RandomOrder(0), RandomOrder(1), Brightness())]
     assert len({arm.key for arm in arms}) == 3
-    assert arms[0].revision == arms[1].revision != arms[2].revision
+    code = [of_intervention(arm) for arm in arms]
+    assert code[0] == code[1] != code[2]

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+UNTOLD = ("training", "fused_attn")  # what a run decides and not the model
 SILENT = 0.05  # a weight that starts as a constant below this scales something away
 
 
@@ -35,12 +36,29 @@ def fresh_copy(model: nn.Module, seed: int) -> nn.Module:
 
 
 def hash_weights(model: nn.Module) -> str:
-    """Give the sha256 over names, shapes, dtypes and bytes of the state dict, sorted by name."""
+    """Give the sha256 over what modules the model is made of, and over its state dict, sorted by name.
+
+    Modules count with their kind and plain settings (heads, activation, epsilon): the same weights in another
+    architecture are another model.
+    """
     digest = hashlib.sha256()
+    for name, module in model.named_modules():
+        settings = {key: _setting(value) for key, value in sorted(vars(module).items()) if key not in UNTOLD}
+        told = {key: text for key, text in settings.items() if text is not None and not key.startswith("_")}
+        digest.update(f"{name} {type(module).__qualname__} {told}\n".encode())
     for name, value in sorted(model.state_dict().items()):
         digest.update(f"{name} {tuple(value.shape)} {value.dtype}\n".encode())
         digest.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()
+
+
+def _setting(value: Any) -> str | None:
+    """Say what a module was told, None for what is no plain setting (its configuration, tensors, other modules)."""
+    if isinstance(value, bool | int | float | str | type(None)):
+        return repr(value)
+    if isinstance(value, tuple | list) and all(isinstance(one, bool | int | float | str) for one in value):
+        return repr(tuple(value))
+    return getattr(value, "__qualname__", None) if callable(value) and not isinstance(value, nn.Module) else None
 
 
 def _complete(name: str, parameter: Tensor) -> None:

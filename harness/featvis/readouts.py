@@ -11,7 +11,7 @@ from torch import Tensor
 from harness.census import Place
 from harness.featvis.optimize import Recipe, Wanted, activations, high_frequency_share, optimize, transfer
 from harness.featvis.sheets import unit_strip
-from harness.featvis.views import ViewSource
+from harness.fingerprint import fingerprint, roots_in
 from harness.fitting.files import FitPlace
 from harness.showing import Picture
 from harness.subject import Site
@@ -143,7 +143,7 @@ def _load_or_make(place: Place, wanted: Wanted, recipe: Recipe) -> Tensor:
     subject = place.subject
     weights = place.once("weights", subject.weights_hash)
     files = FitPlace(folder=place.folder, context=f"{weights}/{subject.card.preprocessing}/{place.seed}")
-    name = files.id((wanted, recipe), (Recipe, ViewSource))
+    name = files.id((wanted, recipe), fingerprint(optimize, *roots_in(recipe, subject)))
     kept = files.read(name)
     if kept is not None:
         return torch.from_numpy(kept["pixels"])

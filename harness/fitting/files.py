@@ -10,8 +10,6 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import load_file, save_file
 
-from harness.revisions import code_revision
-
 Arrays = dict[str, np.ndarray]
 
 
@@ -22,9 +20,9 @@ class FitPlace:
     folder: Path | None
     context: str
 
-    def id(self, described: object, code: Iterable[type]) -> str:
-        """Identify one fit by its description, its context and the code that fits."""
-        words = json.dumps([repr(described), self.context, code_revision({FitPlace, *code})])
+    def id(self, described: object, code: str) -> str:
+        """Identify one fit by its description, its context and the fingerprint of the code that fits."""
+        words = json.dumps([repr(described), self.context, code])
         return hashlib.sha256(words.encode()).hexdigest()
 
     def read(self, name: str) -> Arrays | None:

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from harness.fitting import probe_fits, token_fits
+from harness.fitting.code import code_of
 from harness.fitting.files import Arrays, FitPlace
 from harness.fitting.probe_fits import Advance, Training
 from harness.probes.fittable import Fittable, Fitted
@@ -41,7 +42,7 @@ def fit_all(
 
 def fit_id(place: FitPlace, wanted: Fittable) -> str:
     """Name a fit by everything that it depends on."""
-    return place.id(wanted, probe_fits.CODE if isinstance(wanted, Probe) else token_fits.CODE)
+    return place.id(wanted, code_of(wanted))
 
 
 def _load(place: FitPlace, wanted: Fittable) -> Fitted | None:

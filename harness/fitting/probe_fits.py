@@ -13,19 +13,19 @@ import torch
 from harness.chunks import donors
 from harness.errors import ClaimsError
 from harness.fitting.accumulate import Accumulated, Accumulator, held_bytes, part_of
+from harness.fitting.code import code_of
 from harness.fitting.design import Design
 from harness.fitting.feature_pass import FeaturePass, Found
 from harness.fitting.files import FitPlace, partial_name
 from harness.images import ImageSet
 from harness.interventions import Chunk
-from harness.probes.lda import Gaussians, fit_lda
+from harness.probes.lda import fit_lda
 from harness.probes.logistic import Examples, fit_logistic, fit_sgd
 from harness.probes.moments import Moments
 from harness.probes.probe import FOLDS, Fit, Probe, check_probe
-from harness.probes.ridge import System, fit_ridge
+from harness.probes.ridge import fit_ridge
 from harness.subject import Subject
 
-CODE: tuple[type, ...] = (Probe, Moments, Accumulator, System, Gaussians, Examples, Design, FeaturePass)
 HELD_BYTES = 8 * 2**30  # of moments and feature tables in memory at a time
 ROWS_PER_UPDATE = 512  # images whose features are collected before they are added up
 CHECKPOINT_SECONDS = 20.0
@@ -67,7 +67,7 @@ def fit_probes(
     design = Design(training.labels, training.chunks, training.seed)
     for group in groups(probes, training):
         accumulator = Accumulator(group, design, training.classes)
-        name = partial_name(place.id(probe, CODE) for probe in group)
+        name = partial_name(place.id(probe, code_of(probe)) for probe in group)
         _Pass(accumulator, training, place, name).run(advance)
         for probe in group:
             yield probe, fit_probe(probe, accumulator.filled[part_of(probe)], design, training)

@@ -17,6 +17,7 @@ from torch import Tensor
 from harness.adapters.chain import ChainSubject
 from harness.errors import ClaimsError
 from harness.fitting import probe_fits
+from harness.fitting.code import code_of
 from harness.fitting.files import FitPlace, partial_name
 from harness.fitting.probe_fits import Advance, Training
 from harness.fitting.token_cache import TokenCache, cache_groups
@@ -84,7 +85,7 @@ class _Training:
         self.readout, self.cache, self.place = readout, cache, place
         training = cache.training
         self.subject, self.labels = training.subject, torch.from_numpy(training.labels[: cache.images])
-        self.name = partial_name([place.id(readout, CODE)])
+        self.name = partial_name([place.id(readout, code_of(readout))])
         drawn = initial_parameters(readout, training.subject.card.width, training.classes)
         self.parameters = {name: value.to(cache.device) for name, value in drawn.items()}
         self.names = [name for name in self.parameters if learned(readout, name)]
@@ -168,6 +169,3 @@ class _Training:
         for kind, held in (("value", self.parameters), ("first", self.first), ("second", self.second)):
             held |= {name: torch.from_numpy(arrays[f"{kind}|{name}"]).to(self.cache.device) for name in held}
         return int(arrays["done"][0])
-
-
-CODE: tuple[type, ...] = (TokenReadout, TokenCache, _Training)

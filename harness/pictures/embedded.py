@@ -3,8 +3,7 @@
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache, cached_property
-from importlib.resources import files
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -18,6 +17,7 @@ from fixtures.attributes import main_attributes
 from fixtures.vocabulary import SUPERCLASS_OF
 from harness.chunks import checked_positions, measuring_order
 from harness.embedded_switches import EmbeddedWorld
+from harness.fingerprint import fingerprint
 from harness.pictures.pixels import normalized
 from harness.subject import Preprocessing
 
@@ -26,10 +26,6 @@ Split = Literal["test", "train"]
 COUNTS = {"test": 2_000, "train": 10_000}
 PICTURE_SEED = 0  # of the pictures themselves; their order has a seed of its own
 DEFAULT = EmbeddedWorld()
-SOURCES = (
-    *("colours.py", "counter_random.py", "pictures.py", "scenes.py", "shapes.py", "surfaces.py", "switches.py"),
-    "textures.py",
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +33,7 @@ class EmbeddedImages:
     """Procedural pictures in measuring order (an `ImageSet`); rendered at the first look at them, then kept.
 
     `seed` fixes the order, `limit` cuts it. With several objects, label, mask and box are those of the main object, the
-    largest; `rendered` holds the others and all causes. The fingerprint covers the source of the generator, its seed,
+    largest; `rendered` holds the others and all causes. The fingerprint covers the code of the generator, its seed,
     split, size, switches and count, and the seed of the order.
     """
 
@@ -76,7 +72,7 @@ class EmbeddedImages:
             COUNTS[self.split],
             self.seed,
         )
-        return hashlib.sha256(f"{_generator_hash()} {arguments!r}".encode()).hexdigest()
+        return hashlib.sha256(f"{fingerprint(pictures.render)} {arguments!r}".encode()).hexdigest()
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -128,11 +124,3 @@ class EmbeddedImages:
     @cached_property
     def _order(self) -> np.ndarray:
         return measuring_order(COUNTS[self.split], self.seed)[: len(self)]
-
-
-@cache
-def _generator_hash() -> str:
-    hashed = hashlib.sha256()
-    for source in SOURCES:
-        hashed.update((files("fixtures") / source).read_text(encoding="utf-8").encode())
-    return hashed.hexdigest()

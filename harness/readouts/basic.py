@@ -10,13 +10,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from harness.chunk import Chunk
 from harness.errors import ClaimsError
 from harness.interventions import EMBEDDING
 from harness.probes.fittable import Fittable, linear_fit
 from harness.probes.probe import Probe, probe_inputs
 from harness.readouts.reading import Head, Labels, Reading, StreamReadout, ranks
-from harness.revisions import code_revision
 from harness.subject import ModelCard, Site
 
 
@@ -193,12 +191,6 @@ def block_of(readout: Readout, card: ModelCard) -> int:
     if block == EMBEDDING and readout.sites:
         raise ValueError(f"{readout!r} reads {list(readout.sites)}, which lie within a block; the embedding has none")
     return block
-
-
-def revision(readout: Readout) -> str:
-    """Identify the code behind a readout: sha256 over the source of its modules."""
-    fitted = {Probe, *map(type, readout.fits)} if readout.fits else set()
-    return code_revision({type(readout), Reading, Chunk, *fitted})
 
 
 def _clean(reading: Reading) -> Reading:
