@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from harness import network
-from harness.catalogue import MARK
-from harness.claim_items import ASKED_KEY, benchmarked, by_models, identifier, models_of, spec_of
 from harness.errors import ClaimsError, unknown
-from harness.options import OPTIONS, RunOptions, parse
-from harness.report.names import plain
+from harness.judging.discovery import MARK
+from harness.models import hub
+from harness.pytest_items import ASKED_KEY, benchmarked, by_models, identifier, models_of, spec_of
+from harness.report.escaping import plain
+from harness.run.options import OPTIONS, RunOptions, parse
 
 if TYPE_CHECKING:
-    from harness.crew import Crew
-    from harness.session import Asked, Session
+    from harness.run.session import Asked, Session
+    from harness.run.workers import Crew
 
 OPTIONS_KEY = pytest.StashKey[RunOptions]()
 SESSION_KEY = pytest.StashKey["Session"]()
@@ -55,7 +55,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     """Refuse unknown models, data and devices at the door when any were named."""
     options = session.config.stash[OPTIONS_KEY]
     if options.models and options.pretrained:
-        network.begin()  # its answer is awaited only for weights that are not on this machine
+        hub.begin()  # its answer is awaited only for weights that are not on this machine
     if options.models or options.data:
         _session(session.config)
 
@@ -85,7 +85,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for name in wanted:
         if name not in known:
             raise pytest.UsageError(str(unknown("claim", name, known, "--claim")))
-    from harness.session import Asked
+    from harness.run.session import Asked
 
     for item, spec in specs.items():
         item.stash[ASKED_KEY] = Asked(spec=spec, function=item.obj)  # type: ignore[attr-defined]
@@ -103,8 +103,8 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     """Run a claim: measure, judge, record, and raise what its verdict means to pytest."""
     if ASKED_KEY not in pyfuncitem.stash:
         return None
-    from harness.baseline import find_baseline, ruling
-    from harness.report.record import paragraph
+    from harness.measurement.record import paragraph
+    from harness.results.baselines import find_baseline, ruling
 
     asked = pyfuncitem.stash[ASKED_KEY]
     record = _measure(pyfuncitem, asked)
@@ -136,7 +136,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     if report.when == "call" and record is not None:
         report.claim_record = json.dumps(record)  # type: ignore[attr-defined]
         report.claim_entry = item.stash[ASKED_KEY].spec.model_dump_json()  # type: ignore[attr-defined]
-        from harness.report.record import properties
+        from harness.measurement.record import properties
 
         report.user_properties += properties(record)
         item.user_properties += properties(
@@ -185,7 +185,7 @@ class Summary:
         """Print the table of claims, and write records and reports where they are asked for."""
         if not self.records:
             return
-        from harness.report.summary import told, written
+        from harness.run.summary import told, written
 
         terminalreporter.section("claims")
         config, session = self.config, self.config.stash.get(SESSION_KEY, None)
@@ -205,7 +205,7 @@ def _session(config: pytest.Config) -> "Session":
     """Open the session at the first need: the model libraries are imported here."""
     if SESSION_KEY not in config.stash:
         from harness.report.progress import Progress
-        from harness.session import Session
+        from harness.run.session import Session
 
         options, plugin = config.stash[OPTIONS_KEY], config.pluginmanager.getplugin
         progress = Progress(plugin("terminalreporter"), plugin("capturemanager"))
@@ -222,7 +222,7 @@ def _measure(item: pytest.Function, asked: "Asked") -> dict[str, Any]:
     session, model, crew = _session(item.config), models_of(item), _crew(item.session)
     record = crew.record(model, asked)
     if benchmarked(item.config) and record["verdict"] != "not applicable":
-        from harness.timing import timed
+        from harness.regression.timing import timed
 
         again = session.fresh(model, asked, crew.groups[model])
         timed(item._request.getfixturevalue("benchmark"), again, record, session.options)
@@ -233,7 +233,7 @@ def _crew(session: pytest.Session) -> "Crew":
     """Divide the claims of a run by models, once."""
     config = session.config
     if CREW_KEY not in config.stash:
-        from harness.crew import Crew
+        from harness.run.workers import Crew
 
         merge = not hasattr(config, "workerinput")
         config.stash[CREW_KEY] = Crew(_session(config), by_models(session), size=_processes(config), merge=merge)
@@ -242,6 +242,6 @@ def _crew(session: pytest.Session) -> "Crew":
 
 def _processes(config: pytest.Config) -> int:
     """Say how many processes measure: the workers of xdist and timed claims have none beside."""
-    from harness.crew import crew_size
+    from harness.run.workers import crew_size
 
     return 1 if hasattr(config, "workerinput") or benchmarked(config) else crew_size(config.stash[OPTIONS_KEY])

@@ -9,19 +9,19 @@ from jaxtyping import install_import_hook
 
 # Shape annotations are checked wherever tensors cross a public function. The hook must come before these modules.
 CHECKED = (
-    "harness.subject",
-    "harness.interventions",
+    "harness.models.subject",
+    "harness.interventions.intervention",
     "harness.probes.probe",
-    "harness.readouts.probed",
-    "harness.probes.token_readout",
-    "harness.readouts.learned",
+    "harness.readouts.linear_probes",
+    "harness.probes.learned_token",
+    "harness.readouts.learned_tokens",
     "harness.readouts.reading",
-    "harness.readouts.basic",
+    "harness.readouts.own_answer",
     "harness.readouts.patches",
-    "harness.passes",
-    "harness.pictures.embedded",
-    "harness.pictures.stored_images",
-    "harness.adapters.chain",
+    "harness.measurement.forward",
+    "harness.images.procedural",
+    "harness.images.stored",
+    "harness.models.chain",
 )
 install_import_hook([*CHECKED], "beartype.beartype")
 sys.path.insert(0, str(Path(__file__).parent))  # `from support import ...`; test modules are imported by their path

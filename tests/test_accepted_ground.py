@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from harness.baseline import accepted
-from harness.catalogue import find_claims
-from harness.options import parse
-from harness.session import Asked, Session
+from harness.judging.discovery import find_claims
+from harness.results.baselines import accepted
+from harness.run.options import parse
+from harness.run.session import Asked, Session
 
 CLAIMS = Path(__file__).parent.parent / "claims"
 

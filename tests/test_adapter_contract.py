@@ -1,17 +1,18 @@
-"""Every model family and every entry of the zoo keeps the contract of `harness.subject.Subject`."""
+"""Every model family and every entry of the zoo keeps the contract of `harness.models.subject.Subject`."""
 
 from functools import cache, partial
 
 import pytest
 import torch
+from harness.fixtures.families import SMALL_MODELS
+from harness.fixtures.recipes import RECIPES, construct
 from torch import Tensor, nn
 
-from fixtures.families import SMALL_MODELS
-from fixtures.recipes import RECIPES, construct
-from harness.adapters import FAMILIES, adapt, card_of
 from harness.errors import ClaimsError
-from harness.models import EMBEDDED, aliases, missing_weights, resolve
-from harness.subject import CAPABILITIES, SITE_NEEDS, Site, Stream, Subject
+from harness.models.families import FAMILIES, adapt, card_of
+from harness.models.sites import SITE_NEEDS, Site
+from harness.models.subject import CAPABILITIES, Stream, Subject
+from harness.models.zoo import EMBEDDED, aliases, missing_weights, resolve
 
 MODELS = {
     **SMALL_MODELS,

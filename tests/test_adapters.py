@@ -13,10 +13,10 @@ from timm.models.swin_transformer import SwinTransformer
 from timm.models.vision_transformer import VisionTransformer
 from torch import nn
 
-from harness.adapters import adapt, card_of
-from harness.adapters.weights import fresh_copy, hash_weights
 from harness.errors import ClaimsError
-from harness.subject import Preprocessing, Stream
+from harness.models.families import adapt, card_of
+from harness.models.subject import Preprocessing, Stream
+from harness.models.weights import fresh_copy, hash_weights
 
 TOKENS = {"img_size": 32, "patch_size": 8, "embed_dim": 48, "num_classes": 7, "depth": 3, "num_heads": 2}
 

@@ -5,12 +5,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 import torch
-from test_passes import CHUNK, DEPTH, IMAGES, measured, pictures, subject, wanted
+from test_forward import CHUNK, DEPTH, IMAGES, measured, pictures, subject, wanted
 
-from harness.costs import expected_bill
-from harness.edits.attention_masks import KeepByMask, SelfOnly, blind_to_cls, keep_patches, self_only
 from harness.errors import ClaimsError
-from harness.passes import PROBED, Bill
+from harness.interventions.attention_masks import KeepByMask, SelfOnly, blind_to_cls, keep_patches, self_only
+from harness.measurement.cost import expected_bill
+from harness.measurement.forward import PROBED
+from harness.measurement.prefix_tree import Bill
 
 CARD = subject().card
 

@@ -14,12 +14,12 @@ import torch
 from support.cards import CLAIMS
 from test_identifiability_claims import RESIDUAL
 
-from harness.adapters import adapt
-from harness.chunk import Chunk
-from harness.interventions import NONE
-from harness.passes import measure_chunk
-from harness.plan import propose
-from harness.program_tree import Bill, Wanted
+from harness.images.batch import Chunk
+from harness.interventions.intervention import NONE
+from harness.measurement.forward import measure_chunk
+from harness.measurement.plan import propose
+from harness.measurement.prefix_tree import Bill, Wanted
+from harness.models.families import adapt
 
 ROUNDS = 3  # the least of so many is compared
 # Images in a chunk; of eight, a wide model reads the head's matrix from memory for too few tokens to pay.

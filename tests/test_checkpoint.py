@@ -3,11 +3,11 @@
 import pytest
 import timm
 import torch
+from harness.fixtures.recipes import RECIPES, construct
 from safetensors.torch import load_file, save_file
 
-from fixtures.recipes import RECIPES, construct
 from harness.errors import ClaimsError
-from harness.models import resolve
+from harness.models.zoo import resolve
 
 SMALL = "test_vit.r160_in1k"  # the smallest transformer in timm, 0.4 M parameters
 

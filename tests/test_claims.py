@@ -29,10 +29,10 @@ from support.cards import (
     plan_for,
 )
 
-from harness.plan import Plan
-from harness.readouts.basic import Accuracy, ProbeAccuracy
-from harness.spec import LEDGER_NAME, read_ledger
-from harness.subject import CAPABILITIES
+from harness.judging.ledger import LEDGER_NAME, read_ledger
+from harness.measurement.plan import Plan
+from harness.models.subject import CAPABILITIES
+from harness.readouts.own_answer import Accuracy, ProbeAccuracy
 
 # Checkpoints that some claims have bounds of their own for.
 NAMED = (

@@ -8,10 +8,10 @@ import torch
 from support.cards import ORIG, SPECS, make_card, plan_for
 from support.tiny import DEPTH, WIDTH, RandomImages, tiny_vit
 
-from harness.bench import Bench
+from harness.measurement.loaded_model import Bench
+from harness.measurement.source import Settings
 from harness.readouts.weight_ranks import RankShare, rank_share
-from harness.store import Store
-from harness.table import Settings
+from harness.results.measurements import Store
 
 
 def test_learning_curves_are_those_of_four_blocks_and_share_their_places():

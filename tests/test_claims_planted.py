@@ -10,11 +10,11 @@ from support import declared_objects, declared_tokens, declared_writes
 from support.cards import CARDS, CLIP, CLS, DEIT, DINOV2, DIST, GAP, ORIG, SPECS, plan_for
 from support.restoration_numbers import WORLDS as RESTORATION
 
-from harness.derived import resolve
-from harness.plan import Plan
-from harness.quantities import Sample, Sheet
-from harness.subject import ModelCard
-from harness.verdict import judge
+from harness.judging.derived_arms import resolve
+from harness.judging.quantities import Sample, Sheet
+from harness.judging.verdict import judge
+from harness.measurement.plan import Plan
+from harness.models.subject import ModelCard
 
 Mean = float | Callable[[float], float]  # in units of the range; a function takes layer/depth
 Means = Mapping[str, Mean]

@@ -6,10 +6,10 @@ import torch
 from support.cards import CLS, ORIG, make_card, plan_for
 from support.tiny import DEPTH, RandomImages, tiny_vit
 
-from harness.bench import Bench
+from harness.measurement.loaded_model import Bench
+from harness.measurement.source import Settings
 from harness.readouts.causality import SameClassToken, class_tokens
-from harness.store import Store
-from harness.table import Settings
+from harness.results.measurements import Store
 
 
 def _place(images: int, batch: int = 8):

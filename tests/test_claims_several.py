@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from support.cards import CARDS, CLAIMS, CLIP, ORIG, SPECS, make_card
 
-from harness.cohorts import cohorts
-from harness.derived import resolve
 from harness.errors import NotApplicable
-from harness.plan import Plan, propose
-from harness.quantities import Pairs, Sample, Sheet
-from harness.verdict import Judgement, judge
+from harness.judging.derived_arms import resolve
+from harness.judging.quantities import Pairs, Sample, Sheet
+from harness.judging.verdict import Judgement, judge
+from harness.measurement.plan import Plan, propose
+from harness.models.groups import cohorts
 
 LONGEST_CLAIM = 60  # lines
 SEVERAL = sorted(identifier for identifier, spec in SPECS.items() if spec.subjects)

@@ -15,26 +15,28 @@ from support.claims import accuracy, bench, bound, isolation, retention, spec
 from support.planted import Planted, PlantedImages
 from timm.models import create_model
 
-from harness.adapters import adapt
-from harness.catalogue import find_claims, find_specs
-from harness.cli import main
-from harness.costs import Share, block_evaluations, expected_bill, forecast, plan_evaluations
+from harness.cli.__main__ import main
 from harness.errors import ClaimsError
-from harness.expectation import expected_images, rounded
-from harness.interventions import NONE, Chunk, cls_alone, isolate_cls, isolate_cls_with_noise, shuffle_cls
-from harness.measure import run
-from harness.options import parse
-from harness.outcomes import read_outcomes
-from harness.passes import Bill, Wanted, measure_chunk
-from harness.plan import Arm, Plan, level, propose, ratio
-from harness.readouts.basic import Accuracy, Agreement, CrossEntropy, PatchAccuracy
-from harness.recording import Recorder
-from harness.report.context import card_data, card_from, context_of
-from harness.report.record import record_of
-from harness.sizing import images_needed, paired_images_needed
-from harness.statements import Holds, every, some
-from harness.store import Store
-from harness.trial import Job
+from harness.images.batch import Chunk
+from harness.interventions.intervention import NONE, cls_alone, isolate_cls, isolate_cls_with_noise, shuffle_cls
+from harness.judging.discovery import find_claims, find_specs
+from harness.judging.sample_size import images_needed, paired_images_needed
+from harness.judging.statements import Holds, every, some
+from harness.measurement.cost import Share, block_evaluations, expected_bill, forecast, plan_evaluations
+from harness.measurement.expected_images import expected_images, rounded
+from harness.measurement.forward import measure_chunk
+from harness.measurement.plan import Arm, Plan, level, propose, ratio
+from harness.measurement.prefix_tree import Bill, Wanted
+from harness.measurement.record import record_of
+from harness.measurement.runner import run
+from harness.measurement.sequential import Job
+from harness.models.families import adapt
+from harness.readouts.own_answer import Accuracy, Agreement, CrossEntropy, PatchAccuracy
+from harness.results.accepted_outcomes import read_outcomes
+from harness.results.measurements import Store
+from harness.results.recorder import Recorder
+from harness.run.context import card_data, card_from, context_of
+from harness.run.options import parse
 
 REAL = Path(__file__).parents[1] / "claims"
 LEDGER = """
@@ -52,9 +54,9 @@ claims:
    control: None., needs: [labels], budget: 128, delta: 0.05, version: 1}
 """
 CLAIMS = """
-from harness.interventions import isolate_cls
-from harness.plan import Arm, Plan, claim, level, ratio
-from harness.statements import Holds
+from harness.interventions.intervention import isolate_cls
+from harness.measurement.plan import Arm, Plan, claim, level, ratio
+from harness.judging.statements import Holds
 
 
 @claim("planted-isolation")
@@ -69,7 +71,7 @@ def test_isolation(card):
 def test_accuracy(card):
     return Plan(arms={"clean": Arm()}, effect=level("clean"))
 """
-BLOCK_MODELS = "import sys; sys.modules.update(dict.fromkeys(('timm', 'transformers', 'harness.models')))"
+BLOCK_MODELS = "import sys; sys.modules.update(dict.fromkeys(('timm', 'transformers', 'harness.models.zoo')))"
 
 
 @pytest.fixture
@@ -176,7 +178,7 @@ def test_explain_tells_source_bounds_curves_and_the_last_result_of_each_model(re
 def test_listing_and_explaining_import_neither_torch_nor_models(folder):
     told = subprocess.run(
         [sys.executable, "-c", f"{BLOCK_MODELS}; sys.modules['torch'] = None\n"
-         "from harness.cli import main\nmain(['list'])\nmain(['explain', 'planted-accuracy'])"],
+         "from harness.cli.__main__ import main\nmain(['list'])\nmain(['explain', 'planted-accuracy'])"],
         capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert "It is right." in told.stdout
@@ -212,7 +214,7 @@ def test_claim_files_that_do_not_fit_their_ledger_are_refused(folder, text, told
 
 
 def test_judging_again_with_the_same_bounds_reproduces_every_verdict_bit_for_bit(records):
-    from harness.rejudge import rejudge
+    from harness.run.rejudge import rejudge
 
     claims = find_claims(Path("claims"))
     with closing(Store(Path(".claims"))) as store:
@@ -229,7 +231,7 @@ def test_another_bound_changes_the_verdict_without_models_and_without_a_record(r
     assert main(["judge"]) == 0
     assert "2 judged from stored measurements, 0 changed" in capsys.readouterr().out
     told = subprocess.run(
-        [sys.executable, "-c", f"{BLOCK_MODELS}\nfrom harness.cli import main\n"
+        [sys.executable, "-c", f"{BLOCK_MODELS}\nfrom harness.cli.__main__ import main\n"
          "sys.exit(main(['judge', '--claim', 'planted-accuracy', '--bound', 'planted-accuracy.bound=0.999']))"],
         capture_output=True, text=True, check=True,
     ).stdout  # fmt: skip
@@ -279,7 +281,7 @@ def test_recorded_claims_that_the_folder_does_not_hold_are_named(records, capsys
 
 
 def test_code_that_changed_since_the_measurement_is_said(records, capsys, monkeypatch):
-    monkeypatch.setattr("harness.measured_code.of_readout", lambda readout, fits: "another")
+    monkeypatch.setattr("harness.measurement.measured_code.of_readout", lambda readout, fits: "another")
     assert main(["judge", "--claim", "planted-accuracy"]) == 0
     assert "the code of its readouts has changed" in capsys.readouterr().out
 
@@ -464,3 +466,10 @@ def test_models_show_what_a_family_lacks(capsys):
     told = capsys.readouterr().out
     assert "lacks class_token" in told
     assert told.index("tiny_resnet") < told.index("tiny_vit")
+
+
+def test_the_command_also_runs_as_a_module():
+    words = [sys.executable, "-m", "harness.cli", "--help"]  # the same as `claims --help`
+    told = subprocess.run(words, capture_output=True, text=True, check=True).stdout
+    assert "usage: claims" in told
+    assert "doctor" in told

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from harness.comparison import compare_outcomes
-from harness.outcomes import AcceptedClaim
+from harness.regression.comparison import compare_outcomes
+from harness.results.accepted_outcomes import AcceptedClaim
 
 ONES = np.ones(400)
 FEWER = np.where(np.arange(400) % 20 == 0, 0.0, 1.0)  # 20 of 400 fell

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from harness.chunks import chunk_grid
-from harness.fitting.design import Design
+from harness.images.sampling import chunk_grid
 from harness.probes.probe import FOLDS
+from harness.probes.training.design import Design
 
 LABELS = np.random.default_rng(0).integers(0, 5, 83)
 GRID = chunk_grid(len(LABELS), 9)

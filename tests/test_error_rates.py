@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
-from harness import curves, multiplicity, sizing, stats
-from harness.chunks import exchange_pairs
-from harness.quantities import Pairs
+from harness.images.sampling import exchange_pairs
+from harness.judging import betting, curve_bounds, multiplicity, sample_size
+from harness.judging.quantities import Pairs
 
 DELTA = 0.05
 CLAIMS = 5000
@@ -31,7 +31,7 @@ def coin(share: float, seed: int) -> np.ndarray:
 
 def p_values(x: np.ndarray, bound: float, lo: float = 0.0, hi: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
     """Return (p_true, p_false) of "mean above bound" per claim, at the worst of all looks."""
-    return stats.p_above(x, bound, lo, hi), stats.p_below(x, bound, lo, hi)
+    return betting.p_above(x, bound, lo, hi), betting.p_below(x, bound, lo, hi)
 
 
 def composite(rule, parts) -> tuple[np.ndarray, np.ndarray]:
@@ -67,7 +67,7 @@ def test_a_paired_difference_of_zero_is_rarely_decided(discordant):
 
 @pytest.mark.parametrize("retention", [0.9, 0.5])
 def test_a_ratio_at_its_bound_is_rarely_decided(retention):
-    contrast = sizing.bernoulli_pair(0.8, retention, 0.05, ratio=retention)
+    contrast = sample_size.bernoulli_pair(0.8, retention, 0.05, ratio=retention)
     for p in p_values(draw(*contrast, 4), 0.0, -retention, 1.0):
         assert_rare(p <= DELTA)
 
@@ -76,8 +76,8 @@ def test_a_ratio_at_its_bound_is_rarely_decided(retention):
 def test_a_finite_population_at_its_bound_is_rarely_decided_at_any_look(ones):
     population = np.repeat([1.0, 0.0], [ones, IMAGES - ones])
     x = np.random.default_rng(5).permuted(np.tile(population, (CLAIMS, 1)), axis=1)
-    above = stats.log_evidence(x, ones / IMAGES, 0, 1, population=IMAGES)
-    below = stats.log_evidence(-x, -ones / IMAGES, -1, 0, population=IMAGES)
+    above = betting.log_evidence(x, ones / IMAGES, 0, 1, population=IMAGES)
+    below = betting.log_evidence(-x, -ones / IMAGES, -1, 0, population=IMAGES)
     for logs in (above, below):  # the largest over all looks: p-values are put right once the null is certain
         assert_rare(logs.max(axis=1) >= math.log(1 / DELTA))
 
@@ -124,14 +124,14 @@ def test_an_ordering_with_ties_is_rarely_decided_wrongly(levels, too_high, too_l
     p = np.ones((CLAIMS, n, n))
     for i in range(n):
         for j in set(range(n)) - {i}:
-            p[:, i, j] = stats.p_above(points[:, j] - points[:, i], 0.0, -1.0, 1.0)
+            p[:, i, j] = betting.p_above(points[:, j] - points[:, i], 0.0, -1.0, 1.0)
     pairs = n * (n - 1) // 2
     at_stake = np.flatnonzero(p.min(axis=(1, 2)) * pairs <= DELTA)  # elsewhere nothing is established
     wrong = np.zeros((2, CLAIMS), dtype=bool)
     for claim in at_stake:
-        wrong[0, claim] = curves.spearman_p(p[claim], too_high)[0] <= DELTA
-        wrong[1, claim] = curves.spearman_p(p[claim], too_low)[1] <= DELTA
-    assert curves.spearman(levels) == pytest.approx((too_high + too_low) / 2)
+        wrong[0, claim] = curve_bounds.spearman_p(p[claim], too_high)[0] <= DELTA
+        wrong[1, claim] = curve_bounds.spearman_p(p[claim], too_low)[1] <= DELTA
+    assert curve_bounds.spearman(levels) == pytest.approx((too_high + too_low) / 2)
     for side in wrong:
         assert_rare(side)
     # At any look a verdict is wrong only if a pair was established against the true order (ties broken).
@@ -182,8 +182,8 @@ def test_pairs_of_a_finite_set_keep_the_error_where_single_pictures_do_not():
     random = np.random.default_rng(72)
     order = random.permuted(np.tile(np.arange(IMAGES // 2), (CLAIMS, 1)), axis=1)
     x = outcomes[(2 * order[..., None] + np.arange(2)).reshape(CLAIMS, IMAGES)]
-    naive = stats.log_evidence(x, 0.5, 0, 1, population=IMAGES)
-    paired = stats.log_evidence(PAIRS.means(x), 0.5, 0, 1, population=PAIRS.in_all)
+    naive = betting.log_evidence(x, 0.5, 0, 1, population=IMAGES)
+    paired = betting.log_evidence(PAIRS.means(x), 0.5, 0, 1, population=PAIRS.in_all)
     assert violates(naive.max(axis=1) >= math.log(1 / DELTA))
     assert_rare(paired.max(axis=1) >= math.log(1 / DELTA))
 
@@ -204,8 +204,8 @@ def test_partners_that_are_looked_for_by_class_break_the_error_and_neighbours_ke
         looked_for.append(right[claim][np.concatenate(halves)].mean(axis=1))
         first = exchange_pairs(labels[claim], [range(3 * chunk)])
         neighbours.append(Pairs(tuple(first), len(first)).means(right[claim]))
-    by_class = np.array([stats.p_above(x, 1 / kinds, 0, 1) for x in looked_for])
-    by_place = np.array([stats.p_above(x, 1 / kinds, 0, 1) for x in neighbours])
+    by_class = np.array([betting.p_above(x, 1 / kinds, 0, 1) for x in looked_for])
+    by_place = np.array([betting.p_above(x, 1 / kinds, 0, 1) for x in neighbours])
     assert violates(by_class <= DELTA)
     assert_rare(by_place <= DELTA)
 
@@ -220,6 +220,6 @@ def test_a_peeking_z_test_breaks_its_promise():
 
 
 def test_the_simulation_catches_a_test_that_promises_too_much():
-    p = stats.p_above(coin(0.5, 60), 0.46, 0, 1)  # judged against a bound that is off by 0.04
+    p = betting.p_above(coin(0.5, 60), 0.46, 0, 1)  # judged against a bound that is off by 0.04
     with pytest.raises(AssertionError):
         assert_rare(p <= DELTA)

@@ -14,21 +14,21 @@ from hypothesis import strategies as st
 from support.claims import accuracy, bench, bound, isolation, job, retention, spec
 from support.planted import Planted, PlantedImages
 
-from harness import stats
-from harness.catalogue import ListedClaim
-from harness.chunks import exchange_pairs
 from harness.errors import ClaimsError, NotApplicable
-from harness.interventions import Intervention, cls_alone, isolate_cls, isolate_cls_with_noise, shuffle_cls
-from harness.measure import run
-from harness.options import parse
-from harness.plan import Arm, Plan, curve, difference, level, ratio
-from harness.quantities import Pairs
-from harness.readouts.basic import Accuracy, Agreement, Identifiability
-from harness.rejudge import rejudge
-from harness.report.context import context_of
-from harness.report.record import record_of
-from harness.statements import Holds, every
-from harness.store import Store
+from harness.images.sampling import exchange_pairs
+from harness.interventions.intervention import Intervention, cls_alone, isolate_cls, isolate_cls_with_noise, shuffle_cls
+from harness.judging import betting
+from harness.judging.discovery import ListedClaim
+from harness.judging.quantities import Pairs
+from harness.judging.statements import Holds, every
+from harness.measurement.plan import Arm, Plan, curve, difference, level, ratio
+from harness.measurement.record import record_of
+from harness.measurement.runner import run
+from harness.readouts.own_answer import Accuracy, Agreement, Identifiability
+from harness.results.measurements import Store
+from harness.run.context import context_of
+from harness.run.options import parse
+from harness.run.rejudge import rejudge
 
 NOISY = PlantedImages(count=101, wrong=0.2)  # chunks of 32 and a last one of 5
 OWN = (NOISY.shown == NOISY.labels).astype(float)
@@ -120,17 +120,17 @@ def test_an_exchange_claim_is_judged_on_the_means_of_its_pairs():
     assert outcome.pairs == Pairs(tuple(FIRST.tolist()), len(FIRST))
     assert len(clean) < 50
     apart = outcome.judgement.effect[1]
-    assert apart.p.true == stats.p_above(means["donor"] - means["shuffled"], 0.5, -1.0, 1.0)
-    assert outcome.judgement.effect[0].p.true == stats.p_above(means["donor"], 0.5, 0.0, 1.0)
+    assert apart.p.true == betting.p_above(means["donor"] - means["shuffled"], 0.5, -1.0, 1.0)
+    assert outcome.judgement.effect[0].p.true == betting.p_above(means["donor"], 0.5, 0.0, 1.0)
     low, high = outcome.curves["accuracy"][0][2:]
-    assert (low, high) == stats.mean_interval(means["shuffled"], 0.0, 1.0, outcome.delta)
+    assert (low, high) == betting.mean_interval(means["shuffled"], 0.0, 1.0, outcome.delta)
 
 
 def test_a_claim_without_an_exchange_keeps_the_image_as_its_unit():
     outcome = judged(undecided(accuracy()), bounds=None)
     assert outcome.pairs is None
     assert outcome.arm_means["clean"] == pytest.approx(OWN[: outcome.images].mean())
-    assert outcome.judgement.main.p.true == stats.p_above(OWN, 0.9, 0.0, 1.0)
+    assert outcome.judgement.main.p.true == betting.p_above(OWN, 0.9, 0.0, 1.0)
 
 
 @pytest.mark.parametrize(

@@ -6,10 +6,10 @@ import torch
 from support.planted import DEPTH, Counting, Planted, PlantedImages
 from support.tiny import RandomImages, tiny_vit
 
-from harness.chunks import donors
-from harness.fitting.feature_pass import FeaturePass
-from harness.interventions import Chunk
+from harness.images.batch import Chunk
+from harness.images.sampling import donors
 from harness.probes.probe import Probe
+from harness.probes.training.feature_pass import FeaturePass
 
 COUNT = 6
 CHUNK = Chunk(positions=range(COUNT), donors=torch.from_numpy(donors(COUNT)), labels=None, seed=0)

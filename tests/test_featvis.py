@@ -5,13 +5,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from harness.fixtures.planted.featvis_worlds import APART, HALVES_SIZE, dull_pictures, half_units
 from PIL import Image
 from support.claims import bench
 
-from fixtures.planted.featvis_worlds import APART, HALVES_SIZE, dull_pictures, half_units
-from harness.cli import main
-from harness.featvis import readouts as featvis_readouts
-from harness.featvis.optimize import (
+from harness.cli.__main__ import main
+from harness.readouts.featvis import readouts as featvis_readouts
+from harness.readouts.featvis.augmentations import ViewRecipe, ViewSource
+from harness.readouts.featvis.optimize import (
     Recipe,
     Wanted,
     activations,
@@ -20,10 +21,9 @@ from harness.featvis.optimize import (
     total_variation,
     transfer,
 )
-from harness.featvis.readouts import DrivesUnit, IsSpecific, pictures_of
-from harness.featvis.views import ViewRecipe, ViewSource
-from harness.store import Store
-from harness.units.members import UnitsOf
+from harness.readouts.featvis.readouts import DrivesUnit, IsSpecific, pictures_of
+from harness.readouts.units.members import UnitsOf
+from harness.results.measurements import Store
 
 QUICK = Recipe(steps=60, views=ViewRecipe(copies=4))
 PLAIN = ViewRecipe(copies=1, jitter=0.0, colour=0.0, noise=0.0)

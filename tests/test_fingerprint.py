@@ -196,7 +196,7 @@ def test_code_of_users_is_followed_into_their_other_modules(user_module):
 
 
 def test_who_uses_the_package_is_identified_by_own_code_and_by_the_text_of_what_is_named(user_module):
-    claims = "from harness.plan import Arm, level\ndef test_x(card):\n    return level({!r})\n"
+    claims = "from harness.measurement.plan import Arm, level\ndef test_x(card):\n    return level({!r})\n"
     one = fingerprint_outside(user_module(own_claims=claims.format("a")).test_x)
     two = fingerprint_outside(user_module(own_claims=claims.format("bb")).test_x)
     other = fingerprint_outside(user_module(own_claims=claims.format("a").replace("level", "difference")).test_x)
@@ -225,7 +225,7 @@ def test_code_without_a_file_is_refused():
 
 
 def test_values_bring_their_classes_and_a_family_its_constant():
-    from harness.models import resolve
+    from harness.models.zoo import resolve
 
     subject = resolve("tiny_swin").load()
     roots = roots_in(subject)

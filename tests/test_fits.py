@@ -9,16 +9,16 @@ import torch
 from support.claims import bench
 from support.planted import Counting, Planted, PlantedImages
 
-from harness.chunks import chunk_grid
 from harness.errors import ClaimsError
-from harness.fitting import probe_fits
-from harness.fitting.design import Design
-from harness.fitting.files import FitPlace
-from harness.fitting.fits import fit_all, fit_id
-from harness.fitting.probe_fits import Training
+from harness.images.sampling import chunk_grid
 from harness.probes.moments import Moments
 from harness.probes.probe import Fit, Probe
 from harness.probes.ridge import fit_ridge
+from harness.probes.training import linear
+from harness.probes.training.design import Design
+from harness.probes.training.files import FitPlace
+from harness.probes.training.fits import fit_all, fit_id
+from harness.probes.training.linear import Training
 
 TRAIN = PlantedImages(count=160, seed=11, noise=0.5)
 PROBES = (Probe(layer=5), Probe(layer=2, kind="class+patch mean"), Probe(layer=2, kind="patch mean", labels="permuted"))
@@ -58,9 +58,9 @@ def test_a_fit_is_made_once(tmp_path):
 
 
 def test_a_killed_fit_goes_on_where_it_stood_and_ends_in_the_same_bits(tmp_path, monkeypatch):
-    monkeypatch.setattr(probe_fits, "ROWS_PER_UPDATE", 32)
+    monkeypatch.setattr(linear, "ROWS_PER_UPDATE", 32)
     expected = fitted(None)
-    monkeypatch.setattr(probe_fits, "CHECKPOINT_SECONDS", -1.0)
+    monkeypatch.setattr(linear, "CHECKPOINT_SECONDS", -1.0)
     before, after = Counting(inner=Planted()), Counting(inner=Planted())
     with pytest.raises(Killed):
         fitted(tmp_path, before, kill_at=96)  # killed in the third chunk, before its checkpoint
@@ -76,8 +76,8 @@ def test_a_fit_without_a_folder_is_kept_in_memory_only(tmp_path, monkeypatch):
 
 
 def test_a_subset_of_probes_does_not_meet_the_checkpoint_of_others(tmp_path, monkeypatch):
-    monkeypatch.setattr(probe_fits, "CHECKPOINT_SECONDS", -1.0)
-    monkeypatch.setattr(probe_fits, "ROWS_PER_UPDATE", 32)
+    monkeypatch.setattr(linear, "CHECKPOINT_SECONDS", -1.0)
+    monkeypatch.setattr(linear, "ROWS_PER_UPDATE", 32)
     with pytest.raises(Killed):
         fitted(tmp_path, kill_at=96)
     assert any("partial" in path.name for path in tmp_path.iterdir())
@@ -145,7 +145,7 @@ def test_every_probe_has_a_name_of_its_own(monkeypatch):
     ]
     names = [fit_id(place, probe) for probe in (Probe(layer=5), *others)]
     assert len(set(names)) == len(names)
-    monkeypatch.setattr("harness.fitting.code.fingerprint", lambda *roots: "changed")
+    monkeypatch.setattr("harness.probes.training.code.fingerprint", lambda *roots: "changed")
     assert fit_id(place, Probe(layer=5)) not in names
 
 
@@ -201,14 +201,14 @@ def test_probes_fitted_on_exchanged_class_tokens_read_what_those_hold():
 
 def test_probes_that_do_not_fit_into_memory_together_take_further_passes(monkeypatch):
     together = fitted(None)
-    monkeypatch.setattr(probe_fits, "HELD_BYTES", 1)
+    monkeypatch.setattr(linear, "HELD_BYTES", 1)
     counted = Counting(inner=Planted())
     assert_same(fitted(None, counted), together)
     assert counted.passes == len(PROBES) * len(TRAIN)
 
 
 def test_a_kill_in_a_later_pass_keeps_the_fits_of_the_earlier_ones(tmp_path, monkeypatch):
-    monkeypatch.setattr(probe_fits, "HELD_BYTES", 1)
+    monkeypatch.setattr(linear, "HELD_BYTES", 1)
     passes = []
 
     def advance(what: str, done: int, total: int) -> None:

@@ -4,10 +4,9 @@ import hashlib
 
 import numpy as np
 import pytest
-
-from fixtures.captions import write_captions
-from fixtures.pictures import render
-from fixtures.switches import CAPTIONED, Switches
+from harness.fixtures.captions import write_captions
+from harness.fixtures.pictures import render
+from harness.fixtures.switches import CAPTIONED, Switches
 
 COUNT = 300
 # Written down before the switches came. Labels and textures are the same for both sizes.

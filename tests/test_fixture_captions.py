@@ -5,17 +5,14 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-
-from fixtures.attributes import ATTRIBUTE_VALUES, main_attributes, read_attributes
-from fixtures.captions import CaptionStyle, write_captions
-from fixtures.colours import COLOUR_NAMES, SECTOR
-from fixtures.pictures import Pictures, render
-from fixtures.scenes import CLASS_NAMES, TEXTURE_NAMES
-from fixtures.shapes import SHAPES
-from fixtures.switches import CAPTIONED, SIZES, Switches
-from fixtures.vocabulary import (
+from harness.fixtures.attributes import ATTRIBUTE_VALUES, main_attributes, read_attributes
+from harness.fixtures.captions import CaptionStyle, write_captions
+from harness.fixtures.colours import COLOUR_NAMES, SECTOR
+from harness.fixtures.pictures import Pictures, render
+from harness.fixtures.scenes import CLASS_NAMES, TEXTURE_NAMES
+from harness.fixtures.shapes import SHAPES
+from harness.fixtures.switches import CAPTIONED, SIZES, Switches
+from harness.fixtures.vocabulary import (
     END,
     LENGTH,
     PAD,
@@ -27,6 +24,8 @@ from fixtures.vocabulary import (
     decode,
     encode,
 )
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 COUNT = 1000
 TEXTURED = Switches(vivid=True, objects=(1, 3), object_texture=0.1)

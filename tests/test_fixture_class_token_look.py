@@ -3,12 +3,13 @@
 import numpy as np
 import pytest
 import torch
+from harness.fixtures import class_token_look as looking
+from harness.fixtures import zoo
+from harness.fixtures.pictures import render
 
-from fixtures import class_token_look as looking
-from fixtures import zoo
-from fixtures.pictures import render
-from harness.adapters import adapt
-from harness.interventions import Chunk, IsolateClass, ShuffleClass
+from harness.images.batch import Chunk
+from harness.interventions.intervention import IsolateClass, ShuffleClass
+from harness.models.families import adapt
 
 DEPTH = 12
 

@@ -5,13 +5,12 @@ import math
 import numpy as np
 import pytest
 import torch
-
-from fixtures import clip, zoo
-from fixtures.checkpoints import write_tensors
-from fixtures.objectives import OBJECTIVES
-from fixtures.pictures import render
-from fixtures.recipes import Recipe, construct
-from fixtures.vocabulary import AN, SHAPE_WORDS, encode
+from harness.fixtures import clip, zoo
+from harness.fixtures.checkpoints import write_tensors
+from harness.fixtures.objectives import OBJECTIVES
+from harness.fixtures.pictures import render
+from harness.fixtures.recipes import Recipe, construct
+from harness.fixtures.vocabulary import AN, SHAPE_WORDS, encode
 
 MICRO = Recipe(
     name="micro",

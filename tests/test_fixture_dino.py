@@ -5,13 +5,12 @@ import math
 import pytest
 import torch
 import torch.nn.functional as F
+from harness.fixtures import dino, views
+from harness.fixtures.probe_head import RIDGE, ridge, with_probe
+from harness.fixtures.recipes import Recipe, construct
+from harness.fixtures.views import random_view
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from fixtures import dino, views
-from fixtures.probe_head import RIDGE, ridge, with_probe
-from fixtures.recipes import Recipe, construct
-from fixtures.views import random_view
 
 MICRO = Recipe(
     name="micro",

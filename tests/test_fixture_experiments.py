@@ -3,11 +3,10 @@
 import numpy as np
 import pytest
 import torch
-
-from fixtures import experiments, train, zoo
-from fixtures.class_token_look import _streams
-from fixtures.pictures import render
-from fixtures.recipes import ARCHITECTURES
+from harness.fixtures import experiments, train, zoo
+from harness.fixtures.class_token_look import _streams
+from harness.fixtures.pictures import render
+from harness.fixtures.recipes import ARCHITECTURES
 
 
 @pytest.fixture(scope="module")

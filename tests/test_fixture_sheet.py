@@ -3,15 +3,14 @@
 import sys
 
 import numpy as np
+from harness.fixtures import sheet
+from harness.fixtures.pictures import render
 from PIL import Image
-
-from fixtures import sheet
-from fixtures.pictures import render
 
 
 def test_the_sheet_shows_pictures_by_class_above_their_masks(tmp_path, monkeypatch) -> None:
     out = tmp_path / "sheet.png"
-    monkeypatch.setattr(sys, "argv", ["fixtures.sheet", str(out)])
+    monkeypatch.setattr(sys, "argv", ["harness.fixtures.sheet", str(out)])
     sheet.main()
     shown = np.asarray(Image.open(out))
     step = sheet.SIZE * sheet.ZOOM + sheet.MARGIN

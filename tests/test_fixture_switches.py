@@ -4,14 +4,13 @@ import itertools
 
 import numpy as np
 import pytest
+from harness.fixtures.colours import COLOUR_NAMES, SECTOR
+from harness.fixtures.pictures import Pictures, render
+from harness.fixtures.scenes import CLASS_NAMES
+from harness.fixtures.shapes import SHAPES
+from harness.fixtures.switches import CAPTIONED, COLOUR_IS_CLASS, REACH, SIZES, TEXTURE_IS_CLASS, Switches
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from fixtures.colours import COLOUR_NAMES, SECTOR
-from fixtures.pictures import Pictures, render
-from fixtures.scenes import CLASS_NAMES
-from fixtures.shapes import SHAPES
-from fixtures.switches import CAPTIONED, COLOUR_IS_CLASS, REACH, SIZES, TEXTURE_IS_CLASS, Switches
 
 COUNT = 3000
 correlations = st.floats(0, 1)

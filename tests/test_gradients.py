@@ -4,11 +4,11 @@ from functools import cache
 
 import pytest
 import torch
+from harness.fixtures.families import SMALL_MODELS
 
-from fixtures.families import SMALL_MODELS
-from harness.adapters import adapt
 from harness.errors import ClaimsError
-from harness.subject import Subject
+from harness.models.families import adapt
+from harness.models.subject import Subject
 
 
 @cache

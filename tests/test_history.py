@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from harness.errors import ClaimsError
-from harness.history import FILE_NAME, MIGRATIONS, History, find_run, open_history
+from harness.results.history import FILE_NAME, MIGRATIONS, History, find_run, open_history
 
 CONTEXT = {"image_fingerprint": "f", "versions": {"torch": "2"}, "machine": "here", "weights": "w"}
 ARMS = {"clean": np.array([1.0, 0.0, 1.0]), "edited": np.array([0.1, 0.2, 0.3])}
@@ -96,7 +96,7 @@ WRITER = """
 import sys
 from pathlib import Path
 import numpy as np
-from harness.history import History
+from harness.results.history import History
 made = History(Path(sys.argv[1]))
 for number in range(40):
     context = {"image_fingerprint": "f", "versions": {}, "machine": "here"}

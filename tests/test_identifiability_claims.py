@@ -13,12 +13,12 @@ from support.claims import bench
 from support.planted import Counting
 from support.tiny import DEPTH, SIZE, RandomImages, tiny_vit
 
-from harness.bench import Bench
-from harness.measure import run
-from harness.plan import Plan, propose
-from harness.table import Missing
-from harness.trial import Job, Outcome
-from harness.verdict import Verdict
+from harness.judging.verdict import Verdict
+from harness.measurement.loaded_model import Bench
+from harness.measurement.plan import Plan, propose
+from harness.measurement.runner import run
+from harness.measurement.sequential import Job, Outcome
+from harness.measurement.source import Missing
 
 RESIDUAL = (
     "image-tokens-class-identifiable-final",

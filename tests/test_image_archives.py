@@ -10,8 +10,8 @@ import torch
 from PIL import Image
 
 from harness.errors import ClaimsError, NotApplicable
-from harness.images import ImageSet, open_images
-from harness.subject import ModelCard, Preprocessing
+from harness.images.open import ImageSet, open_images
+from harness.models.subject import ModelCard, Preprocessing
 
 EIGHT = Preprocessing(size=(8, 8), mean=(0.5,) * 3, std=(0.5,) * 3)
 

@@ -7,9 +7,9 @@ import pytest
 from PIL import Image
 
 from harness.errors import ClaimsError, NotApplicable
-from harness.images import ImageSet, open_images
-from harness.pictures import datasets as image_datasets
-from harness.subject import ModelCard, Preprocessing
+from harness.images import datasets as image_datasets
+from harness.images.open import ImageSet, open_images
+from harness.models.subject import ModelCard, Preprocessing
 
 EIGHT = Preprocessing(size=(8, 8), mean=(0.5,) * 3, std=(0.5,) * 3)
 

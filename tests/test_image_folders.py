@@ -4,12 +4,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from harness.fixtures.scenes import CLASS_NAMES
 from PIL import Image
 
-from fixtures.pictures import CLASS_NAMES
 from harness.errors import ClaimsError
-from harness.images import ImageSet, open_images
-from harness.subject import ModelCard, Preprocessing
+from harness.images.open import ImageSet, open_images
+from harness.models.subject import ModelCard, Preprocessing
 
 SYNSETS = ("n01440764", "n01443537", "n02119789")  # classes 0, 1 and 278 of ImageNet-1k
 

@@ -11,8 +11,8 @@ from PIL import Image
 from timm.data import create_transform
 
 from harness.errors import ClaimsError
-from harness.images import ImageSet, open_images
-from harness.subject import ModelCard, Preprocessing
+from harness.images.open import ImageSet, open_images
+from harness.models.subject import ModelCard, Preprocessing
 
 PLAIN = Preprocessing(size=(24, 24), mean=(0.5, 0.4, 0.3), std=(0.2, 0.3, 0.4), crop=0.9)
 REAL = os.environ.get("CLAIMS_REAL_DATA")

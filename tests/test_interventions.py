@@ -12,11 +12,10 @@ from support.planted import Planted
 from timm.models.deit import VisionTransformerDistilled
 from timm.models.vision_transformer import VisionTransformer
 
-from harness.adapters import adapt
-from harness.interventions import (
+from harness.images.batch import Chunk
+from harness.interventions.intervention import (
     EMBEDDING,
     NONE,
-    Chunk,
     DropPatches,
     Intervention,
     IsolateClass,
@@ -27,7 +26,8 @@ from harness.interventions import (
     isolate_cls_with_noise,
     shuffle_cls,
 )
-from harness.measured_code import of_intervention
+from harness.measurement.measured_code import of_intervention
+from harness.models.families import adapt
 
 IMAGES, DEPTH = 4, 3
 VIT = {"img_size": 16, "patch_size": 4, "embed_dim": 24, "depth": DEPTH, "num_heads": 2, "num_classes": 5}

@@ -6,18 +6,18 @@ from functools import cache
 import numpy as np
 import pytest
 import torch
+from harness.fixtures.planted.key_models import KeyModel, key_model
+from harness.fixtures.planted.spot_pictures import PREPROCESSING, SpotPictures
 from timm.models.vision_transformer import VisionTransformer
 from torch import nn
 
-from fixtures.planted.key_models import KeyModel, key_model
-from fixtures.planted.spot_pictures import PREPROCESSING, SpotPictures
-from harness.adapters import adapt
-from harness.bench import Bench
-from harness.interventions import Chunk
+from harness.images.batch import Chunk
+from harness.measurement.loaded_model import Bench
+from harness.measurement.source import Settings
+from harness.models.families import adapt
 from harness.readouts.keys import KeyValueAgreement, MemoryMatch, meeting
 from harness.readouts.reading import Reading
-from harness.store import Store
-from harness.table import Settings
+from harness.results.measurements import Store
 
 SMALL = KeyModel(width=64, units=64, classes=1000)
 COUNT = 24

@@ -3,119 +3,40 @@
 import ast
 import subprocess
 import sys
+import tomllib
+from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
 
 import pytest
 
-PACKAGE = Path(__file__).parents[1] / "harness"
-# A module imports only from groups above its own, or from its own. Names stand for modules or for whole folders.
-GROUPS = (
-    ("errors", "network", "threads"),
-    ("spec", "embedded_switches", "options", "catalogue"),
-    (
-        "stats",
-        "curves",
-        "multiplicity",
-        "sizing",
-        "nulls",
-        "quantities",
-        "derived",
-        "kept",
-        "statements",
-        "curve_statements",
-        "verdict",
-        "drift",
-        "slowdown",
-    ),
-    (
-        "sites",
-        "subject",
-        "chunk",
-        "fingerprint",
-        "edits",
-        "interventions",
-        "probes",
-        "readouts",
-        "census",
-        "plan",
-        "families",
-        "cohorts",
-    ),
-    (
-        "chunks",
-        "pictures",
-        "images",
-        "adapters",
-        "models",
-    ),
-    (
-        "store",
-        "history",
-        "outcomes",
-        "staleness",
-        "program_tree",
-        "passes",
-        "fitting",
-        "table",
-        "bench",
-        "several",
-        "census_table",
-        "showing",
-        "units",
-        "featvis",
-        "trial",
-        "measure",
-        "baseline",
-        "checks",
-    ),
-    ("report",),
-    (
-        "comparison",
-        "recording",
-        "timing",
-        "run_images",
-        "door",
-        "shelf",
-        "session",
-        "crew",
-        "costs",
-        "expectation",
-        "affordability",
-        "planning",
-        "rejudge",
-        "nightly",
-        "night_run",
-    ),
-    ("claim_items", "pytest_plugin", "cli", "commands"),
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "harness"
+FIXTURES = ROOT / "fixtures"  # installed as harness.fixtures: outside of the rooms
+# The import order: a module imports only from names before its own, or from its own room.
+ORDER = (
+    *("errors", "fingerprint"),
+    *("judging", "models", "images", "probes", "interventions", "readouts", "results", "measurement"),
+    *("report", "run", "regression", "cli"),
+    *("pytest_items", "pytest_plugin"),
 )
-NUMBERS_ONLY = (
-    "errors",
-    "spec",
-    "embedded_switches",
-    "options",
-    "stats",
-    "curves",
-    "multiplicity",
-    "sizing",
-    "nulls",
-    "quantities",
-    "derived",
-    "statements",
-    "verdict",
-    "drift",
-    "slowdown",
-)
+FLAT = ("errors", "fingerprint", "pytest_items", "pytest_plugin")  # single files; every other name is a folder
+OUTSIDE = ("fixtures",)
+# Modules that know one another, each pair to be taken apart; no other may.
+KNOWN_CIRCLES: tuple[frozenset[str], ...] = (frozenset({"measurement.loaded_model", "measurement.source"}),)
 MAY_IMPORT = {
-    "timm": ("adapters", "models", "images", "pictures"),
-    "transformers": ("adapters", "models"),
-    "yaml": ("spec", "models"),
-    "pytest": ("pytest_plugin", "claim_items"),
+    "torch": ("models", "images", "probes", "interventions", "readouts", "measurement", "run", "regression", "cli"),
+    "timm": ("models", "images"),
+    "transformers": ("models", "images"),
+    "yaml": ("judging.ledger", "models.zoo"),
+    "pytest": ("pytest_plugin", "pytest_items"),
     "pickle": (),
     "jinja2": ("report",),
     "matplotlib": ("report",),
     "pyarrow": ("report",),
 }
+# What runs before it is known whether a model is needed at all.
+NO_TORCH = ("judging", "images.procedural_switches", "run.options", "pytest_plugin", "cli.__main__")
 LINES_OF_A_MODULE, LINES_OF_A_FUNCTION = 250, 40
 # Too long today, each to be split; none may grow.
 LONG_MODULES: dict[str, int] = {}
@@ -129,12 +50,12 @@ def tree(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"))
 
 
-def room(path: Path) -> str:
-    """Name the module or folder directly below the package that a file belongs to."""
-    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+def module(path: Path, package: Path) -> str:
+    """Name a file within a package: "judging.ledger"; a package's own page by its folder, "" for the package itself."""
+    return ".".join(path.relative_to(package).with_suffix("").parts).removesuffix("__init__").removesuffix(".")
 
 
-def imported(path: Path) -> set[str]:
+def imports(path: Path) -> set[str]:
     """List the full names of what a file imports anywhere, also within functions."""
     names = set()
     for node in ast.walk(tree(path)):
@@ -142,47 +63,212 @@ def imported(path: Path) -> set[str]:
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: relative import"
-            names |= (
-                {f"{node.module}.{alias.name}" for alias in node.names}
-                if node.module == "harness"
-                else {str(node.module)}
-            )
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
     return names
 
 
-def group(name: str) -> int:
-    places = [number for number, names in enumerate(GROUPS) if name in names]
-    assert len(places) == 1, f"{name!r} must stand in one group of this test"
-    return places[0]
+def graph(package: Path) -> dict[str, set[str]]:
+    """Say which modules of a package every module imports, by names within the package.
+
+    Whoever imports a module runs the pages of the folders that it lies in, so these count as imported too.
+    """
+    files = {module(path, package): path for path in sorted(package.rglob("*.py"))}
+    edges = {name: set(_own(imports(path), package.name, files)) for name, path in files.items() if name}
+    return {
+        name: {face for other in others for face in _pages(other, files) if not f"{name}.".startswith(f"{face}.")}
+        for name, others in edges.items()
+    }
 
 
-@every_module
-def test_a_module_imports_only_from_groups_above_its_own(path):
-    if room(path) == "__init__":
-        return
-    own = group(room(path))
-    for name in imported(path):
+def _own(names: Iterable[str], package: str, files: Mapping[str, Path]) -> Iterable[str]:
+    for name in names:
         top, _, rest = name.partition(".")
-        if top == "harness" and rest:
-            assert group(rest.partition(".")[0]) <= own, f"{path.name} imports {name}"
+        if top == package and rest:
+            parent = rest.rpartition(".")[0]
+            yield rest if rest in files or not parent else parent
+
+
+def _pages(name: str, files: Mapping[str, Path]) -> list[str]:
+    """List a module and the folders above it."""
+    parts = name.split(".")
+    above = [".".join(parts[:length]) for length in range(1, len(parts))]
+    return [name, *(face for face in above if face in files)]
+
+
+def room(name: str) -> str:
+    """Name the flat file or the folder directly below the package that a module belongs to."""
+    return name.partition(".")[0]
+
+
+def misplaced(modules: Iterable[str], folders: Iterable[str]) -> list[str]:
+    """Name flat modules that are not listed, folders that are no room, and listed names that are not there."""
+    found, folders = {room(name) for name in modules}, set(folders)
+    wrong = [f"{name}.py lies flat" for name in found - folders if name not in FLAT]
+    wrong += [f"{name}/ is no room" for name in found & folders if name not in ORDER or name in FLAT]
+    return sorted([*wrong, *(f"{name} is not there" for name in set(ORDER) - found)])
+
+
+def arrows_up(edges: Mapping[str, set[str]]) -> list[str]:
+    """Name every import of a module from a room that comes after its own."""
+    place = {name: number for number, name in enumerate(ORDER)}
+    return sorted(
+        f"{name} imports {other}"
+        for name, others in edges.items()
+        for other in others
+        if room(other) not in OUTSIDE and place.get(room(other), len(ORDER)) > place.get(room(name), -1)
+    )
+
+
+def circles(edges: Mapping[str, set[str]]) -> list[frozenset[str]]:
+    """List the sets of modules that reach one another."""
+    reached = {name: _reached(name, edges) for name in edges}
+    return sorted(
+        {
+            frozenset({name, *(other for other in reached[name] if name in reached.get(other, ()))})
+            for name in edges
+            if name in reached[name]
+        },
+        key=sorted,
+    )
+
+
+def _reached(start: str, edges: Mapping[str, set[str]]) -> set[str]:
+    seen: set[str] = set()
+    queue = list(edges.get(start, ()))
+    while queue:
+        if (name := queue.pop()) not in seen:
+            seen.add(name)
+            queue += edges.get(name, ())
+    return seen
+
+
+def forbidden(name: str, imported: Iterable[str]) -> list[str]:
+    """Name the libraries that a module imports and must not: allowed are those of its room or of the module itself."""
+    return sorted(
+        f"{name} imports {other}"
+        for other in imported
+        if (allowed := MAY_IMPORT.get(other.partition(".")[0])) is not None and not {name, room(name)} & set(allowed)
+    )
+
+
+def plant(folder: Path, files: Mapping[str, str]) -> Path:
+    """Write a package `harness` of these files, with an empty page in every folder."""
+    package = folder / "harness"
+    for name, text in files.items():
+        path = package / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+        for between in (path.parent, *path.parent.parents):
+            if between.is_relative_to(package):
+                (between / "__init__.py").touch()
+    return package
+
+
+def test_every_module_stands_in_a_room_or_is_listed():
+    folders = {path.name for path in PACKAGE.iterdir() if path.is_dir() and path.name != "__pycache__"}
+    assert misplaced(filter(None, graph(PACKAGE)), folders) == []
+
+
+def test_a_module_imports_only_from_rooms_before_its_own():
+    assert arrows_up(graph(PACKAGE)) == []
+
+
+def test_no_modules_import_one_another_in_a_circle():
+    assert [circle for circle in circles(graph(PACKAGE)) if circle not in KNOWN_CIRCLES] == []
+
+
+def test_a_planted_arrow_up_is_found(tmp_path):
+    files = {
+        "judging/verdict.py": "def f():\n    from harness.models.subject import Subject\n",
+        "models/subject.py": "import harness.judging.verdict\nfrom harness import errors",
+        "models/zoo.py": "from harness.fixtures import zoo",
+        "errors.py": "from harness.pytest_items import item",
+        "pytest_items.py": "",
+        "attic/old.py": "",
+        "run/session.py": "from harness.attic import old",
+    }
+    assert arrows_up(graph(plant(tmp_path, files))) == [
+        "errors imports pytest_items",
+        "judging.verdict imports models",
+        "judging.verdict imports models.subject",
+        "run.session imports attic",
+        "run.session imports attic.old",
+    ]
+
+
+def test_a_planted_circle_is_found(tmp_path):
+    files = {
+        "images/open.py": "from harness.images.batch import Batch",
+        "images/batch.py": "from harness.images import sampling",
+        "images/sampling.py": "from harness.images.open import open_images",
+        "images/beside.py": "from harness.images.open import open_images",
+    }
+    assert circles(graph(plant(tmp_path, files))) == [frozenset({"images.open", "images.batch", "images.sampling"})]
+
+
+def test_a_planted_circle_through_the_page_of_a_folder_is_found(tmp_path):
+    files = {
+        "models/families/__init__.py": "from harness.models.chain import Chain",
+        "models/families/family.py": "",
+        "models/chain.py": "from harness.models.families.family import Family",
+    }
+    assert circles(graph(plant(tmp_path, files))) == [frozenset({"models.families", "models.chain"})]
+
+
+def test_a_planted_flat_module_and_an_unknown_room_are_found(tmp_path):
+    files = {"utils.py": "", "attic/old.py": "", **{f"{name}.py": "" for name in FLAT}}
+    files |= {f"{name}/one.py": "" for name in ORDER if name not in FLAT and name != "run"}
+    package = plant(tmp_path, files)
+    folders = {path.name for path in package.iterdir() if path.is_dir()}
+    assert misplaced(filter(None, graph(package)), folders) == [
+        "attic/ is no room",
+        "run is not there",
+        "utils.py lies flat",
+    ]
 
 
 @every_module
 def test_libraries_appear_only_where_they_belong(path):
-    for name in imported(path):
-        allowed = MAY_IMPORT.get(name.partition(".")[0])
-        assert allowed is None or room(path) in allowed, f"{path.name} imports {name}"
+    assert forbidden(module(path, PACKAGE), imports(path)) == []
 
 
-def test_numbers_need_no_torch():
-    words = "; ".join(f"import harness.{name}" for name in NUMBERS_ONLY)
+def test_a_planted_library_is_found():
+    assert forbidden("judging.verdict", {"torch.nn", "numpy", "yaml"}) == [
+        "judging.verdict imports torch.nn",
+        "judging.verdict imports yaml",
+    ]
+    assert forbidden("judging.ledger", {"yaml.safe_load"}) == []
+    assert forbidden("readouts.keys", {"timm.models"}) == ["readouts.keys imports timm.models"]
+
+
+@pytest.mark.parametrize("name", NO_TORCH)
+def test_what_needs_no_model_imports_no_torch(name):
+    """Nor what it imports, as a program that starts with it finds."""
+    names = [other for other in graph(PACKAGE) if other == name or other.startswith(f"{name}.")]
+    words = "; ".join(f"import harness.{other}" for other in names)
     check = "import sys; assert not {'torch', 'timm', 'jaxtyping'} & set(sys.modules), sorted(sys.modules)"
     subprocess.run([sys.executable, "-c", f"{words}; {check}"], check=True)
 
 
-def test_the_plugin_imports_no_torch_before_it_is_needed():
+def test_the_plugin_imports_nothing_large_before_it_is_needed():
     check = "import sys; assert not {'torch', 'timm', 'scipy', 'rich'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", f"import harness.pytest_plugin; {check}"], check=True)
+
+
+@pytest.mark.parametrize("path", sorted(FIXTURES.glob("*.py")), ids=lambda path: path.name)
+def test_what_the_package_needs_of_the_fixtures_needs_nothing_of_its_rooms(path):
+    """Only the planted models, which ask the harness, may import it."""
+    assert [name for name in imports(path) if name.startswith("harness.") and room(name[8:]) not in OUTSIDE] == []
+
+
+def test_every_folder_is_installed_and_fixtures_below_the_package_alone():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]
+    pages = [*PACKAGE.rglob("__init__.py"), *FIXTURES.rglob("__init__.py")]
+    folders = [path.parent.relative_to(ROOT).parts for path in pages]
+    assert sorted(project["packages"]) == sorted(
+        ".".join(parts if parts[0] == "harness" else ("harness", *parts)) for parts in folders
+    )
+    assert project["package-dir"] == {"harness.fixtures": "fixtures"}
 
 
 @every_module
@@ -220,9 +306,4 @@ def test_errors_are_caught_by_name_or_raised_again(path):
 
 @every_module
 def test_every_module_says_what_it_is_for(path):
-    assert ast.get_docstring(tree(path)) or not path.read_text(encoding="utf-8").strip()
-
-
-def test_every_module_stands_in_one_group():
-    rooms = {room(path) for path in MODULES} - {"__init__"}
-    assert rooms == {name for names in GROUPS for name in names}
+    assert ast.get_docstring(tree(path))

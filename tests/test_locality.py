@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 import torch
+from harness.fixtures import zoo
+from harness.fixtures.planted.patchwork import GRID, SHOWN, Patchwork, PatchworkReader
 from support.claims import bench
 
-from fixtures import zoo
-from fixtures.planted.patchwork import GRID, SHOWN, Patchwork, PatchworkReader
-from harness.adapters import adapt
-from harness.pictures.embedded import EmbeddedImages
+from harness.images.procedural import EmbeddedImages
+from harness.models.families import adapt
 from harness.readouts.locality import ModelAccuracy, PatchCosine, PatchHead, WithinShare, mean_cosine, within_share
 
 ONE = np.zeros(1, dtype=np.int64)

@@ -8,11 +8,11 @@ import pytest
 from support.cards import SPECS, plan_for
 from support.memory_numbers import CLAIMS, WORLDS
 
-from harness.census import TheModel
-from harness.derived import resolve
-from harness.plan import Plan
-from harness.quantities import Pairs, Sample, Sheet
-from harness.verdict import judge
+from harness.judging.derived_arms import resolve
+from harness.judging.quantities import Pairs, Sample, Sheet
+from harness.judging.verdict import judge
+from harness.measurement.plan import Plan
+from harness.readouts.members import TheModel
 
 PICTURES = 2000
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy.integrate import quad
 from statsmodels.stats.multitest import multipletests
 
-from harness import multiplicity
+from harness.judging import multiplicity
 
 p_lists = st.lists(st.floats(0, 1), min_size=1, max_size=12)
 

@@ -1,92 +1,194 @@
-"""What a night amounts to, from plain records: failures, warnings, and silence."""
+"""Whole nights on a planted model: each change is caught once and by its own words, and nothing from nothing."""
+
+import json
+from pathlib import Path
 
 import pytest
+from support import changing
 
-from harness.baseline import CONDITIONS
-from harness.nightly import NAMED, Night, asked_for, stale, unaccepted, verdict_failures
-from harness.staleness import PARTS
+import harness.report.figures  # an inner run forgets what it imports, and some libraries cannot be imported twice
+import harness.run.session  # noqa: F401
+from harness.cli import nightly
+from harness.cli.__main__ import main, parser
+from harness.errors import ClaimsError
+from harness.regression import nightly as night_run
+from harness.regression.nightly import raised
 
-CONTEXT = {name: f"this {name}" for name in CONDITIONS}
-GROUND = dict.fromkeys(PARTS, "0")
-
-
-def record(claim: str = "a", verdict: str = "supported", effect: float = 0.9, ground=()) -> dict:
-    return {
-        "claim": claim,
-        "model": "m",
-        "verdict": verdict,
-        "reason": "because",
-        "effect": {"estimate": effect},
-        "context": CONTEXT,
-        "fingerprints": {**GROUND, **dict.fromkeys(ground, "1")},
-    }
+QUICK = "--import-mode=importlib -p no:hypothesispytest -p no:anyio -p no:jaxtyping"
 
 
-def accepted(verdicts=None, **conditions) -> dict:
-    entry = {"verdict": "supported", "effect": 0.9, "fingerprints": GROUND}
-    found = {claim: {**entry, "verdict": verdict} for claim, verdict in (verdicts or {"a": "supported"}).items()}
-    return {"m": {"conditions": {**CONTEXT, **conditions}, "verdicts": found}}
+@pytest.fixture(scope="session")
+def pictures(tmp_path_factory) -> Path:
+    return changing.pictures(tmp_path_factory.mktemp("changing") / "pictures")
 
 
-def test_a_night_without_change_finds_nothing():
-    assert verdict_failures([record()], accepted(), {("m", "a")}) == []
-    assert unaccepted([record()], accepted()) == []
-    assert stale([record()], accepted(), {}) == []
-    quiet = Night(failures=(), warnings=(), looked_at=("x",))
-    assert quiet.headline == "nothing changed"
-    assert "##" not in quiet.markdown()
+@pytest.fixture
+def night(pytester, pictures, monkeypatch, capsys):
+    """Run one night in this process; `tonight` says what the model is, the first one is accepted."""
+    pytester.makeini(f"[pytest]\naddopts = {QUICK}\nfilterwarnings = error\n")
+    monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)  # pytest-benchmark switches itself off in a worker
+    monkeypatch.delenv(nightly.SUMMARY_VARIABLE, raising=False)
+    monkeypatch.chdir(pytester.path)
+    changing.claims(pytester.path / "claims")
+
+    def run_pytest(arguments):
+        result = pytester.runpytest_inprocess(*arguments)
+        return int(result.ret), "\n".join([*result.outlines, *result.errlines])
+
+    def call(tonight: str = "plain", *arguments: str, timing: bool = False) -> tuple[int, str]:
+        monkeypatch.setenv(changing.VARIABLE, tonight)
+        given = ["nightly", "--model", changing.NAME, *([] if timing else ["--no-timing"]), *arguments]
+        asked = parser().parse_args([*given, "--", "--data", str(pictures), "--batch-size", "32"])
+        capsys.readouterr()
+        code = nightly.run(asked, run_pytest)
+        told = capsys.readouterr().out
+        return code, told[max(told.find("# Claims, nightly"), told.find("nightly: nothing changed")) :]
+
+    def first(*arguments: str, **how: bool):
+        call("plain", *arguments, **how)
+        assert main(["accept"]) == 0
+
+    call.first = first
+    return call
 
 
-def test_a_changed_verdict_is_told_with_both_effects():
-    (line,) = verdict_failures([record(verdict="refuted", effect=0.7)], accepted(), {("m", "a")})
-    assert line == "m: a: the verdict changed from supported (effect 0.900) to refuted (effect 0.700): because"
+def test_a_repeated_night_is_one_line_ten_times_out_of_ten_with_and_without_stored_measurements(night, pytester):
+    night.first()
+    for number in range(10):
+        if number % 2:
+            (pytester.path / ".claims" / "measurements.sqlite").unlink()
+        code, told = night()
+        assert code == 0
+        assert told.startswith("nightly: nothing changed; 3 verdicts on 1 model(s)")
+        assert len(told.splitlines()) == 1
 
 
-def test_an_accepted_verdict_that_is_not_there_is_a_failure():
-    (line,) = verdict_failures([record()], accepted({"a": "supported", "b": "refuted"}), {("m", "a"), ("m", "b")})
-    assert line == "m: b: accepted as refuted, but without a verdict tonight"
+def test_a_flipped_verdict_fails_the_night(night):
+    night.first()
+    code, told = night("flipped")
+    assert code == nightly.FAILED
+    assert "early: the verdict changed from supported (effect 1.000) to" in told
+    assert "weights changed since acceptance" in told
+    assert night()[1].startswith("nightly: nothing changed"), "and the night after it is quiet again"
 
 
-def test_only_models_and_claims_that_were_asked_for_are_missed():
-    expected = {**accepted({"a": "supported", "b": "refuted"}), "n": accepted()["m"]}
-    assert asked_for(expected, (), ()) == {("m", "a"), ("m", "b"), ("n", "a")}
-    assert asked_for(expected, ("m",), ()) == {("m", "a"), ("m", "b")}
-    assert asked_for(expected, ("m",), ("b",)) == {("m", "b")}
+def test_a_drift_of_three_points_that_crosses_no_bound_is_a_warning(night):
+    night.first()
+    code, told = night("drifted")
+    assert code == 0
+    assert "verdict changed" not in told
+    assert "right: outcomes drifted in 1 arm; clean: mean 0.7500 to 0.7200 on 400 images (12 fell, 0 rose" in told
 
 
-@pytest.mark.parametrize("part", PARTS)
-def test_every_part_of_the_ground_makes_a_verdict_stale(part):
-    (line,) = stale([record(ground=[part])], accepted(), {})
-    told = PARTS[part] + (" (0 to 1)" if part == "libraries" else "")
-    assert line == f"m: stale ({told} changed since acceptance): a"
+def test_a_claim_whose_code_changed_is_stale_until_it_is_accepted_again(night, pytester):
+    night.first()
+    changing.claims(pytester.path / "claims", changing.CLAIMS.replace("control=5)", "control=4 + 1)"))
+    code, told = night()
+    assert code == 0
+    assert f"{changing.NAME}: stale (code of the claim changed since acceptance): early" in told
+    assert "right" not in told
+    assert main(["accept"]) == 0
+    assert night()[1].startswith("nightly: nothing changed")
 
 
-def test_other_conditions_make_a_verdict_stale():
-    (line,) = stale([record()], accepted(batch_size=32), {})
-    assert line == "m: stale (batch_size (32 to 'this batch_size') changed since acceptance): a"
+def test_twice_the_work_is_a_slowdown_and_the_same_work_is_none(night, monkeypatch):
+    monkeypatch.setenv(changing.LOAD, "240")
+    night.first("--claim", "right", timing=True)
+    code, told = night("plain", "--claim", "right", timing=True)
+    assert told.startswith("nightly: nothing changed")
+    for _ in range(3):  # a machine that is busy all through one night may hide it; not night after night
+        code, told = night("twice", "--claim", "right", timing=True)
+        assert code == 0
+        if "right: " in told:
+            break
+    assert "right: " in told
+    assert "times as slow per block evaluation as on " in told
+    assert " earlier nights (median)" in told
+    assert "stale" not in told
 
 
-def test_what_was_never_accepted_is_compared_with_its_last_run():
-    before = {("m", "new"): record("new", ground=["weights"])}
-    assert stale([record("new")], accepted(), before) == ["m: stale (weights changed since the last run): new"]
-    assert stale([record("new")], accepted(), {}) == []
-    assert unaccepted([record("new", "refuted")], accepted()) == ["m: not accepted yet: new (refuted)"]
+def test_a_claim_that_raises_or_is_gone_fails_the_night(night, pytester):
+    night.first()
+    changing.claims(pytester.path / "claims", changing.CLAIMS.replace("return accuracy()", "return 1 / 0"))
+    code, told = night()
+    assert code == nightly.FAILED
+    assert "raised: ZeroDivisionError: division by zero" in told
+    assert "right: accepted as inconclusive, but without a verdict tonight" in told
+    changing.claims(pytester.path / "claims", changing.CLAIMS[: changing.CLAIMS.index('@claim("right")')])
+    code, told = night()
+    assert code == nightly.FAILED
+    assert "needy: accepted as not applicable, but without a verdict tonight" in told
 
 
-def test_an_acceptance_without_fingerprints_is_told():
-    old = accepted()
-    del old["m"]["verdicts"]["a"]["fingerprints"]
-    assert "without fingerprints" in stale([record()], old, {})[0]
+def test_what_nobody_has_accepted_is_a_warning(night):
+    code, told = night()
+    assert code == 0
+    assert "no accepted outcomes per image" in told
+    assert "not accepted yet: early (supported), right (inconclusive), needy (not applicable)" in told
 
 
-def test_many_claims_with_one_reason_are_one_line():
-    names = [f"c{number}" for number in range(NAMED + 3)]
-    expected = accepted(dict.fromkeys(names, "supported"))
-    (line,) = stale([record(name, ground=["weights"]) for name in names], expected, {})
-    assert line.endswith("c5 and 3 more")
+def test_only_what_was_asked_for_is_missed(night):
+    night.first()
+    code, told = night("plain", "--claim", "early")
+    assert (code, told[:24]) == (0, "nightly: nothing changed")
 
 
-def test_the_page_lists_failures_before_warnings():
-    page = Night(failures=("f",), warnings=("w", "v"), looked_at=("x",)).markdown()
-    assert page.startswith("# Claims, nightly: 1 failure, 2 warnings\n")
-    assert page.index("## Failures\n\n- f") < page.index("## Warnings\n\n- w\n- v")
+def test_records_report_and_summary_are_left_behind(night, pytester, monkeypatch):
+    monkeypatch.setenv(nightly.SUMMARY_VARIABLE, str(pytester.path / "step.md"))
+    night()
+    out = pytester.path / ".claims" / "nightly"
+    assert len(json.loads((out / "records.json").read_text())["records"]) == 3
+    assert (out / "summary.md").read_text() == (pytester.path / "step.md").read_text()
+    assert (out / "report.html").stat().st_size > 1000
+
+
+def test_a_wrong_argument_is_refused_in_the_words_of_the_run(night):
+    with pytest.raises(ClaimsError, match="Did you mean 'early'"):
+        night("plain", "--claim", "eraly")
+
+
+def test_a_slow_suspect_is_timed_again_before_it_is_told(night, monkeypatch):
+    night.first(timing=True)
+    calls = []
+    true = night_run._timings
+
+    def disturbed(orders, run_pytest, models, claims):
+        calls.append(list(claims))
+        machine, found = true(orders, run_pytest, models, claims)
+        if len(calls) == 1:
+            found = {place: timing.__class__(**{**vars(timing), "seconds": 9.0}) for place, timing in found.items()}
+        return machine, found
+
+    monkeypatch.setattr("harness.regression.nightly._timings", disturbed)
+    assert night("plain", timing=True)[1].startswith("nightly: nothing changed")
+    assert calls[1:] == [["early", "right"]]
+
+
+def test_errors_and_failures_without_a_verdict_count_as_raised(tmp_path):
+    (tmp_path / "junit.xml").write_text(
+        """<testsuites><testsuite>
+        <testcase name="judged"><properties><property name="claims.verdict" value="refuted"/></properties>
+        <failure message="refuted"/></testcase>
+        <testcase name="fine"/>
+        <testcase name="a"><failure message="ZeroDivisionError: x&#10;more"/></testcase>
+        <testcase name="b"><error message="failed on setup"/></testcase>
+        </testsuite></testsuites>"""
+    )
+    assert raised(tmp_path / "junit.xml") == ["a raised: ZeroDivisionError: x", "b raised: failed on setup"]
+
+
+def test_two_runs_are_compared_and_the_images_that_changed_are_named(night, capsys):
+    night.first()
+    night("drifted")
+    assert main(["diff", "last~1", "last", "--all"]) == 0
+    told = capsys.readouterr().out
+    assert "3 verdicts are the same, 0 changed" in told
+    rows = [line.split() for line in told.splitlines()]
+    assert [changing.NAME, "right", "clean", "400", "12", "0", "0.7500", "0.7200"] in [row[:8] for row in rows]
+    named = next(line for line in told.splitlines() if line.startswith(f"{changing.NAME}: right: clean: "))
+    assert len(named.rpartition("clean: ")[2].split(", ")) == 12
+    assert ".png" in named
+    assert main(["history", "right"]) == 0
+    assert capsys.readouterr().out.count("inconclusive") == 2
+    assert main(["history"]) == 0
+    assert "2 runs in" in capsys.readouterr().out

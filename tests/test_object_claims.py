@@ -2,7 +2,7 @@
 
 from support.cards import CARDS, ORIG, plan_for
 
-from harness.derived import measured
+from harness.judging.derived_arms import measured
 
 
 def masks(plan, statement):

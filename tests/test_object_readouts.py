@@ -5,17 +5,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from harness.fixtures.planted.code_model import CodeBlock, Read, code_subject
+from harness.fixtures.planted.code_pictures import CodePictures
 from support.tiny import CLASSES, PATCHES, RandomImages, tiny_vit
 
-from fixtures.planted.code_model import CodeBlock, Read, code_subject
-from fixtures.planted.code_pictures import CodePictures
-from harness.chunk import Chunk
-from harness.edits.attention_masks import keep_patches
 from harness.errors import ClaimsError
-from harness.interventions import NONE
-from harness.passes import measure_chunk
-from harness.pictures.object_marks import ObjectMarks
-from harness.program_tree import Bill, Wanted
+from harness.images.batch import Chunk
+from harness.images.object_marks import ObjectMarks
+from harness.interventions.attention_masks import keep_patches
+from harness.interventions.intervention import NONE
+from harness.measurement.forward import measure_chunk
+from harness.measurement.prefix_tree import Bill, Wanted
 from harness.readouts.objects import LOTTERY, AttentionLead, HasBoth, RegionAccuracy, RegionIdentifiability
 
 COUNT = 12

@@ -6,16 +6,16 @@ import numpy as np
 import pytest
 import torch
 from support.planted import Counting
-from test_passes import CHUNK, DEPTH, IMAGES, LabelLogit, measured, pictures, subject, wanted
+from test_forward import CHUNK, DEPTH, IMAGES, LabelLogit, measured, pictures, subject, wanted
 
-from harness.costs import expected_bill
-from harness.edits.pixel_edits import FillObject
-from harness.edits.pixel_filters import LowPass, Roll, ShufflePatches
 from harness.errors import ClaimsError
-from harness.interventions import NONE, Intervention, Start, shuffle_cls
-from harness.measured_code import of_intervention
-from harness.passes import Bill
-from harness.readouts.basic import Agreement
+from harness.interventions.intervention import NONE, Intervention, Start, shuffle_cls
+from harness.interventions.pixel_filters import LowPass, Roll, ShufflePatches
+from harness.interventions.pixels import FillObject
+from harness.measurement.cost import expected_bill
+from harness.measurement.measured_code import of_intervention
+from harness.measurement.prefix_tree import Bill
+from harness.readouts.own_answer import Agreement
 
 LOOKS = subject().card.preprocessing
 

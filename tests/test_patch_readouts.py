@@ -8,12 +8,13 @@ import torch
 from support.cards import make_card
 from support.tiny import CLASSES, DEPTH, PATCHES, PREPROCESSING, RandomImages, tiny_vit
 
-from harness.chunk import Chunk
 from harness.errors import ClaimsError
-from harness.interventions import NONE
-from harness.passes import measure_chunk
-from harness.program_tree import Bill, Wanted
-from harness.readouts.basic import PatchAccuracy, block_of
+from harness.images.batch import Chunk
+from harness.interventions.intervention import NONE
+from harness.measurement.forward import measure_chunk
+from harness.measurement.prefix_tree import Bill, Wanted
+from harness.models.subject import Stream
+from harness.readouts.own_answer import PatchAccuracy, block_of
 from harness.readouts.patches import (
     COSTLIEST,
     AnyPatchRight,
@@ -23,7 +24,6 @@ from harness.readouts.patches import (
     drawn_patches,
 )
 from harness.readouts.reading import Reading, ranks
-from harness.subject import Stream
 
 IMAGES = 12
 PICTURES = RandomImages(count=IMAGES)

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from harness.chunk import Chunk, object_patches
-from harness.edits.pixel_edits import FillBackground, FillObject, edit_pictures, region_of
 from harness.errors import ClaimsError
-from harness.subject import Preprocessing
+from harness.images.batch import Chunk, object_patches
+from harness.interventions.pixels import FillBackground, FillObject, edit_pictures, region_of
+from harness.models.subject import Preprocessing
 
 LOOKS = Preprocessing(size=(8, 8), mean=(0.5, 0.4, 0.3), std=(0.2, 0.25, 0.3))
 

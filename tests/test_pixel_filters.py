@@ -5,9 +5,18 @@ import pytest
 import torch
 from scipy.ndimage import rotate
 
-from harness.chunk import Chunk
-from harness.edits.pixel_filters import PHASES, HighPass, LowPass, PhaseNoise, Roll, Rotate, ShufflePatches, phase_noise
 from harness.errors import ClaimsError
+from harness.images.batch import Chunk
+from harness.interventions.pixel_filters import (
+    PHASES,
+    HighPass,
+    LowPass,
+    PhaseNoise,
+    Roll,
+    Rotate,
+    ShufflePatches,
+    phase_noise,
+)
 
 CHUNK = Chunk(positions=range(4), donors=torch.tensor([1, 0, 3, 2]), labels=None, seed=3)
 OTHER = Chunk(positions=range(4, 8), donors=torch.tensor([1, 0, 3, 2]), labels=None, seed=3)

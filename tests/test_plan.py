@@ -5,12 +5,12 @@ from support.claims import bound, isolation, spec
 from support.planted import Planted
 
 from harness.errors import ClaimsError
-from harness.interventions import isolate_cls, shuffle_cls
-from harness.plan import Arm, Plan, claim, curve, difference, level, propose, ratio
+from harness.interventions.intervention import isolate_cls, shuffle_cls
+from harness.judging.quantities import Difference, Level, Ratio
+from harness.judging.statements import Holds, every
+from harness.measurement.plan import Arm, Plan, claim, curve, difference, level, propose, ratio
 from harness.probes.probe import Probe
-from harness.quantities import Difference, Level, Ratio
-from harness.readouts.basic import Accuracy, ProbeAccuracy
-from harness.statements import Holds, every
+from harness.readouts.own_answer import Accuracy, ProbeAccuracy
 
 CARD = Planted().card
 

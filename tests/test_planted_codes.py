@@ -5,10 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from harness.fixtures.planted.code_model import LEANT_TO, CodeBlock, Read, channels, code_subject
+from harness.fixtures.planted.code_pictures import CLASSES, GRID, PATCHES, SIDE, SIZE, CodePictures, codes
 from support.cards import PREPROCESSING
-
-from fixtures.planted.code_model import LEANT_TO, CodeBlock, Read, channels, code_subject
-from fixtures.planted.code_pictures import CLASSES, GRID, PATCHES, SIDE, SIZE, CodePictures, codes
 
 NEAR = 0.1  # of what is read with weight 1: noise of pixels
 BLOCKS = (

@@ -8,21 +8,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from harness.fixtures.planted import cue_worlds, factories, rates
+from harness.fixtures.planted.assemble import assemble, subject
+from harness.fixtures.planted.circuit import Block, Read
+from harness.fixtures.planted.cue_worlds import RISING, CueWorld
+from harness.fixtures.planted.layout import CLASSES, CUES, layout
+from harness.fixtures.planted.mechanisms import CIRCUITS
+from harness.fixtures.planted.pictures import SIZE, CuePictures, Cues
+from harness.fixtures.planted.trials import verdicts
+from harness.fixtures.planted.world import TRUTHS
+from harness.fixtures.planted.worlds import WORLDS, lacking
 from support.cards import CLAIMS, PREPROCESSING, SPECS
 
-from fixtures.planted import cue_worlds, factories, rates
-from fixtures.planted.assemble import assemble, subject
-from fixtures.planted.circuit import Block, Read
-from fixtures.planted.cue_worlds import RISING, CueWorld
-from fixtures.planted.layout import CLASSES, CUES, layout
-from fixtures.planted.mechanisms import CIRCUITS
-from fixtures.planted.pictures import SIZE, CuePictures, Cues
-from fixtures.planted.trials import verdicts
-from fixtures.planted.world import TRUTHS
-from fixtures.planted.worlds import WORLDS, lacking
-from harness.images import open_images
+from harness.images.open import open_images
 
-SEEDS = 3  # the table over 20 and more: python -m fixtures.planted.rates --seeds 20
+SEEDS = 3  # the table over 20 and more: python -m harness.fixtures.planted.rates --seeds 20
 OTHER_SEED = 20  # the normal suite tries one that the rates do not
 ROOT = Path(__file__).parents[1]
 TOLERANCE = 0.1  # of what is read with weight 1: noise of pixels

@@ -7,19 +7,19 @@ import pytest
 import yaml
 from support import folders
 
-import harness.session  # noqa: F401 - an inner run forgets what it imports, and torch cannot be imported twice
-from harness.catalogue import find_claims
-from harness.nightly import asked_for
-from harness.rejudge import rejudge, with_bounds
-from harness.store import Store
+import harness.run.session  # noqa: F401 - an inner run forgets what it imports, and torch cannot be imported twice
+from harness.judging.discovery import find_claims
+from harness.regression.findings import asked_for
+from harness.results.measurements import Store
+from harness.run.rejudge import rejudge, with_bounds
 
 QUICK = "--import-mode=importlib -p no:hypothesispytest -p no:anyio -p no:jaxtyping"
 MODELS = ("support.zoo:late_reader", "support.zoo:early_carrier", "support.zoo:patch_mean")
 SHORT = {name: name.partition(":")[2] for name in MODELS}
 CLAIMS = """
 from dataclasses import dataclass
-from harness.census import Classes
-from harness.plan import Arm, Plan, claim, curve, difference, level
+from harness.readouts.members import Classes
+from harness.measurement.plan import Arm, Plan, claim, curve, difference, level
 
 
 @dataclass(frozen=True)

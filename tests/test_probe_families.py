@@ -10,14 +10,14 @@ from sklearn.preprocessing import StandardScaler
 from support.features import CLASSES, IMAGES, WIDTH, data, moments
 from support.planted import Planted, PlantedImages
 
-from harness.chunks import chunk_grid
-from harness.fitting.files import FitPlace
-from harness.fitting.fits import fit_all
-from harness.fitting.probe_fits import Training
+from harness.images.sampling import chunk_grid
 from harness.probes.lda import SHRINKAGES, fit_lda, fold_costs
 from harness.probes.logistic import STRENGTHS, Examples, fit_logistic, fit_sgd
 from harness.probes.moments import Moments
 from harness.probes.probe import ABSENT, FOLDS, Fit, Probe
+from harness.probes.training.files import FitPlace
+from harness.probes.training.fits import fit_all
+from harness.probes.training.linear import Training
 
 
 def examples(classes: int = CLASSES) -> Examples:

@@ -12,14 +12,14 @@ from support.planted import Planted, PlantedImages
 from support.tiny import CLASSES, DEPTH, PATCHES, WIDTH, RandomImages, tiny_vit
 
 from harness.errors import ClaimsError
-from harness.interventions import Chunk
-from harness.measure import run
-from harness.plan import Arm, Plan, level
+from harness.images.batch import Chunk
+from harness.measurement.plan import Arm, Plan, level
+from harness.measurement.runner import run
+from harness.models.subject import Stream
 from harness.probes.probe import Fit, Probe
-from harness.readouts.basic import ProbeAccuracy, block_of
-from harness.readouts.probed import ProbeEntropy, ProbePatchAccuracy, ProbeTokenScore, probe_token_scores
+from harness.readouts.linear_probes import ProbeEntropy, ProbePatchAccuracy, ProbeTokenScore, probe_token_scores
+from harness.readouts.own_answer import ProbeAccuracy, block_of
 from harness.readouts.reading import Reading
-from harness.subject import Stream
 
 COUNT = 5
 IMAGES = RandomImages(count=COUNT)

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from support import folders, planted
 
-import harness.session  # noqa: F401 - an inner run forgets what it imports, and torch cannot be imported twice
-from harness.baseline import accept
-from harness.history import open_history
+import harness.run.session  # noqa: F401 - an inner run forgets what it imports, and torch cannot be imported twice
+from harness.results.baselines import accept
+from harness.results.history import open_history
 
 LATE = "support.zoo:late_reader"
 # Of the other plugins those that take seconds to report nothing stay away.
@@ -286,7 +286,7 @@ def test_what_is_unknown_is_refused_with_the_nearest_match_before_weights_are_lo
     def load(*_, **__):
         raise AssertionError("weights were loaded")
 
-    monkeypatch.setattr("harness.models.ModelEntry.load", load)
+    monkeypatch.setattr("harness.models.zoo.ModelEntry.load", load)
     (pytester.path / "pictures").mkdir()
     own = "--model" in arguments
     result = run(*arguments, models=() if own else (LATE,))

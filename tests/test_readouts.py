@@ -9,10 +9,11 @@ from scipy.special import log_softmax
 from support.planted import Planted
 
 from harness.errors import ClaimsError
-from harness.interventions import Chunk
-from harness.measured_code import of_readout
+from harness.images.batch import Chunk
+from harness.measurement.measured_code import of_readout
+from harness.models.subject import Stream
 from harness.probes.probe import Fit, Probe
-from harness.readouts.basic import (
+from harness.readouts.own_answer import (
     Accuracy,
     Agreement,
     CrossEntropy,
@@ -23,7 +24,6 @@ from harness.readouts.basic import (
     block_of,
 )
 from harness.readouts.reading import Reading, ranks
-from harness.subject import Stream
 
 CLASSES, IMAGES = 4, 6
 CHUNK = Chunk(

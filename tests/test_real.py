@@ -6,14 +6,15 @@ import numpy as np
 import pytest
 import torch
 
-from harness.bench import Bench
-from harness.images import open_images
-from harness.interventions import NONE, shuffle_cls
-from harness.models import resolve
-from harness.passes import Bill, Wanted, measure_chunk
-from harness.readouts.basic import Accuracy
-from harness.store import Store
-from harness.table import Settings
+from harness.images.open import open_images
+from harness.interventions.intervention import NONE, shuffle_cls
+from harness.measurement.forward import measure_chunk
+from harness.measurement.loaded_model import Bench
+from harness.measurement.prefix_tree import Bill, Wanted
+from harness.measurement.source import Settings
+from harness.models.zoo import resolve
+from harness.readouts.own_answer import Accuracy
+from harness.results.measurements import Store
 
 REAL = os.environ.get("CLAIMS_REAL_DATA")
 CHECKPOINT = "weights/vit_tiny_patch16_224.in1k.fp32.safetensors,arch=vit_tiny_patch16_224,name=real_vit_tiny"

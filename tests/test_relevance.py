@@ -9,13 +9,14 @@ import torch
 from support.planted import Counting
 from timm.models.vision_transformer import VisionTransformer
 
-from harness.adapters import adapt
-from harness.chunk import Chunk
-from harness.edits.relevance import CheferRelevance, ClassRelevance, RolloutRelevance
-from harness.edits.token_removal import keep_patches_by
 from harness.errors import ClaimsError
-from harness.passes import Bill, Wanted, measure_chunk
-from harness.readouts.basic import Accuracy
+from harness.images.batch import Chunk
+from harness.interventions.relevance import CheferRelevance, ClassRelevance, RolloutRelevance
+from harness.interventions.token_removal import keep_patches_by
+from harness.measurement.forward import measure_chunk
+from harness.measurement.prefix_tree import Bill, Wanted
+from harness.models.families import adapt
+from harness.readouts.own_answer import Accuracy
 
 IMAGES, DEPTH, HEADS = 4, 3, 2
 LABELS = torch.tensor([0, 3, 5, 1])

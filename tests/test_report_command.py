@@ -7,18 +7,18 @@ import pytest
 from support import folders
 from support.records import context, record, spec
 
-import harness.session  # noqa: F401 - an inner run forgets what it imports, and torch cannot be imported twice
-from harness.cli import main
+import harness.run.session  # noqa: F401 - an inner run forgets what it imports, and torch cannot be imported twice
+from harness.cli.__main__ import main
 from harness.errors import ClaimsError
-from harness.options import report_path
-from harness.report.document import document_text
+from harness.results.run_file import document_text
+from harness.run.options import report_path
 
 LATE = "support.zoo:late_reader"
 QUICK = "--import-mode=importlib -p no:hypothesispytest -p no:anyio -p no:jaxtyping"
 
 SWEPT = """
-from harness.interventions import shuffle_cls
-from harness.plan import ratio
+from harness.interventions.intervention import shuffle_cls
+from harness.measurement.plan import ratio
 
 @claim("raises")
 def test_a_sweep(card):
@@ -79,7 +79,7 @@ def test_a_folder_and_parquet_without_its_library_are_refused(tmp_path, monkeypa
     (tmp_path / "a.html").mkdir()
     with pytest.raises(ClaimsError, match="is a folder"):
         report_path(str(tmp_path / "a.html"), "--out")
-    monkeypatch.setattr("harness.options.find_spec", lambda name: None)
+    monkeypatch.setattr("harness.run.options.find_spec", lambda name: None)
     with pytest.raises(ClaimsError, match=r"pip install 'executable-claims\[parquet\]'"):
         report_path("a.parquet", "--out")
 

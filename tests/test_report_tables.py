@@ -11,9 +11,9 @@ import pytest
 from support.records import HOSTILE, context, finding, record, spec
 
 from harness.errors import ClaimsError
+from harness.report.escaping import FORMULA
+from harness.report.export import CURVE_KINDS, RESULT_KINDS, csv_text, curve_rows, parquet_bytes, result_rows
 from harness.report.markdown import markdown_report
-from harness.report.names import FORMULA
-from harness.report.tables import CURVE_KINDS, RESULT_KINDS, csv_text, curve_rows, parquet_bytes, result_rows
 from harness.report.write import write_report
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)

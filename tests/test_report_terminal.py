@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 from support.records import HOSTILE, context, finding, record, spec
 
+from harness.measurement.record import paragraph, properties
 from harness.report import terminal
 from harness.report.curve_text import BARS, curve_charts, sparkline
-from harness.report.record import paragraph, properties
-from harness.report.summary import told
+from harness.run.summary import told
 
 LONG = "auxiliary-readout-shape-append-vs-average"
 VERDICTS = ("supported", "refuted", "vacuous", "inconclusive", "reported", "not applicable")

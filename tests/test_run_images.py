@@ -5,9 +5,9 @@ import pytest
 from PIL import Image
 
 from harness.errors import ClaimsError
-from harness.models import resolve
-from harness.options import OPTIONS, parse
-from harness.run_images import measured_images, training_images
+from harness.models.zoo import resolve
+from harness.run.options import OPTIONS, parse
+from harness.run.run_images import measured_images, training_images
 
 CARD = resolve("tiny_vit").card
 

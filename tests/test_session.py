@@ -8,10 +8,10 @@ from support import folders, planted
 from support.claims import accuracy, bound, isolation, retention, spec
 
 from harness.errors import ClaimsError, NotApplicable
-from harness.options import parse
-from harness.plan import Arm, Plan, level
-from harness.readouts.basic import Accuracy
-from harness.session import Asked, Refusal, Session
+from harness.measurement.plan import Arm, Plan, level
+from harness.readouts.own_answer import Accuracy
+from harness.run.options import parse
+from harness.run.session import Asked, Refusal, Session
 
 LATE = "support.zoo:late_reader"
 

@@ -7,13 +7,13 @@ import pytest
 from support.claims import bench, bound, spec
 from support.planted import Planted, PlantedImages
 
-from harness.census import Classes, TheModel
 from harness.errors import ClaimsError, NotApplicable
-from harness.measure import run
-from harness.plan import Arm, Plan, difference, level, propose
-from harness.several import SeveralBenches
-from harness.store import Store
-from harness.trial import Job
+from harness.measurement.on_images import SeveralBenches
+from harness.measurement.plan import Arm, Plan, difference, level, propose
+from harness.measurement.runner import run
+from harness.measurement.sequential import Job
+from harness.readouts.members import Classes, TheModel
+from harness.results.measurements import Store
 
 IMAGES = PlantedImages()
 

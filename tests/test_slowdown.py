@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from harness.errors import ClaimsError
-from harness.slowdown import ENOUGH, FEW_FACTOR, LEAST_FACTOR, NIGHTS, Timing, more_work, slow_by, threshold
+from harness.regression.slowdown import ENOUGH, FEW_FACTOR, LEAST_FACTOR, NIGHTS, Timing, more_work, slow_by, threshold
 
 ROUNDS = 3
 

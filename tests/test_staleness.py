@@ -6,12 +6,12 @@ import pytest
 from support.claims import accuracy, bench, bound, spec
 from support.planted import Planted, PlantedImages
 
-from harness.catalogue import load_file
 from harness.fingerprint import fingerprint_outside
-from harness.measure import run
-from harness.staleness import PARTS, changed_parts, fingerprints
-from harness.store import Store
-from harness.trial import Job
+from harness.judging.discovery import load_file
+from harness.measurement.runner import run
+from harness.measurement.sequential import Job
+from harness.results.measurements import Store
+from harness.results.staleness import PARTS, changed_parts, fingerprints
 
 CODE = '''
 """Two claims."""
@@ -96,13 +96,13 @@ def test_a_statement_or_a_note_in_the_ledger_is_no_change_of_its_numbers():
 
 def test_code_behind_the_numbers_counts(monkeypatch):
     before = ground()
-    monkeypatch.setattr("harness.measured_code.of_readout", lambda readout, fits: "another")
+    monkeypatch.setattr("harness.measurement.measured_code.of_readout", lambda readout, fits: "another")
     assert changed_parts(before, ground()) == (PARTS["measuring"],)
 
 
 def test_other_versions_of_libraries_are_named(monkeypatch):
     before = ground()
-    monkeypatch.setattr("harness.bench.libraries", lambda: "torch 1.0")
+    monkeypatch.setattr("harness.measurement.loaded_model.libraries", lambda: "torch 1.0")
     (told,) = changed_parts(before, ground())
     assert told.startswith("libraries (torch ")
     assert told.endswith(" to torch 1.0)")

@@ -7,11 +7,11 @@ import pytest
 from scipy.stats import spearmanr
 from support.claims import bound
 
-from harness import stats
-from harness.curve_statements import BOX_LEVELS, INTERVAL_LEVEL, Rises, Shape
-from harness.curves import area_bounds
-from harness.quantities import Difference, Level, PValues, Ratio, Sample, Sheet
-from harness.statements import AtLeast, Every, Finding, Holds, Some, every, headline, most, some
+from harness.judging import betting
+from harness.judging.curve_bounds import area_bounds
+from harness.judging.curve_statements import BOX_LEVELS, INTERVAL_LEVEL, Rises, Shape
+from harness.judging.quantities import Difference, Level, PValues, Ratio, Sample, Sheet
+from harness.judging.statements import AtLeast, Every, Finding, Holds, Some, every, headline, most, some
 
 
 def sheet(bounds=None, classes: int = 0, population: int | None = None, **arms) -> Sheet:
@@ -56,20 +56,20 @@ def test_a_level_above_its_bound_holds_and_one_below_does_not():
 def test_the_p_values_of_a_level_are_those_of_the_bounded_mean():
     values = coin(0.6)
     p = Holds(Level("a")).p_values(sheet(a=values))
-    assert p.true == stats.p_above(values, 0.5, 0.0, 1.0)
-    assert p.false == stats.p_below(values, 0.5, 0.0, 1.0)
+    assert p.true == betting.p_above(values, 0.5, 0.0, 1.0)
+    assert p.false == betting.p_below(values, 0.5, 0.0, 1.0)
 
 
 def test_differences_and_ratios_are_bounded_means_of_pairs():
     a, b = coin(0.7, seed=1), coin(0.5, seed=2)
     made = sheet({"bound": bound(0.1)}, a=a, b=b)
-    assert Difference("a", "b").above(made, 0.1).true == stats.p_above(a - b, 0.1, -1.0, 1.0)
+    assert Difference("a", "b").above(made, 0.1).true == betting.p_above(a - b, 0.1, -1.0, 1.0)
     assert Difference("a", "b").estimate(made) == pytest.approx(0.2)
-    assert Ratio("a", "b").above(made, 1.2).false == stats.p_below(a - 1.2 * b, 0.0, -1.2, 1.0)
+    assert Ratio("a", "b").above(made, 1.2).false == betting.p_below(a - 1.2 * b, 0.0, -1.2, 1.0)
     assert Ratio("a", "b").estimate(made) == pytest.approx(1.4)
     low, high = Ratio("a", "b").interval(made, 0.05)
     assert low < 1.4 < high
-    assert Difference("a", "b").interval(made, 0.05) == stats.mean_interval(a - b, -1.0, 1.0, 0.05)
+    assert Difference("a", "b").interval(made, 0.05) == betting.mean_interval(a - b, -1.0, 1.0, 0.05)
 
 
 def test_pairing_decides_what_levels_alone_would_leave_open():
@@ -139,7 +139,7 @@ def test_bounds_in_units_of_chance_scale_with_the_classes(scaled, classes, thres
     (finding,) = Holds(Level("a")).findings(made)
     assert finding.bound == pytest.approx(threshold)
     assert finding.p == Holds(Level("a")).p_values(made)
-    assert finding.p.true == stats.p_above(coin(0.3), threshold, 0.0, 1.0)
+    assert finding.p.true == betting.p_above(coin(0.3), threshold, 0.0, 1.0)
     assert finding.margin == pytest.approx(0.3 - threshold)
 
 
@@ -233,7 +233,7 @@ def test_the_box_of_a_shape_shares_its_error_among_the_points():
     arms = {f"l{i}": coin(0.5, seed=i) for i in range(4)}
     made = sheet(**arms)
     (finding,) = Shape(tuple(arms), area_bounds).findings(made)
-    ends = [stats.mean_interval(values, 0.0, 1.0, INTERVAL_LEVEL / 4) for values in arms.values()]
+    ends = [betting.mean_interval(values, 0.0, 1.0, INTERVAL_LEVEL / 4) for values in arms.values()]
     assert finding.interval == area_bounds(*np.transpose(ends))
 
 

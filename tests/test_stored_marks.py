@@ -8,12 +8,13 @@ import pytest
 import torch
 from PIL import Image
 
-from harness.bench import Bench, Settings
 from harness.errors import ClaimsError
-from harness.images import ObjectImages, open_images
-from harness.pictures.object_marks import ObjectMarks
-from harness.store import Store
-from harness.subject import ModelCard, Preprocessing
+from harness.images.object_marks import ObjectMarks
+from harness.images.open import ObjectImages, open_images
+from harness.measurement.loaded_model import Bench
+from harness.measurement.source import Settings
+from harness.models.subject import ModelCard, Preprocessing
+from harness.results.measurements import Store
 
 SIZES = {"a.png": (60, 40), "b.png": (40, 64), "sub/c.png": (48, 48), "d.png": (90, 50)}
 SPOTS = {"a.png": (20, 10, 40, 30), "b.png": (5, 20, 30, 50), "sub/c.png": (0, 0, 20, 40), "d.png": (40, 5, 60, 45)}

@@ -2,7 +2,7 @@
 
 import pytest
 
-from harness.timing import kernel_seconds, machine_kind, read_timings
+from harness.regression.timing import kernel_seconds, machine_kind, read_timings
 
 
 def entry(**changes) -> dict:

@@ -9,9 +9,9 @@ import timm
 import torch
 from safetensors.torch import save_file
 
-from harness.adapters import timm_source
 from harness.errors import ClaimsError
-from harness.models import missing_weights, resolve
+from harness.models import timm_source
+from harness.models.zoo import missing_weights, resolve
 
 SMALL = "test_vit.r160_in1k"  # the smallest transformer in timm, 0.4 M parameters
 

@@ -11,26 +11,27 @@ from support.claims import bench, job
 from support.planted import Counting, Planted, PlantedImages
 from support.tiny import CLASSES, DEPTH, WIDTH, RandomImages, tiny_vit
 
-from harness.chunks import chunk_grid, donors
 from harness.errors import ClaimsError
-from harness.fitting import probe_fits, token_cache
-from harness.fitting.files import FitPlace
-from harness.fitting.fits import fit_all, fit_id
-from harness.fitting.probe_fits import Training
-from harness.fitting.token_fits import differentiable_step
-from harness.interventions import Chunk
-from harness.measure import run
-from harness.plan import Arm, Plan, level
+from harness.images.batch import Chunk
+from harness.images.sampling import chunk_grid, donors
+from harness.measurement.plan import Arm, Plan, level
+from harness.measurement.runner import run
+from harness.probes.learned_token import Recipe, TokenFit, TokenReadout, initial_parameters, seeded
 from harness.probes.probe import Probe
-from harness.probes.token_readout import Recipe, TokenFit, TokenReadout, initial_parameters, seeded
-from harness.readouts.basic import block_of
-from harness.readouts.learned import (
+from harness.probes.training import linear as probe_fits
+from harness.probes.training import token_cache
+from harness.probes.training.files import FitPlace
+from harness.probes.training.fits import fit_all, fit_id
+from harness.probes.training.linear import Training
+from harness.probes.training.tokens import differentiable_step
+from harness.readouts.learned_tokens import (
     LearnedAccuracy,
     LearnedEntropy,
     LearnedEntropyFalls,
     LearnedTogether,
     LearnedUnanimity,
 )
+from harness.readouts.own_answer import block_of
 from harness.readouts.reading import Reading
 
 MODES = ("null", "null_reinit", "replace", "augment", "deterministic")
@@ -174,7 +175,7 @@ def test_a_killed_training_goes_on_to_the_same_bytes(tmp_path, monkeypatch, mode
     assert any("partial" in path.name for path in tmp_path.iterdir())
     steps = []
     monkeypatch.setattr(
-        "harness.fitting.token_fits.differentiable_step", lambda *a: steps.append(1) or differentiable_step(*a)
+        "harness.probes.training.tokens.differentiable_step", lambda *a: steps.append(1) or differentiable_step(*a)
     )
     resumed = fitted([readout], tmp_path)[readout]
     for name, value in expected.parameters.items():

@@ -6,17 +6,17 @@ import numpy as np
 import pytest
 import torch
 from support.planted import Counting
-from test_passes import CHUNK, DEPTH, IMAGES, measured, pictures, subject, wanted
+from test_forward import CHUNK, DEPTH, IMAGES, measured, pictures, subject, wanted
 
-from harness.costs import expected_bill
-from harness.edits.pixel_filters import Roll
-from harness.edits.scores import RandomOrder, Score
-from harness.edits.token_removal import KeepPatches, keep_patches_by
 from harness.errors import ClaimsError
-from harness.interventions import NONE, Intervention
-from harness.measured_code import of_intervention
-from harness.passes import Bill, Wanted
-from harness.readouts.basic import Accuracy
+from harness.interventions.intervention import NONE, Intervention
+from harness.interventions.patch_scores import RandomOrder, Score
+from harness.interventions.pixel_filters import Roll
+from harness.interventions.token_removal import KeepPatches, keep_patches_by
+from harness.measurement.cost import expected_bill
+from harness.measurement.measured_code import of_intervention
+from harness.measurement.prefix_tree import Bill, Wanted
+from harness.readouts.own_answer import Accuracy
 
 CARD = subject().card
 CALLS: list = []

@@ -5,12 +5,12 @@ from dataclasses import replace
 import pytest
 import timm
 import torch
+from harness.fixtures import zoo
+from harness.fixtures.families import SMALL_MODELS
 
-from fixtures import zoo
-from fixtures.families import SMALL_MODELS
-from harness.adapters import adapt, card_of
-from harness.adapters.training import caption_tower
-from harness.subject import CAPABILITIES
+from harness.models.families import adapt, card_of
+from harness.models.families.training_data import caption_tower
+from harness.models.subject import CAPABILITIES
 
 KINDS = {"attention", "convolution"}
 TRAININGS = {"label_trained", "caption_trained", "self_supervised"}

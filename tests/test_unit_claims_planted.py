@@ -5,11 +5,11 @@ import pytest
 from support.cards import SPECS, plan_for
 from support.unit_numbers import CLAIMS, IMPLIED, WORLDS
 
-from harness.census import TheModel
-from harness.derived import resolve
-from harness.plan import Plan
-from harness.quantities import Sample, Sheet
-from harness.verdict import judge
+from harness.judging.derived_arms import resolve
+from harness.judging.quantities import Sample, Sheet
+from harness.judging.verdict import judge
+from harness.measurement.plan import Plan
+from harness.readouts.members import TheModel
 
 MEMBERS = 192
 

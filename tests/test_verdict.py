@@ -7,10 +7,10 @@ import pytest
 from scipy.stats import binom
 from support.claims import bound
 
-from harness import stats
-from harness.quantities import Level, PValues, Ratio, Sample, Sheet
-from harness.statements import Finding, Holds, every
-from harness.verdict import Question, Verdict, decide, judge
+from harness.judging import betting
+from harness.judging.quantities import Level, PValues, Ratio, Sample, Sheet
+from harness.judging.statements import Finding, Holds, every
+from harness.judging.verdict import Question, Verdict, decide, judge
 
 DELTA = 0.05
 STATES = {"true": PValues(1e-9, 1.0), "false": PValues(1.0, 1e-9), "open": PValues(0.4, 0.4)}
@@ -118,7 +118,7 @@ def test_the_deciding_finding_has_an_interval_and_the_judgement_names_it():
     made = sheet(a=0.95, b=0.9)
     judgement = judge(asked, made, DELTA)
     assert judgement.main.label == "b"
-    assert judgement.main.interval == stats.mean_interval(made.samples["b"].values, 0.0, 1.0, DELTA)
+    assert judgement.main.interval == betting.mean_interval(made.samples["b"].values, 0.0, 1.0, DELTA)
     assert judgement.effect[0].interval is None
     assert judgement.p <= DELTA
 
@@ -157,7 +157,7 @@ def test_the_rate_of_wrong_verdicts_at_the_boundary_stays_within_the_error(world
         for m in means
     ]
     weighed = [
-        [(stats.p_above(a[:, :n], LIMIT, 0.0, 1.0), stats.p_below(a[:, :n], LIMIT, 0.0, 1.0)) for a in arms]
+        [(betting.p_above(a[:, :n], LIMIT, 0.0, 1.0), betting.p_below(a[:, :n], LIMIT, 0.0, 1.0)) for a in arms]
         for n in LOOKS
     ]
     wrong = decided = 0
@@ -183,7 +183,7 @@ def test_the_simulated_weighing_is_that_of_real_statements():
         )
         asked = Question(effect=Holds(Level("e")), control=Holds(Level("c")), gate=Holds(Level("g"), "gate"))
         p = {
-            arm: PValues(float(stats.p_above(v, LIMIT, 0, 1)), float(stats.p_below(v, LIMIT, 0, 1)))
+            arm: PValues(float(betting.p_above(v, LIMIT, 0, 1)), float(betting.p_below(v, LIMIT, 0, 1)))
             for arm, v in values.items()
         }
         assert decide(asked, made, 0.2) == decide(question(p["g"], p["e"], p["c"]), EMPTY, 0.2)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from harness.cli import parser
+from harness.cli.__main__ import parser
 
 FOLDER = Path(__file__).parents[1] / ".github" / "workflows"
 FILES = sorted(FOLDER.glob("*.yml"))

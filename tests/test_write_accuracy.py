@@ -1,9 +1,9 @@
 """What the head makes of a block's writes is what norm and head give on them, token by token."""
 
 import torch
-from test_passes import CHUNK, measured, pictures, subject, wanted
+from test_forward import CHUNK, measured, pictures, subject, wanted
 
-from harness.interventions import NONE
+from harness.interventions.intervention import NONE
 from harness.readouts.write_accuracy import WriteAccuracy
 
 

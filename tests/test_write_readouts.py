@@ -5,11 +5,11 @@ import pytest
 import torch
 from support.tiny import RandomImages, tiny_vit
 
-from harness.chunk import Chunk
 from harness.errors import ClaimsError
-from harness.interventions import NONE
-from harness.passes import measure_chunk
-from harness.program_tree import Bill, Wanted
+from harness.images.batch import Chunk
+from harness.interventions.intervention import NONE
+from harness.measurement.forward import measure_chunk
+from harness.measurement.prefix_tree import Bill, Wanted
 from harness.readouts.reading import Reading
 from harness.readouts.writes import Composition, WriteRaises
 

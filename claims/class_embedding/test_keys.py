@@ -1,16 +1,16 @@
 """Keys that select class memories: what the strongest keys of tokens pick, and whether the branch then writes that.
 
 The source counts blocks from 1; layers here are 0-based. A null is the chance that the strongest of so many random keys
-meet the best of so many value vectors (`harness.nulls`), computed for every model.
+meet the best of so many value vectors (`harness.judging.chance_levels`), computed for every model.
 """
 
-from harness.derived import Covaries
 from harness.errors import NotApplicable
-from harness.families import refuse_shallow
-from harness.nulls import chance_of_meeting
-from harness.plan import Arm, Plan, claim, curve, difference, level, mix, ratio
+from harness.judging.chance_levels import chance_of_meeting
+from harness.judging.derived_arms import Covaries
+from harness.judging.statements import Holds, every, most, some
+from harness.measurement.plan import Arm, Plan, claim, curve, difference, level, mix, ratio
+from harness.readouts.defaults import refuse_shallow
 from harness.readouts.keys import KeyValueAgreement, MemoryMatch
-from harness.statements import Holds, every, most, some
 
 PUBLISHED_WIDTHS = (768, 1024)  # where absolute bounds hold
 CLASSES = 1000  # for which the bounds on compositions are given

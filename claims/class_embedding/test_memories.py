@@ -1,17 +1,17 @@
 """Parameters as class memories: how the vectors that blocks write lie to the embeddings of the classes. No images.
 
 The source counts blocks from 1; layers here are 0-based. A null is the expected largest cosine of as many random
-vectors of that width (`harness.nulls`), computed for every model.
+vectors of that width (`harness.judging.chance_levels`), computed for every model.
 """
 
-from harness.census import TheModel
-from harness.derived import Largest
 from harness.errors import NotApplicable
-from harness.families import refuse_shallow
-from harness.nulls import KEPT, largest_cosine
-from harness.plan import Arm, Plan, claim, curve, difference, level, mix
-from harness.readouts.memories import ClassPurity, ClassValueAgreement, GoldenDistance, GoldenVectors
-from harness.statements import Holds, every
+from harness.judging.chance_levels import KEPT, largest_cosine
+from harness.judging.derived_arms import Largest
+from harness.judging.statements import Holds, every
+from harness.measurement.plan import Arm, Plan, claim, curve, difference, level, mix
+from harness.readouts.defaults import refuse_shallow
+from harness.readouts.members import TheModel
+from harness.readouts.value_vectors import ClassPurity, ClassValueAgreement, GoldenDistance, GoldenVectors
 
 PUBLISHED_WIDTHS = (768, 1024)  # where absolute bounds hold
 POST_NORM = "vit_base_patch16_rpn_224"  # the published model, whatever its weights are called

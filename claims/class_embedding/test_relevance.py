@@ -4,17 +4,17 @@ The curve index is the level of removal: level k removes k tenths of the patches
 the accuracy, over that of the whole picture.
 """
 
-from harness.edits.relevance import CheferRelevance, ClassRelevance
-from harness.edits.scores import RandomOrder
-from harness.edits.token_removal import keep_patches_by
 from harness.errors import NotApplicable
-from harness.families import refuse_shallow
-from harness.plan import Arm, Plan, claim, curve, difference, level, mix, ratio
+from harness.interventions.patch_scores import RandomOrder
+from harness.interventions.relevance import CheferRelevance, ClassRelevance
+from harness.interventions.token_removal import keep_patches_by
+from harness.judging.statements import Holds, every, some
+from harness.measurement.plan import Arm, Plan, claim, curve, difference, level, mix, ratio
 from harness.probes.probe import Probe
-from harness.readouts.basic import PatchAccuracy
-from harness.readouts.probed import ProbePatchAccuracy, ProbeTokenScore
+from harness.readouts.defaults import refuse_shallow
+from harness.readouts.linear_probes import ProbePatchAccuracy, ProbeTokenScore
+from harness.readouts.own_answer import PatchAccuracy
 from harness.readouts.write_accuracy import WriteAccuracy
-from harness.statements import Holds, every, some
 
 LEVELS = 10
 FEWEST_PATCHES = 10  # below, two levels would remove the same patches

@@ -2,12 +2,12 @@
 
 import numpy as np
 
-from harness.curve_statements import Rises, Shape
-from harness.families import refuse_shallow
-from harness.plan import Arm, Plan, claim, curve, difference, level
+from harness.judging.curve_statements import Rises, Shape
+from harness.judging.statements import Holds, every, some
+from harness.measurement.plan import Arm, Plan, claim, curve, difference, level
 from harness.probes.probe import Probe
-from harness.readouts.basic import Accuracy, Identifiability, ProbeAccuracy
-from harness.statements import Holds, every, some
+from harness.readouts.defaults import refuse_shallow
+from harness.readouts.own_answer import Accuracy, Identifiability, ProbeAccuracy
 
 MANY_CLASSES = 1000
 

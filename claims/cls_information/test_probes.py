@@ -2,14 +2,14 @@
 
 import numpy as np
 
-from harness.curve_statements import Rises, Shape
 from harness.errors import NotApplicable
-from harness.families import class_readout, final_readout, refuse_shallow
-from harness.interventions import shuffle_cls
-from harness.plan import Arm, Plan, claim, curve, difference, level, ratio
+from harness.interventions.intervention import shuffle_cls
+from harness.judging.curve_statements import Rises, Shape
+from harness.judging.statements import Holds, every, some
+from harness.measurement.plan import Arm, Plan, claim, curve, difference, level, ratio
 from harness.probes.probe import Probe
-from harness.readouts.basic import Accuracy, ProbeAccuracy
-from harness.statements import Holds, every, some
+from harness.readouts.defaults import class_readout, final_readout, refuse_shallow
+from harness.readouts.own_answer import Accuracy, ProbeAccuracy
 
 MANY_CLASSES = 1000  # from here on the source's own bounds hold
 FEWEST_CLASSES = 6  # below, no accuracy lies five times chance above any other

@@ -1,11 +1,11 @@
 """Where an auxiliary readout lets label information past the class token."""
 
 from harness.errors import NotApplicable
-from harness.families import appends_patch_mean, class_readout, final_readout, refuse_shallow
-from harness.interventions import shuffle_cls
-from harness.plan import Arm, Plan, claim, curve, difference, level, ratio
-from harness.readouts.basic import Accuracy
-from harness.statements import Holds, every, some
+from harness.interventions.intervention import shuffle_cls
+from harness.judging.statements import Holds, every, some
+from harness.measurement.plan import Arm, Plan, claim, curve, difference, level, ratio
+from harness.readouts.defaults import appends_patch_mean, class_readout, final_readout, refuse_shallow
+from harness.readouts.own_answer import Accuracy
 
 
 @claim("distill-token-bypasses-cls")

@@ -1,11 +1,11 @@
 """Exchanging class tokens between images: harmless early, fatal late, and what one block can mend."""
 
-from harness.families import appends_patch_mean, class_readout, final_readout, refuse_pooled, refuse_shallow
-from harness.interventions import shuffle_cls
-from harness.plan import Arm, Plan, claim, curve, level, ratio
+from harness.interventions.intervention import shuffle_cls
+from harness.judging.statements import Holds, every, some
+from harness.measurement.plan import Arm, Plan, claim, curve, level, ratio
 from harness.probes.probe import Probe
-from harness.readouts.basic import Accuracy, Agreement, ProbeAccuracy, SameLogits
-from harness.statements import Holds, every, some
+from harness.readouts.defaults import appends_patch_mean, class_readout, final_readout, refuse_pooled, refuse_shallow
+from harness.readouts.own_answer import Accuracy, Agreement, ProbeAccuracy, SameLogits
 
 
 @claim("cls-early-shuffle-harmless")

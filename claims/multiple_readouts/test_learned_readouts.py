@@ -7,16 +7,16 @@ the claim is about drawn ones: one vector trains in a fraction of the time, and 
 import math
 from itertools import pairwise
 
-from harness.curve_statements import Shape
-from harness.derived import Exceeds, Largest, OfNeighbour, Product, Same
 from harness.errors import NotApplicable
-from harness.plan import Arm, Plan, claim, curve, difference, level, mean_of, mix, ratio
+from harness.judging.curve_statements import Shape
+from harness.judging.derived_arms import Exceeds, Largest, OfNeighbour, Product, Same
+from harness.judging.statements import Holds, every, some
+from harness.measurement.plan import Arm, Plan, claim, curve, difference, level, mean_of, mix, ratio
+from harness.probes.learned_token import Recipe, TokenReadout
 from harness.probes.probe import Probe
-from harness.probes.token_readout import Recipe, TokenReadout
-from harness.readouts.basic import ProbeAccuracy
-from harness.readouts.learned import LearnedAccuracy, LearnedEntropy, LearnedTogether, LearnedUnanimity
-from harness.readouts.probed import ProbeEntropy
-from harness.statements import Holds, every, some
+from harness.readouts.learned_tokens import LearnedAccuracy, LearnedEntropy, LearnedTogether, LearnedUnanimity
+from harness.readouts.linear_probes import ProbeEntropy
+from harness.readouts.own_answer import ProbeAccuracy
 
 RECIPE = Recipe(images=2000, epochs=10, rate=1e-2)  # stated and calibrated in the ledger
 MANY_CLASSES = 1000  # taken for trunks, whose card does not say how many classes there are

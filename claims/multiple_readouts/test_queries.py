@@ -1,10 +1,10 @@
 """How many directions queries and keys read in the first block, from the weights alone."""
 
-from harness.census import TheModel
-from harness.families import refuse_shallow
-from harness.plan import Arm, Plan, claim, curve, level
+from harness.judging.statements import Holds, every
+from harness.measurement.plan import Arm, Plan, claim, curve, level
+from harness.readouts.defaults import refuse_shallow
+from harness.readouts.members import TheModel
 from harness.readouts.weight_ranks import RankShare, ranks_by_block
-from harness.statements import Holds, every
 
 PUBLISHED_FOR = "vit_base_patch14_dinov2.lvd142m"
 MATRICES = ("query", "key")

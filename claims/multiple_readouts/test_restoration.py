@@ -2,15 +2,15 @@
 
 import numpy as np
 
-from harness.census import TheModel
-from harness.curve_statements import Shape
-from harness.families import refuse_pooled, refuse_shallow
-from harness.interventions import shuffle_cls
-from harness.plan import Arm, Plan, claim, curve, difference, level, mean_of, ratio
+from harness.interventions.intervention import shuffle_cls
+from harness.judging.curve_statements import Shape
+from harness.judging.statements import Holds, every, some
+from harness.measurement.plan import Arm, Plan, claim, curve, difference, level, mean_of, ratio
 from harness.probes.probe import Probe
-from harness.readouts.basic import ProbeAccuracy
 from harness.readouts.causality import SameClassToken
-from harness.statements import Holds, every, some
+from harness.readouts.defaults import refuse_pooled, refuse_shallow
+from harness.readouts.members import TheModel
+from harness.readouts.own_answer import ProbeAccuracy
 
 PUBLISHED_FOR = "vit_base_patch16_224.orig_in21k_ft_in1k"
 WITHIN = 3  # blocks after which all is said to be back

@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from harness.affordability import BudgetShare, CheckedShare, ClaimsFolder, LeastShare
-from harness.census import TheModel
 from harness.errors import NotApplicable
-from harness.plan import Arm, Plan, claim, level
-from harness.statements import Holds, every
+from harness.judging.statements import Holds, every
+from harness.measurement.ledger_power import BudgetShare, CheckedShare, ClaimsFolder, LeastShare
+from harness.measurement.plan import Arm, Plan, claim, level
+from harness.readouts.members import TheModel
 
 ROOT = Path(__file__).parents[1]
 IDENTIFIER = "declared-epsilon-delta-sample-size"

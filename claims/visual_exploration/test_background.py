@@ -1,14 +1,14 @@
 """What is seen of a picture when only its background, or only its foreground, is left: ViTs beside CNNs."""
 
-from harness.edits.pixel_edits import FillBackground, FillObject
 from harness.errors import NotApplicable
-from harness.interventions import Intervention
-from harness.kept import Kept, gap_kept
-from harness.plan import Arm, Plan, claim, curve, difference, level, ratio
-from harness.readouts.basic import Accuracy
+from harness.interventions.intervention import Intervention
+from harness.interventions.pixels import FillBackground, FillObject
+from harness.judging.retention_gap import Kept, gap_kept
+from harness.judging.statements import Holds, every
+from harness.measurement.plan import Arm, Plan, claim, curve, difference, level, ratio
+from harness.models.subject import ModelCard
+from harness.readouts.own_answer import Accuracy
 from harness.readouts.top_accuracy import TopAccuracy, usual_count
-from harness.statements import Holds, every
-from harness.subject import ModelCard
 
 # Of the published models those whose very weights timm has, and an adapter reads.
 VITS = ("vit_base_patch16_384.orig_in21k_ft_in1k", "vit_large_patch32_384.orig_in21k_ft_in1k")

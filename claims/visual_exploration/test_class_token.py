@@ -4,11 +4,11 @@ The source counts k leading blocks; layers here are the 0-based block after whic
 """
 
 from harness.errors import NotApplicable
-from harness.families import refuse_shallow
-from harness.interventions import cls_alone, isolate_cls, isolate_cls_with_noise
-from harness.plan import Arm, Plan, claim, curve, difference, level, ratio
-from harness.readouts.basic import Accuracy, CrossEntropy, PatchAccuracy
-from harness.statements import Holds, every, some
+from harness.interventions.intervention import cls_alone, isolate_cls, isolate_cls_with_noise
+from harness.judging.statements import Holds, every, some
+from harness.measurement.plan import Arm, Plan, claim, curve, difference, level, ratio
+from harness.readouts.defaults import refuse_shallow
+from harness.readouts.own_answer import Accuracy, CrossEntropy, PatchAccuracy
 
 MOST_POSITIONS = 1024  # of finer patch grids an even sample of positions is read
 

@@ -1,10 +1,10 @@
 """Whether training with captions makes single units for what captions say and class labels do not."""
 
-from harness.census import TheModel
 from harness.errors import NotApplicable
-from harness.plan import Arm, Plan, claim, difference
-from harness.readouts.attribute_units import BestUnits
-from harness.statements import Holds, some
+from harness.judging.statements import Holds, some
+from harness.measurement.plan import Arm, Plan, claim, difference
+from harness.readouts.members import TheModel
+from harness.readouts.units.attributes import BestUnits
 
 
 @claim("clip-vit-units-are-conceptual")

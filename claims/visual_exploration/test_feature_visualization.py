@@ -4,12 +4,12 @@ Units are drawn at random from all units of some blocks; of small models that is
 others all but the last.
 """
 
-from harness.families import refuse_shallow
-from harness.featvis.optimize import SMALL, Recipe
-from harness.featvis.readouts import DrivesUnit, HighFrequency, IsSpecific, Transfers
-from harness.plan import Arm, Plan, claim, level, ratio
-from harness.statements import Holds, every, some
-from harness.units.members import UnitsOf
+from harness.judging.statements import Holds, every, some
+from harness.measurement.plan import Arm, Plan, claim, level, ratio
+from harness.readouts.defaults import refuse_shallow
+from harness.readouts.featvis.optimize import SMALL, Recipe
+from harness.readouts.featvis.readouts import DrivesUnit, HighFrequency, IsSpecific, Transfers
+from harness.readouts.units.members import UnitsOf
 
 
 def _census(card):

@@ -1,11 +1,11 @@
 """How much of its accuracy a model keeps when fine detail is filtered out of the pictures: ViTs beside CNNs."""
 
-from harness.edits.pixel_filters import HighPass, LowPass, PhaseNoise
-from harness.interventions import Intervention
-from harness.kept import Kept, gap_kept
-from harness.plan import Arm, Plan, claim, curve, difference, level, mean_of, ratio
-from harness.readouts.basic import Accuracy
-from harness.statements import Holds, every, some
+from harness.interventions.intervention import Intervention
+from harness.interventions.pixel_filters import HighPass, LowPass, PhaseNoise
+from harness.judging.retention_gap import Kept, gap_kept
+from harness.judging.statements import Holds, every, some
+from harness.measurement.plan import Arm, Plan, claim, curve, difference, level, mean_of, ratio
+from harness.readouts.own_answer import Accuracy
 
 # Shares of the Nyquist frequency, from strong to weak filtering; curves have x = 0..4 for them and 5 for the picture.
 RADII = (1 / 8, 1 / 4, 3 / 8, 1 / 2, 3 / 4)

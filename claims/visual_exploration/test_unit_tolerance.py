@@ -1,9 +1,9 @@
 """What single units tolerate: small shifts of their top picture, and turns of it."""
 
-from harness.plan import Arm, Plan, claim, curve, difference, level, ratio
-from harness.statements import Holds, every
-from harness.units.members import UnitsOfEachBlock
-from harness.units.tolerance import Elsewhere, Kept
+from harness.judging.statements import Holds, every
+from harness.measurement.plan import Arm, Plan, claim, curve, difference, level, ratio
+from harness.readouts.units.members import UnitsOfEachBlock
+from harness.readouts.units.tolerance import Elsewhere, Kept
 
 
 @claim("unit-translation-tolerance")

@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 
+from harness.probes.learned_token import TokenFit, TokenReadout
 from harness.probes.probe import Fit, Probe
-from harness.probes.token_readout import TokenFit, TokenReadout
 
 Fittable = Probe | TokenReadout
 Fitted = Fit | TokenFit

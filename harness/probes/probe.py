@@ -13,7 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from harness.errors import ClaimsError
-from harness.subject import ModelCard, Stream, Subject
+from harness.models.subject import ModelCard, Stream, Subject
 
 Kind = Literal["class", "patch mean", "class+patch mean", "patch"]
 Site = Literal["resid", "attention write", "mlp write"]

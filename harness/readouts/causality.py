@@ -10,9 +10,10 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 
-from harness.census import Place
-from harness.interventions import EMBEDDING, Chunk, ShuffleClass
-from harness.subject import Subject
+from harness.images.batch import Chunk
+from harness.interventions.intervention import EMBEDDING, ShuffleClass
+from harness.models.subject import Subject
+from harness.readouts.members import Place
 
 
 @dataclass(frozen=True, kw_only=True)

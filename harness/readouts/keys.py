@@ -11,9 +11,9 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from harness.nulls import KEPT
+from harness.judging.chance_levels import KEPT
+from harness.models.sites import Branch, Site
 from harness.readouts.reading import Reading, StreamReadout
-from harness.sites import Branch, Site
 
 LOTTERY = 20_310  # purpose of the random classes, by which they differ from other draws of a chunk
 KEYS: dict[Branch, Site] = {"attention": "attention keys", "mlp": "mlp keys"}

@@ -8,8 +8,8 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from harness.census import Place
 from harness.errors import ClaimsError
+from harness.readouts.members import Place
 from harness.readouts.reading import ranks
 
 TINY = 1e-12  # total variance below which a unit does nothing

@@ -11,11 +11,11 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from harness.chunk import Whose
-from harness.edits.attention_masks import KeepByMask
+from harness.images.batch import Whose
+from harness.interventions.attention_masks import KeepByMask
+from harness.models.sites import Site
 from harness.readouts.reading import Reading, StreamReadout
 from harness.readouts.writes import label_logits
-from harness.subject import Site
 
 Region = Literal["object", "context"]
 LOTTERY = KeepByMask(keep="object", random=True)  # as many patches as lie on the object, drawn anywhere

@@ -11,9 +11,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from harness.chunk import Chunk
+from harness.images.batch import Chunk
+from harness.models.subject import ModelCard
 from harness.readouts.reading import Reading, StreamReadout
-from harness.subject import ModelCard
 
 DRAW = 17  # purpose of the chunk's random generator
 COSTLIEST = 24  # ranking the label in all blocks may cost one part in this many of a forward pass

@@ -8,10 +8,11 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from harness.chunk import Chunk, Whose, object_patches
 from harness.errors import ClaimsError
+from harness.images.batch import Chunk, Whose, object_patches
+from harness.models.sites import Site
+from harness.models.subject import ModelCard, Stream, Subject
 from harness.probes.fittable import Fittable, Fitted
-from harness.subject import ModelCard, Site, Stream, Subject
 
 Head = Literal["native", "class", "patch mean"]
 Labels = Literal["own", "donor"]

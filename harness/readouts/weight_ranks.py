@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 
-from harness.census import Place
-from harness.subject import Subject
+from harness.models.subject import Subject
+from harness.readouts.members import Place
 
 Matrix = Literal["query", "key", "value"]
 

@@ -6,9 +6,9 @@ from typing import Literal
 from jaxtyping import Float
 from torch import Tensor
 
+from harness.models.sites import Site
 from harness.readouts.reading import Reading, StreamReadout, ranks
 from harness.readouts.writes import normed
-from harness.subject import Site
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,8 +13,8 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from harness.errors import ClaimsError
+from harness.models.sites import Site
 from harness.readouts.reading import Reading, StreamReadout
-from harness.subject import Site
 
 Branch = Literal["attention", "mlp"]
 Tokens = Literal["patch", "class"]

@@ -4,8 +4,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from harness.report.names import plain
-from harness.spec import ClaimSpec
+from harness.judging.ledger import ClaimSpec
+from harness.report.escaping import plain
 
 PER_LINE = 13  # layers side by side before the table wraps
 BARS = "▁▂▃▄▅▆▇█"

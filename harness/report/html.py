@@ -10,15 +10,15 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from harness.judging.ledger import ClaimSpec
 from harness.report import figures
-from harness.report.model_page import model_view
-from harness.report.names import plain, short
-from harness.report.page import counts_of, sources_of
+from harness.report.claim_view import counts_of, sources_of
+from harness.report.columns import columns_of
+from harness.report.escaping import plain, short
+from harness.report.model_view import model_view
 from harness.report.panels import CurvePanel, EvidencePanel, Line
-from harness.report.runs import columns_of
 from harness.report.terminal import jointly
 from harness.report.views import MEANINGS, SYMBOLS, ClaimView
-from harness.spec import ClaimSpec
 
 PAGE, STYLE, SCRIPT = "page.html.j2", "style.css", "filter.js"
 MIMES = ("image/png", "image/jpeg", "image/webp")

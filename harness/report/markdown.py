@@ -4,12 +4,12 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from harness.report.names import markdown_code, markdown_text, short
-from harness.report.page import counts_of, sources_of
-from harness.report.runs import Column, columns_of
+from harness.judging.ledger import ClaimSpec
+from harness.report.claim_view import counts_of, sources_of
+from harness.report.columns import Column, columns_of
+from harness.report.escaping import markdown_code, markdown_text, short
 from harness.report.terminal import jointly
 from harness.report.views import SYMBOLS, Cell, SourceView
-from harness.spec import ClaimSpec
 
 
 def markdown_report(

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from harness.spec import ClaimSpec
+from harness.judging.ledger import ClaimSpec
 
 Role = Literal["ours", "beside", "published"]
 Points = tuple[float | None, ...]

@@ -4,7 +4,7 @@ import sys
 import time
 from typing import Any
 
-from harness.report.names import plain
+from harness.report.escaping import plain
 
 PATIENCE = 2.0  # seconds before a line appears: short runs stay quiet
 # One line down and up again in the same column: at the bottom of the screen this scrolls before the cursor is saved.

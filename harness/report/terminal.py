@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from rich.cells import cell_len, set_cell_size
 
-from harness import multiplicity
+from harness.judging import multiplicity
+from harness.measurement.record import number
 from harness.report.curve_text import curve_charts
-from harness.report.names import plain, prose, short
-from harness.report.record import number
+from harness.report.escaping import plain, prose, short
 
 DECIDED = ("supported", "refuted", "vacuous")
 LEAST_WIDTH = 100

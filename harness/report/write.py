@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import ClaimsError
-from harness.report import tables
-from harness.report.runs import columns_of
-from harness.spec import ClaimSpec
+from harness.judging.ledger import ClaimSpec
+from harness.report import export
+from harness.report.columns import columns_of
 
 TITLE = "Which findings carry over to which models"
 
@@ -42,12 +42,12 @@ def _tables(path: Path, records: Sequence[Mapping[str, Any]]) -> list[Path]:
     """Write the table of results, and beside it the one of curves."""
     kept = [record for column in columns_of(records) for record in column.records.values()]
     parts = (
-        (path, tables.result_rows(kept), tables.RESULT_KINDS),
-        (path.with_suffix(f".{tables.CURVES}{path.suffix}"), tables.curve_rows(kept), tables.CURVE_KINDS),
+        (path, export.result_rows(kept), export.RESULT_KINDS),
+        (path.with_suffix(f".{export.CURVES}{path.suffix}"), export.curve_rows(kept), export.CURVE_KINDS),
     )
     parquet = path.suffix.lower() == ".parquet"
     return [
-        _write(place, tables.parquet_bytes(rows, kinds) if parquet else tables.csv_text(rows, kinds).encode("utf-8"))
+        _write(place, export.parquet_bytes(rows, kinds) if parquet else export.csv_text(rows, kinds).encode("utf-8"))
         for place, rows, kinds in parts
     ]
 

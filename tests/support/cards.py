@@ -3,11 +3,11 @@
 from dataclasses import replace
 from pathlib import Path
 
-from harness.catalogue import find_claims, find_specs
 from harness.errors import NotApplicable
-from harness.plan import Plan, propose
-from harness.sites import UnitShape
-from harness.subject import ModelCard, Preprocessing
+from harness.judging.discovery import find_claims, find_specs
+from harness.measurement.plan import Plan, propose
+from harness.models.sites import UnitShape
+from harness.models.subject import ModelCard, Preprocessing
 
 ROOT = Path(__file__).parents[2] / "claims"
 CLAIMS = find_claims(ROOT)

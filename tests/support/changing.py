@@ -15,7 +15,8 @@ import torch
 import yaml
 from PIL import Image
 
-from harness.subject import ModelCard, Stream, Subject, Writes
+from harness.models.sites import Writes
+from harness.models.subject import ModelCard, Stream, Subject
 from support.closed import Closed
 from support.folders import ENTRY, SOURCE
 from support.planted import COLOURS, SIZE, Kind, Planted
@@ -26,7 +27,7 @@ PICTURES = 400
 LEVELS = 200  # of grey, two pictures each
 LOAD = "CHANGING_LOAD"  # side of the matrix that a block multiplies: with 240 a block takes most of the time
 CLAIMS = """
-from harness.plan import claim
+from harness.measurement.plan import claim
 from support.claims import accuracy, retention
 
 BLOCK = 2

@@ -3,13 +3,14 @@
 from collections.abc import Mapping
 from typing import Any
 
-from harness.bench import Bench
-from harness.interventions import Chunk, isolate_cls, shuffle_cls
-from harness.plan import Arm, Plan, level, ratio
-from harness.spec import Bound, ClaimSpec, Published, Source
-from harness.store import Store
-from harness.table import Settings
-from harness.trial import Job
+from harness.images.batch import Chunk
+from harness.interventions.intervention import isolate_cls, shuffle_cls
+from harness.judging.ledger import Bound, ClaimSpec, Published, Source
+from harness.measurement.loaded_model import Bench
+from harness.measurement.plan import Arm, Plan, level, ratio
+from harness.measurement.sequential import Job
+from harness.measurement.source import Settings
+from harness.results.measurements import Store
 from support.planted import DEPTH, Planted, PlantedImages
 
 SOURCE = Source(key="planted", title="Planted findings", authors="Nobody", year=2026, url="https://example.org")

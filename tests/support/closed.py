@@ -5,8 +5,8 @@ from collections.abc import Mapping
 import torch
 
 from harness.errors import ClaimsError
-from harness.sites import BlockWeights, HeadWeights, Site, UnitShape
-from harness.subject import Stream
+from harness.models.sites import BlockWeights, HeadWeights, Site, UnitShape
+from harness.models.subject import Stream
 
 WITHIN = frozenset(
     {"attention_keys", "mlp_keys", "units", "qkv", "position_embedding", "attention_pattern", "weights"}

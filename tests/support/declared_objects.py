@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from harness.subject import ModelCard
+from harness.models.subject import ModelCard
 from support.cards import CARDS, CLS
 from support.declared_writes import GUESSES, LAST, Mean, Means
 

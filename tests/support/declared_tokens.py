@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
-from harness.subject import ModelCard
+from harness.models.subject import ModelCard
 from support.cards import CARDS, CLS, NO_CLASS, ORIG, make_card
 from support.declared_writes import LAST, Mean, Means
 

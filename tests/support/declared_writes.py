@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
-from harness.subject import ModelCard
+from harness.models.subject import ModelCard
 from support.cards import CARDS, CLS, NO_CLASS
 
 Mean = float | Callable[[float], float]  # in units of the range; a function takes layer/depth

@@ -12,8 +12,8 @@ CLAIMS = """
 from dataclasses import dataclass, replace
 
 from harness.errors import NotApplicable
-from harness.plan import Arm, Plan, claim, curve, level
-from harness.readouts.basic import Accuracy
+from harness.measurement.plan import Arm, Plan, claim, curve, level
+from harness.readouts.own_answer import Accuracy
 from support.claims import accuracy, retention
 
 

@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Mapping
 
-from harness.nulls import chance_of_meeting, largest_cosine
-from harness.subject import ModelCard
+from harness.judging.chance_levels import chance_of_meeting, largest_cosine
+from harness.models.subject import ModelCard
 from support.cards import CARDS, GAP, NO_CLASS, make_card
 
 Mean = float | Callable[[int], float]  # a function takes the block

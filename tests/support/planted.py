@@ -19,7 +19,8 @@ import numpy as np
 import torch
 
 from harness.errors import ClaimsError
-from harness.subject import CAPABILITIES, ModelCard, Positions, Preprocessing, Stream, Subject, UnitShape, Writes
+from harness.models.sites import UnitShape, Writes
+from harness.models.subject import CAPABILITIES, ModelCard, Positions, Preprocessing, Stream, Subject
 from support.closed import WITHIN, Closed
 
 Kind = Literal["late reader", "early carrier", "patch mean"]

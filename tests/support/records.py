@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from harness.spec import ClaimSpec
+from harness.judging.ledger import ClaimSpec
 
 HOSTILE = {
     "script": "<script>alert(1)</script>",

@@ -7,8 +7,8 @@ import numpy as np
 import torch
 from timm.models.vision_transformer import VisionTransformer
 
-from harness.adapters import adapt
-from harness.subject import Preprocessing, Subject
+from harness.models.families import adapt
+from harness.models.subject import Preprocessing, Subject
 
 SIZE, CLASSES, DEPTH, WIDTH, PATCHES = 16, 4, 3, 12, 4
 PREPROCESSING = Preprocessing(size=(SIZE, SIZE), mean=(0.5,) * 3, std=(0.5,) * 3)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
-from harness.subject import ModelCard
+from harness.models.subject import ModelCard
 from support.cards import CARDS, CLS
 
 Mean = float | Callable[[int], float]  # a function takes the block

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from harness.store import MeasurementKey, Receipt, Row, Store
+from harness.results.measurements import MeasurementKey, Receipt, Row, Store
 
 KEYS = 4
 CHUNK = 16

@@ -1,0 +1,52 @@
+"""The `claims` command: arguments in, one of the commands run; every one of them is a module beside this one."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from harness.cli import (
+    accept,
+    diff,
+    doctor,
+    explain,
+    history,
+    judge,
+    list_claims,
+    models,
+    nightly,
+    plan,
+    report,
+    visualize,
+)
+from harness.errors import ClaimsError
+
+COMMANDS = (list_claims, explain, models, plan, judge, accept, report, history, diff, visualize, nightly, doctor)
+USAGE_ERROR = 2
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; 0 is fine, 1 what doctor or nightly found, 2 a wrong argument or anything that was refused."""
+    asked = parser().parse_args(arguments)
+    try:
+        return asked.run(asked)
+    except ClaimsError as error:
+        print(f"claims {asked.command}: {error}", file=sys.stderr)
+        return USAGE_ERROR
+    except BrokenPipeError:  # the reader of a pipe (head, less) has seen enough
+        sys.stderr.close()
+        return 0
+
+
+def parser() -> argparse.ArgumentParser:
+    """Build the parser from what each command declares of itself."""
+    top = argparse.ArgumentParser(prog="claims", description="Executable claims about vision models.")
+    below = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for command in COMMANDS:
+        added = below.add_parser(command.NAME, help=command.HELP, description=command.HELP)
+        command.add_arguments(added)
+        added.set_defaults(run=command.run)
+    return top
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,134 @@
+"""`claims explain ID`: one claim in full, with what it last came out as."""
+
+import argparse
+import string
+from collections.abc import Mapping
+from typing import Any
+
+from harness.cli.arguments import add_cache, add_claims_folder, last_records
+from harness.cli.console import show_field, show_table
+from harness.judging.discovery import chosen, find_specs
+from harness.judging.ledger import Bound, ClaimSpec, Curve
+from harness.results.measurements import FILE_NAME, Store
+
+NAME = "explain"
+HELP = "explain one claim: statement, source, protocol, bounds, published values, last results"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of this command."""
+    parser.add_argument("id", metavar="ID", help="claim id, as `claims list` shows it")
+    add_claims_folder(parser)
+    add_cache(parser)
+
+
+def run(asked: argparse.Namespace) -> int:
+    """Print the claim; only its ledger and the recorded results are read."""
+    specs = find_specs(asked.claims)
+    spec = chosen(specs, [asked.id], "claim", f"the ledgers below {str(asked.claims)!r}")[asked.id]
+    print(f"{spec.id} ({spec.code}, {spec.tier}, version {spec.version})\n")
+    for name, text in _fields(spec).items():
+        show_field(name, text)
+    print("\nbounds")
+    show_table(
+        ("name", "bound", "published", "where it comes from"), [_bound(name, b) for name, b in spec.bounds.items()]
+    )
+    for name, curves in spec.published.curves.items():
+        print(f"\npublished {name} by layer")
+        _show_curves(curves)
+    print("\nlast results")
+    records = []
+    if (asked.cache / FILE_NAME).exists():
+        store = Store(asked.cache)
+        records = [record for (claim, _), record in last_records(store).items() if claim == spec.id]
+        store.close()
+    if records:
+        _show_results(records)
+    else:
+        print(f"none in {asked.cache}; run: pytest {asked.claims} --claim {spec.id}")
+    return 0
+
+
+def _fields(spec: ClaimSpec) -> dict[str, str]:
+    source = spec.source
+    found = {"arXiv": source.arxiv, "page": source.url, "code": source.code}
+    where = "; ".join(f"{kind} {place}" for kind, place in found.items() if place)
+    fields = {
+        "claim": spec.statement,
+        "source": f"{source.authors} ({source.year}): {source.title}; {where}",
+        "place": spec.place,
+        "protocol": spec.protocol,
+        "control": spec.control,
+        "needs": ", ".join(spec.needs) or "nothing beyond pictures",
+        **_asked_of(spec),
+        "budget": f"at most {spec.budget} images or members; the verdict errs with probability at most {spec.delta}",
+        "published": spec.published.text,
+    }
+    if spec.published.value is not None:
+        fields["value"] = f"{spec.published.value:g}"
+    if spec.note:
+        fields["note"] = spec.note
+    return fields
+
+
+def _asked_of(spec: ClaimSpec) -> dict[str, str]:
+    """Tell the roles of a claim about several models, and the pictures that a census looks at."""
+    roles = "; ".join(f"{role} ({', '.join(needs) or 'any model'})" for role, needs in spec.subjects.items())
+    fields = {"compares": roles} if roles else {}
+    return {**fields, "looks at": f"{spec.pictures} pictures"} if spec.pictures else fields
+
+
+def _bound(name: str, bound: Bound) -> tuple[str, ...]:
+    floors = [f"{bound.value:g}"]
+    if bound.chance_times:
+        floors.append(f"{bound.chance_times:g} x chance")
+    if bound.above_chance:
+        floors.append(f"chance + {bound.above_chance:g} x (1 - chance)")
+    shown = floors[0] if len(floors) == 1 else f"the larger of {', '.join(floors)}"
+    published = "-" if bound.published is None else f"{bound.published:g}"
+    return name, f"{bound.direction} {shown}", published, " ".join(bound.origin.split())
+
+
+def _show_curves(curves: tuple[Curve, ...]) -> None:
+    letters = string.ascii_lowercase[: len(curves)]
+    layers = sorted({layer for curve in curves for layer in curve.layers})
+    series = [dict(zip(curve.layers, curve.values, strict=True)) for curve in curves]
+    cells = [[f"{values[layer]:g}" if layer in values else "-" for values in series] for layer in layers]
+    columns = ("layer", *letters)
+    show_table(columns, [(str(layer), *row) for layer, row in zip(layers, cells, strict=True)], right=columns)
+    for letter, curve in zip(letters, curves, strict=True):
+        show_field(f"    {letter}", f"{curve.model}; {curve.origin}")
+
+
+def _show_results(records: list[dict[str, Any]]) -> None:
+    show_table(
+        ("model", "verdict", "effect [interval]", "bound", "images", "when"),
+        [
+            (
+                record["model"],
+                record["verdict"],
+                effect_text(record["effect"]),
+                bound_text(record["effect"]),
+                str(record["images"]),
+                record["time"],
+            )
+            for record in records
+        ],
+        right=("images",),
+    )
+
+
+def effect_text(effect: Mapping[str, Any] | None) -> str:
+    """Print an effect with its interval."""
+    from harness.measurement.record import number
+
+    if effect is None:
+        return "-"
+    interval = effect["interval"]
+    ends = "" if interval is None else f" [{number(interval[0])}, {number(interval[1])}]"
+    return f"{effect['label']} = {number(effect['estimate'])}{ends}"
+
+
+def bound_text(effect: Mapping[str, Any] | None) -> str:
+    """Print the bound that an effect is compared with."""
+    return "-" if effect is None else f"{effect['direction']} {effect['bound']:g}"

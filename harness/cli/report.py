@@ -1,0 +1,79 @@
+"""`claims report`: one page, or tables, of the last results or of the records of several runs."""
+
+import argparse
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from harness.cli.arguments import add_cache, add_choice, add_claims_folder
+from harness.errors import ClaimsError
+from harness.judging.discovery import chosen, find_specs
+from harness.judging.ledger import ClaimSpec
+from harness.run.options import report_path
+
+NAME = "report"
+HELP = "write the last results, or the records of several runs, as one HTML page, Markdown, CSV or Parquet"
+DEFAULT_FILE = "claims-report.html"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of this command."""
+    runs = "records: a file that --claims-json wrote, or a folder with the history of runs (default: --cache)"
+    parser.add_argument("runs", nargs="*", type=Path, metavar="RUN", help=runs)
+    out = f"file to write, by suffix .html, .md, .csv or .parquet (repeatable; default: {DEFAULT_FILE})"
+    parser.add_argument("--out", action="append", metavar="FILE", help=out)
+    one = "of a folder only this run (its id, last, last~1; default: the last result of each claim and model)"
+    parser.add_argument("--run", dest="of_run", metavar="ID", help=one)
+    parser.add_argument("--title", help="heading of the report")
+    add_claims_folder(parser)
+    add_cache(parser)
+    add_choice(parser)
+
+
+def run(asked: argparse.Namespace) -> int:
+    """Read the records, write the files, and name them."""
+    from harness.report.write import TITLE, write_report
+
+    paths = [report_path(text, "--out") for text in asked.out or (DEFAULT_FILE,)]
+    specs = find_specs(asked.claims) if asked.claims.is_dir() else {}
+    records, entries, notes = _gather(asked.runs or [asked.cache], asked.of_run)
+    models = chosen({record["model"]: record["model"] for record in records}, asked.model, "model", "--model")
+    claims = chosen({record["claim"]: record["claim"] for record in records}, asked.claim, "claim", "--claim")
+    kept = [record for record in records if record["model"] in models and record["claim"] in claims]
+    for path in paths:
+        title = asked.title or TITLE
+        files = write_report(path, kept, {**specs, **entries}, now=datetime.now(UTC), title=title, notes=notes)
+        print(f"{len(kept)} records written to {', '.join(map(str, files))}")
+    return 0
+
+
+def _gather(runs: Sequence[Path], of_run: str | None) -> tuple[list[dict[str, Any]], dict[str, ClaimSpec], list[str]]:
+    """Read the records of every run, with the ledger entries and notes that files of runs hold; later runs win."""
+    from harness.results.run_file import read_document
+
+    records: list[dict[str, Any]] = []
+    entries: dict[str, ClaimSpec] = {}
+    notes: list[str] = []
+    for path in runs:
+        if path.suffix == ".json" or path.is_file():
+            found, own, said = read_document(path)
+            records, entries, notes = records + found, {**entries, **own}, notes + said
+        else:
+            records += _recorded(path, of_run)
+    if not records:
+        raise ClaimsError(f"no records in {', '.join(map(repr, map(str, runs)))}; run `pytest claims/` first")
+    return records, entries, list(dict.fromkeys(notes))
+
+
+def _recorded(folder: Path, of_run: str | None) -> list[dict[str, Any]]:
+    """Take the last record of each claim on each model, or those of one run, from the history in a folder."""
+    from harness.results.history import find_run, open_history
+
+    history = open_history(folder)
+    if of_run is None:
+        records = sorted(history.latest().values(), key=lambda record: record["time"])
+    else:
+        records = history.records(run=find_run(history.runs(), of_run, "--run").id)
+    history.close()
+    return records

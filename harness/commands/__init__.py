@@ -1,4 +1,0 @@
-"""The commands of `claims`, one module each (NAME, HELP, add_arguments, run); `options` and `tables` are shared.
-
-Torch is imported only in the commands that need it, and there only when they run.
-"""

@@ -1,0 +1,85 @@
+"""Images measured together, as interventions and readouts see them: places, donors, labels, and what marks objects."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+from torch.nn.functional import adaptive_avg_pool2d
+
+from harness.errors import ClaimsError
+
+Whose = Literal["own", "donor"]
+
+
+@runtime_checkable
+class Marks(Protocol):
+    """What marks the objects of a chunk's pictures, in the geometry of the model's input; read at the first look."""
+
+    @property
+    def masks(self) -> Bool[Tensor, "image row column"] | None:
+        """Give the object's pixels, None where the image set has no masks."""
+
+    @property
+    def boxes(self) -> tuple[Float[Tensor, "box corner"], ...] | None:
+        """Give the object's boxes per image, x0 y0 x1 y1 with exclusive ends; None where the image set has none."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chunk:
+    """Images measured together: their positions in measuring order, their donors and labels.
+
+    `donors` [image] points into the chunk: each image's neighbour, with which it exchanges (an odd last one: itself).
+    Where both are of one class the exchange takes place and does not count (`harness.images.sampling.exchange_pairs`).
+    `marks` tells where the objects are; `scores` holds what a pass computed for the edits that ask for it, [image,
+    patch] each.
+    """
+
+    positions: range
+    donors: Int[Tensor, "image"]
+    labels: Int[Tensor, "image"] | None
+    seed: int
+    marks: Marks | None = None
+    scores: Mapping[Any, Tensor] = field(default_factory=dict)
+
+    @property
+    def alone(self) -> "Chunk":
+        """Give the chunk to who does not exchange: its donors lie outside, so that using them is an error."""
+        return replace(self, donors=torch.full_like(self.donors, len(self.donors)))
+
+    @property
+    def masks(self) -> Bool[Tensor, "image row column"] | None:
+        """Give the object's pixels of every image, None where the image set has no masks."""
+        return None if self.marks is None else self.marks.masks
+
+    @property
+    def boxes(self) -> tuple[Float[Tensor, "box corner"], ...] | None:
+        """Give the object's boxes of every image, None where the image set has none."""
+        return None if self.marks is None else self.marks.boxes
+
+    def masks_of(self, whose: Whose) -> Bool[Tensor, "image row column"]:
+        """Give the images' own masks, or those of their donors; raises ClaimsError without masks."""
+        masks = self.masks
+        if masks is None:
+            raise ClaimsError("object masks are needed, but the image set has none; name 'masks' in the claim's needs")
+        return masks if whose == "own" else masks[self.donors.to(masks.device)]
+
+    def boxes_of(self, whose: Whose) -> tuple[Float[Tensor, "box corner"], ...]:
+        """Give the images' own boxes, or those of their donors; raises ClaimsError without boxes."""
+        boxes = self.boxes
+        if boxes is None:
+            raise ClaimsError("object boxes are needed, but the image set has none; name 'boxes' in the claim's needs")
+        return boxes if whose == "own" else tuple(boxes[donor] for donor in self.donors.tolist())
+
+    def generator(self, purpose: int) -> torch.Generator:
+        """Make the random generator of this chunk for one purpose; the same whatever else is measured."""
+        words = f"{self.seed}/{self.positions.start}/{self.positions.stop}/{purpose}"
+        return torch.Generator().manual_seed(int.from_bytes(hashlib.sha256(words.encode()).digest()[:7], "big"))
+
+
+def object_patches(masks: Bool[Tensor, "image row column"], grid: tuple[int, int]) -> Bool[Tensor, "image patch"]:
+    """Say which patches are object: those of whose pixels at least half are."""
+    return (adaptive_avg_pool2d(masks[:, None].float(), grid) >= 0.5).flatten(1)

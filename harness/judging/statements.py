@@ -1,0 +1,188 @@
+"""Statements about arms that can be true or false, and the evidence for each from numbers per image.
+
+A quantity (level, difference, ratio) compared with a bound of the ledger is a bounded mean; statements combine such
+comparisons (every, some; of curves in `curve_statements`). Evaluating one gives two anytime-valid p-values: `true` is
+small when the statement is established, `false` when its negation is. Numbers only.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import numpy as np
+
+from harness.judging import multiplicity
+from harness.judging.quantities import PValues, Quantity, Sheet
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """One comparison in a statement, as reported: estimate, interval, bound and how it came out."""
+
+    label: str
+    estimate: float
+    bound: float
+    direction: Literal[">=", "<="]
+    p: PValues
+    published: float | None = None
+    quantity: Quantity | None = None
+    interval: tuple[float, float] | None = None
+
+    @property
+    def margin(self) -> float:
+        """Give by how much the estimate clears the bound (negative: it does not)."""
+        return self.estimate - self.bound if self.direction == ">=" else self.bound - self.estimate
+
+
+class Statement(Protocol):
+    """Something about arms that is true or false of a model."""
+
+    def arms(self) -> tuple[str, ...]:
+        """List the arms it needs, each once."""
+
+    def bound_names(self) -> tuple[str, ...]:
+        """List the ledger bounds it uses."""
+
+    def p_values(self, sheet: Sheet) -> PValues:
+        """Weigh it, valid at every stopping time."""
+
+    def findings(self, sheet: Sheet) -> tuple[Finding, ...]:
+        """List its comparisons with their estimates."""
+
+
+@dataclass(frozen=True)
+class Holds:
+    """A quantity lies on the declared side of a bound of the ledger; a quantity at the bound holds."""
+
+    quantity: Quantity
+    bound: str = "bound"
+    name: str = ""
+
+    def arms(self) -> tuple[str, ...]:
+        return self.quantity.arms()
+
+    def bound_names(self) -> tuple[str, ...]:
+        return (self.bound,)
+
+    def p_values(self, sheet: Sheet) -> PValues:
+        bound = sheet.bounds[self.bound]
+        p = self.quantity.above(sheet, bound.at(sheet.classes))
+        if p.true == p.false and sheet.complete:
+            return PValues(0.0, 1.0)  # all is seen and neither side is excluded: exactly at the bound
+        return p if bound.direction == ">=" else PValues(p.false, p.true)
+
+    def findings(self, sheet: Sheet) -> tuple[Finding, ...]:
+        bound = sheet.bounds[self.bound]
+        return (
+            Finding(
+                label=self.name or self.quantity.label(),
+                estimate=self.quantity.estimate(sheet),
+                bound=bound.at(sheet.classes),
+                direction=bound.direction,
+                p=self.p_values(sheet),
+                published=bound.published,
+                quantity=self.quantity,
+            ),
+        )
+
+
+@dataclass(frozen=True)
+class Every:
+    """All parts hold (intersection-union: no correction to establish it, Bonferroni to refute it)."""
+
+    parts: tuple[Statement, ...]
+
+    def arms(self) -> tuple[str, ...]:
+        return union(part.arms() for part in self.parts)
+
+    def bound_names(self) -> tuple[str, ...]:
+        return union(part.bound_names() for part in self.parts)
+
+    def p_values(self, sheet: Sheet) -> PValues:
+        weighed = [part.p_values(sheet) for part in self.parts]
+        return PValues(*map(float, multiplicity.every([p.true for p in weighed], [p.false for p in weighed])))
+
+    def findings(self, sheet: Sheet) -> tuple[Finding, ...]:
+        return tuple(finding for part in self.parts for finding in part.findings(sheet))
+
+
+@dataclass(frozen=True)
+class Some:
+    """At least one part holds (union-intersection: Bonferroni to establish it, no correction to refute it)."""
+
+    parts: tuple[Statement, ...]
+
+    def arms(self) -> tuple[str, ...]:
+        return union(part.arms() for part in self.parts)
+
+    def bound_names(self) -> tuple[str, ...]:
+        return union(part.bound_names() for part in self.parts)
+
+    def p_values(self, sheet: Sheet) -> PValues:
+        weighed = [part.p_values(sheet) for part in self.parts]
+        return PValues(*map(float, multiplicity.some([p.true for p in weighed], [p.false for p in weighed])))
+
+    def findings(self, sheet: Sheet) -> tuple[Finding, ...]:
+        """Report the part that comes closest to holding: its findings stand for the statement."""
+        candidates = [part.findings(sheet) for part in self.parts]
+        return max(candidates, key=lambda found: min((_known(f.margin) for f in found), default=-np.inf))
+
+
+@dataclass(frozen=True)
+class AtLeast:
+    """At least `count` of the parts hold (partial conjunction): a median, or a share of blocks, beyond a bound."""
+
+    count: int
+    parts: tuple[Statement, ...]
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.count <= len(self.parts):
+            raise ValueError(f"at least {self.count} of {len(self.parts)} statements; allowed: 1 to all of them")
+
+    def arms(self) -> tuple[str, ...]:
+        return union(part.arms() for part in self.parts)
+
+    def bound_names(self) -> tuple[str, ...]:
+        return union(part.bound_names() for part in self.parts)
+
+    def p_values(self, sheet: Sheet) -> PValues:
+        weighed = [part.p_values(sheet) for part in self.parts]
+        trues, falses = ([getattr(p, side) for p in weighed] for side in ("true", "false"))
+        return PValues(*multiplicity.at_least(self.count, trues, falses))
+
+    def findings(self, sheet: Sheet) -> tuple[Finding, ...]:
+        """Report the part on which it hangs: the last one needed, from the one that holds most clearly down."""
+        candidates = [part.findings(sheet) for part in self.parts]
+        margins = [min((_known(f.margin) for f in found), default=-np.inf) for found in candidates]
+        return candidates[int(np.argsort(margins, kind="stable")[-self.count])]
+
+
+def every(*parts: Statement) -> Statement:
+    """Combine statements: all must hold."""
+    return parts[0] if len(parts) == 1 else Every(tuple(parts))
+
+
+def some(*parts: Statement) -> Statement:
+    """Combine statements: at least one must hold."""
+    return parts[0] if len(parts) == 1 else Some(tuple(parts))
+
+
+def most(*parts: Statement) -> Statement:
+    """Combine statements: more than half of them must hold."""
+    return AtLeast(len(parts) // 2 + 1, tuple(parts))
+
+
+def headline(findings: Sequence[Finding]) -> int:
+    """Pick the finding to show (its index): the worst of those that evidently fail, else the least established one."""
+    failing = [index for index, finding in enumerate(findings) if finding.p.false < finding.p.true]
+    if failing:
+        return min(failing, key=lambda index: _known(findings[index].margin))
+    return max(range(len(findings)), key=lambda index: (findings[index].p.true, -_known(findings[index].margin)))
+
+
+def _known(margin: float) -> float:
+    return margin if margin == margin else -np.inf
+
+
+def union(groups: Iterable[Iterable[str]]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(name for group in groups for name in group))

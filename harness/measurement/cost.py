@@ -1,0 +1,118 @@
+"""What measuring would cost, counted and not run: block evaluations from the same merged tree that a pass walks."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import torch
+
+from harness.images.batch import Chunk
+from harness.interventions.intervention import EMBEDDING, Edit
+from harness.interventions.patch_scores import score_of
+from harness.measurement.forward import PROBED
+from harness.measurement.plan import Plan
+from harness.measurement.prefix_tree import Bill, Node, Wanted, claimants_of, program_tree, scores_in
+from harness.models.subject import ModelCard
+
+_IMAGES = 2  # an edit that exchanges things needs a partner
+
+
+@dataclass(frozen=True, kw_only=True)
+class Share:
+    """One claim in a forecast: its plan, and the images that it is expected to use."""
+
+    plan: Plan
+    images: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Forecast:
+    """Expected block evaluations of several claims: per image while all of them run, and until the last one ends."""
+
+    per_image: float
+    total: float
+
+
+def expected_bill(wanted: Sequence[Wanted], card: ModelCard, images: int) -> Bill:
+    """Count what `measure_chunk` bills for a chunk of this many images: full blocks times images, nothing is run."""
+    bill = Bill()
+    walk = _Walk(card, images, bill)
+    for children in program_tree(wanted, card).branches.values():  # one for each way in which pictures enter
+        for score, claimants in scores_in(children).items():
+            bill.charge(claimants, score.passes * card.depth * images)
+        walk.edits(children, card.patches + len(card.prefix), EMBEDDING)
+    return bill
+
+
+def block_evaluations(wanted: Sequence[Wanted], card: ModelCard, images: int = 64) -> float:
+    """Give the block evaluations per image of a merged pass over a chunk of `images`, checks of masks included."""
+    return expected_bill(wanted, card, images).total / images
+
+
+def plan_evaluations(plans: Mapping[str, Plan], card: ModelCard, images: int = 64) -> float:
+    """Give the block evaluations per image of several plans measured together, over all their sets of weights."""
+    merged: dict[tuple, Wanted] = {}
+    for claimant, plan in plans.items():
+        if plan.census is not None:
+            continue  # its readings look at pictures by themselves
+        for arm in plan.arms.values():
+            key = (arm.weights, arm.intervention, arm.readout)
+            before = merged[key].claimants if key in merged else frozenset()
+            merged[key] = Wanted(intervention=arm.intervention, readout=arm.per_image, claimants=before | {claimant})
+    lanes: dict[str, list[Wanted]] = {}
+    for (weights, *_), wanted in merged.items():
+        lanes.setdefault(weights, []).append(wanted)
+    return sum(block_evaluations(lane, card, images) for lane in lanes.values())
+
+
+def forecast(shares: Mapping[str, Share], card: ModelCard, batch: int) -> Forecast:
+    """Add up the merged passes while claims drop out one after the other, each after its expected images."""
+    everything = plan_evaluations({name: share.plan for name, share in shares.items()}, card, batch) if shares else 0.0
+    total, reached = 0.0, 0.0
+    for stop in sorted({share.images for share in shares.values()}):
+        active = {name: share.plan for name, share in shares.items() if share.images >= stop}
+        total += (stop - reached) * plan_evaluations(active, card, batch)
+        reached = stop
+    return Forecast(per_image=everything, total=total)
+
+
+@dataclass
+class _Walk:
+    """The walk of a pass with the tokens counted and not computed."""
+
+    card: ModelCard
+    images: int
+    bill: Bill
+    counts: dict[tuple[Edit, int], int] = field(default_factory=dict)
+
+    def blocks(self, node: Node, tokens: int, block: int) -> None:
+        """Charge the next block for each mask, and walk on."""
+        for mask, children in node.branches.items():
+            share = self._share(tokens)
+            checks = 0 if mask is None else 2 * PROBED
+            self.bill.charge(claimants_of(children), (self.images + checks) * share)
+            self.edits(children, tokens, block + 1)
+
+    def edits(self, children: Mapping[Edit | None, Node], tokens: int, block: int) -> None:
+        """Follow every edit after `block` with the tokens that it leaves."""
+        for edit, child in children.items():
+            self.blocks(child, tokens if edit is None else self._left_by(edit, tokens), block)
+
+    def _share(self, tokens: int) -> float:
+        full = self.card.patches + len(self.card.prefix)
+        return tokens / full if self.card.grid is not None else 1.0
+
+    def _left_by(self, edit: Edit, tokens: int) -> int:
+        """Ask the edit itself, on a stream of zeros, how many tokens it leaves."""
+        if self.card.grid is None:
+            return tokens
+        if (edit, tokens) not in self.counts:
+            stream = torch.zeros(_IMAGES, tokens, self.card.width)
+            chunk = Chunk(
+                positions=range(_IMAGES),
+                donors=torch.arange(_IMAGES).roll(1),
+                labels=torch.arange(_IMAGES),
+                seed=0,
+                scores={score_of(edit): torch.zeros(_IMAGES, self.card.patches)},
+            )
+            self.counts[edit, tokens] = edit.apply(stream, self.card, chunk).shape[1]
+        return self.counts[edit, tokens]

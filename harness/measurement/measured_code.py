@@ -1,0 +1,36 @@
+"""The code behind a measured number, by its roots: what runs when it is measured, and nothing else.
+
+Whose `step`, `read`, `apply` or `load` runs is decided while measuring, so the classes of all of these are roots.
+"""
+
+from collections.abc import Iterable
+
+from harness.fingerprint import Reference, Root, fingerprint, roots_in
+from harness.images.sampling import chunk_grid, measuring_order
+from harness.interventions.intervention import Intervention
+from harness.probes.fittable import Fittable
+from harness.probes.training.code import code_of
+from harness.readouts.members import Census, CensusReadout, Place
+from harness.readouts.own_answer import Readout
+
+Roots = list[Root | Reference]
+
+
+def of_intervention(intervention: Intervention) -> str:
+    """Identify the code of edits, masks and pixel edits, and of the scores that they ask for."""
+    return fingerprint(*roots_in(intervention))
+
+
+def of_readout(readout: Readout, fits: Iterable[Fittable] = ()) -> str:
+    """Identify the code of a readout, and of what is fitted for it."""
+    return "/".join([fingerprint(*roots_in(readout)), *sorted({code_of(fit) for fit in fits})])
+
+
+def of_member_readout(readout: CensusReadout, population: Census) -> str:
+    """Identify the code of a readout of members, and of its population."""
+    return fingerprint(*roots_of_members(readout, population))
+
+
+def roots_of_members(readout: CensusReadout, population: Census) -> Roots:
+    """List the roots of reading members of a population."""
+    return [Place, measuring_order, chunk_grid, *roots_in(readout, population)]

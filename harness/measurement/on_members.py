@@ -1,0 +1,104 @@
+"""The members of a census in a random order, as a table on which arms are measured."""
+
+from typing import Any
+
+import numpy as np
+
+from harness.errors import ClaimsError, NotApplicable
+from harness.images.sampling import chunk_grid, measuring_order
+from harness.judging.ledger import ClaimSpec
+from harness.measurement import measured_code as code
+from harness.measurement.loaded_model import Bench
+from harness.measurement.plan import Arm
+from harness.measurement.prefix_tree import Bill
+from harness.measurement.source import Missing, Table
+from harness.readouts.members import Census, CensusReadout
+from harness.results.measurements import MeasurementKey, Row, refuse_outside
+
+
+class CensusTable:
+    """All members of a population, in an order drawn by the seed of the run (a `Table`).
+
+    Every statement about it is about exactly these members, and about the first `pictures` of the set where pictures
+    are looked at; with several models all must have the same number of members.
+
+    Raises NotApplicable where a model has no such members.
+    """
+
+    def __init__(self, bench: Table, census: Census, pictures: int) -> None:
+        self.bench, self.census = bench, census
+        self.settings, self.store, self.what = bench.settings, bench.store, census.what
+        self.pictures = min(pictures, bench.usable, bench.settings.max_images or pictures)
+        counts = {one.subject.card.name: census.members(one.subject) for one in bench.benches}
+        if len(set(counts.values())) != 1:
+            raise ClaimsError(f"a census of {self.what} over several models needs as many of each; there are {counts}")
+        (self.population,) = set(counts.values())
+        if not self.population:
+            raise NotApplicable(f"{next(iter(counts))} has no {self.what}")
+        self.grid = chunk_grid(self.population, census.chunk)
+        self._order = measuring_order(self.population, bench.settings.seed)
+
+    @property
+    def benches(self) -> tuple[Bench, ...]:
+        """List the models."""
+        return self.bench.benches
+
+    @property
+    def classes(self) -> int:
+        """Count the classes of the head or of the images."""
+        return self.bench.classes
+
+    @property
+    def usable(self) -> int:
+        """Count the members: all of them can be measured."""
+        return self.population
+
+    @property
+    def pairs(self) -> np.ndarray:
+        """List no pairs: members exchange nothing."""
+        return np.zeros(0, dtype=np.int64)
+
+    def most(self, spec: ClaimSpec) -> int:
+        """Give the most members that a claim may use; a cap on images caps the pictures instead."""
+        return min(spec.budget, self.population)
+
+    def bench_of(self, arm: Arm) -> Bench:
+        """Give the model that an arm is about."""
+        return self.bench.bench_of(arm)
+
+    def key(self, arm: Arm) -> MeasurementKey:
+        """Name the members' numbers by weights, pictures, order and code."""
+        bench, readout = self.bench_of(arm), _member_readout(arm)
+        return MeasurementKey(
+            **bench.conditions(arm.weights),
+            images=f"{self.census!r} of {self.population}, looking at {self.pictures} of {bench.images.fingerprint}",
+            intervention="none",
+            intervention_code="",
+            readout=repr(readout),
+            readout_code=code.of_member_readout(readout, self.census),
+            fits="" if bench.train is None else f"{bench.train.fingerprint}/{len(bench.train)}",
+        )
+
+    def load(self, positions: range) -> None:
+        """Load nothing: a reading looks at pictures itself."""
+
+    def measure(self, missing: Missing, positions: range, loaded: Any) -> tuple[dict[MeasurementKey, Row], Bill]:
+        """Read the members at these places of the order."""
+        members, bill = self._order[positions.start : positions.stop], Bill()
+        fresh = {}
+        for key, (arm, claimants) in missing.items():
+            spent: list[float] = []
+            place = self.bench_of(arm).place(arm.weights, self.pictures, spent.append)
+            readout = _member_readout(arm)
+            numbers = np.asarray(readout.numbers(place, members), dtype=float)
+            if numbers.shape != members.shape:
+                raise ClaimsError(f"{readout!r} read numbers of shape {numbers.shape} for {len(members)} members")
+            refuse_outside(numbers, (readout.low, readout.high), repr(readout), "member", members.tolist())
+            fresh[key] = Row(numbers=numbers)
+            bill.charge(set(claimants), sum(spent))
+        return fresh, bill
+
+
+def _member_readout(arm: Arm) -> CensusReadout:
+    assert isinstance(arm.readout, CensusReadout), "propose() lets no other readout into a census"
+    return arm.readout

@@ -1,0 +1,149 @@
+"""Run plans on a model or a set of them: merged passes, early stop per claim, everything measured kept.
+
+Claims are known before anything runs. Chunk by chunk, the arms that any undecided claim still needs and the store does
+not hold are measured in one pass, stored, and every claim looks at its own numbers. What a claim sees, and when it
+stops, is the same whichever other claims run beside it.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+from harness.errors import NotApplicable
+from harness.images.sampling import chunk_grid
+from harness.measurement.loaded_model import Bench
+from harness.measurement.on_images import SeveralBenches
+from harness.measurement.on_members import CensusTable
+from harness.measurement.plan import Arm, Weights
+from harness.measurement.prefix_tree import Bill
+from harness.measurement.sequential import Job, Outcome, Trial
+from harness.measurement.source import Missing, Table
+from harness.probes.fittable import Fittable
+from harness.probes.training.fits import fit_all
+from harness.probes.training.linear import Training
+from harness.readouts.members import Census
+from harness.results.measurements import MeasurementKey
+
+Advance = Callable[[str, int, int], None]
+
+
+def silent(what: str, done: int, total: int) -> None:
+    """Show no progress."""
+
+
+def run(jobs: Sequence[Job], bench: Bench | SeveralBenches, advance: Advance = silent) -> dict[str, Outcome]:
+    """Measure and judge claims on one model, or on one set of models; every outcome by claim id.
+
+    Raises what a readout or intervention raises: an error is never a verdict. What was stored before stays.
+    """
+    outcomes: dict[str, Outcome] = {}
+    for table, group in _tables(jobs, bench):
+        trials = [Trial(job, table) for job in group]
+        _fit(trials, advance)
+        _run(trials, table, advance)
+        outcomes |= {trial.job.spec.id: trial.outcome() for trial in trials}
+    return outcomes
+
+
+def keys_of(job: Job, bench: Bench | SeveralBenches) -> list[MeasurementKey]:
+    """Name the measurements of all arms of a job; NotApplicable where its members are not there."""
+    ((table, _),) = _tables([job], bench)
+    return list(dict.fromkeys(table.key(arm) for arm in job.plan.arms.values()))
+
+
+def _tables(jobs: Sequence[Job], bench: Bench | SeveralBenches) -> list[tuple[Table, list[Job]]]:
+    """Put together the jobs whose arms are measured on the same members: on images, or on the same census."""
+    groups: dict[tuple[Census, int] | None, list[Job]] = {}
+    for job in jobs:
+        census = job.plan.census
+        groups.setdefault(None if census is None else (census, job.spec.pictures), []).append(job)
+    return [(bench if key is None else CensusTable(bench, *key), group) for key, group in groups.items()]
+
+
+def _run(trials: list[Trial], table: Table, advance: Advance) -> None:
+    """Measure chunk by chunk until every claim is decided or its budget used."""
+    total = max((trial.budget for trial in trials), default=0)
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        loader = _Loader(table, pool)
+        for number, positions in enumerate(table.grid):
+            active = [trial for trial in trials if not trial.done]
+            if not active:
+                break
+            advance(table.what, min(positions.start, total), total)
+            _look(active, table, positions, loader, table.grid[number + 1 : number + 2])
+            for trial in active:
+                trial.look(positions)
+    advance(table.what, total, total)
+
+
+class _Loader:
+    """Loads the next chunk while the current one is measured."""
+
+    def __init__(self, table: Table, pool: ThreadPoolExecutor) -> None:
+        self.table, self.pool = table, pool
+        self.ahead: tuple[range, Future[Any]] | None = None
+
+    def get(self, positions: range, following: Sequence[range]) -> Any:
+        """Give this chunk and start on the following one."""
+        ready = self.ahead[1] if self.ahead and self.ahead[0] == positions else None
+        loaded = ready.result() if ready else self.table.load(positions)
+        self.ahead = (following[0], self.pool.submit(self.table.load, following[0])) if following else None
+        return loaded
+
+
+def _look(active: list[Trial], table: Table, positions: range, loader: _Loader, following: Sequence[range]) -> None:
+    """Give every active claim the numbers of one chunk, measuring what the store does not hold."""
+    arms: dict[MeasurementKey, Arm] = {}
+    claimants: dict[MeasurementKey, set[str]] = {}
+    for trial in active:
+        for name, key in trial.keys.items():
+            arms[key] = trial.job.plan.arms[name]
+            claimants.setdefault(key, set()).add(trial.job.spec.id)
+    rows = table.store.load({key.id for key in arms}, positions)
+    missing = {key: (arm, frozenset(claimants[key])) for key, arm in arms.items() if key.id not in rows}
+    if missing:
+        start = time.perf_counter()
+        fresh, bill = table.measure(missing, positions, loader.get(positions, following))
+        table.store.append(positions, fresh)
+        rows |= {key.id: row for key, row in fresh.items()}
+        _charge(active, missing, bill, time.perf_counter() - start, len(positions))
+    for trial in active:
+        trial.take(rows)
+
+
+def _charge(active: list[Trial], missing: Missing, bill: Bill, seconds: float, images: int) -> None:
+    """Bill a pass: time follows block evaluations, and whoever wanted something pays at least one per image."""
+    wanting = set().union(*(claims for _, claims in missing.values()))
+    weights = {name: bill.shares.get(name, 0.0) + images for name in wanting}
+    for trial in active:
+        name = trial.job.spec.id
+        if name in wanting:
+            share = seconds * weights[name] / sum(weights.values())
+            trial.charge(blocks=bill.shares.get(name, 0.0), seconds=share, images=images)
+
+
+def _fit(trials: list[Trial], advance: Advance) -> None:
+    """Fit what the readouts of the claims need, for each model and set of weights, and split the bill."""
+    benches: dict[Bench, list[tuple[Weights, Fittable]]] = {}
+    for trial in trials:
+        for bench, which, described in trial.fits:
+            if (which, described) not in bench.fits:
+                benches.setdefault(bench, []).append((which, described))
+    start = time.perf_counter()
+    for bench, wanted in benches.items():
+        _fit_bench(bench, list(dict.fromkeys(wanted)), advance)
+    users = [trial for trial in trials if trial.fits]
+    for trial in users if benches else ():
+        trial.charge(blocks=0.0, seconds=(time.perf_counter() - start) / len(users), images=0)
+
+
+def _fit_bench(bench: Bench, wanted: Sequence[tuple[Weights, Fittable]], advance: Advance) -> None:
+    if bench.train is None:
+        raise NotApplicable("no training images are given (--train-data)")
+    grid = chunk_grid(len(bench.train), bench.settings.batch_size)
+    for which in dict.fromkeys(owner for owner, _ in wanted):
+        training = Training(subject=bench.weights(which), images=bench.train, chunks=grid, seed=bench.settings.seed)
+        mine = [described for owner, described in wanted if owner == which]
+        found = fit_all(mine, training, bench.fit_place(which), advance)
+        bench.fits |= {(which, described): fit for described, fit in found.items()}

@@ -1,0 +1,199 @@
+"""One claim on its way to a verdict: its numbers so far, its looks at them, and the outcome written down."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from harness.errors import NotApplicable
+from harness.images.sampling import whole_pairs
+from harness.judging.derived_arms import resolve
+from harness.judging.ledger import ClaimSpec
+from harness.judging.quantities import Pairs, Sample, Sheet
+from harness.judging.verdict import Judgement, Verdict, decide, judge
+from harness.measurement.plan import Curve, Plan, Weights
+from harness.probes.fittable import Fittable
+from harness.results.measurements import MeasurementKey, Row
+
+if TYPE_CHECKING:  # judging stored numbers needs no bench, and the bench imports the model libraries
+    from harness.measurement.illustrations import Picture
+    from harness.measurement.loaded_model import Bench
+    from harness.measurement.source import Table
+
+CurveRow = tuple[int, float, float, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """One claim to run on one model."""
+
+    spec: ClaimSpec
+    plan: Plan
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cost:
+    """What a claim took: its share of merged block evaluations (x images), of the wall time, and new images."""
+
+    block_evaluations: float
+    seconds: float
+    measured_images: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """A finished claim: judgement, images used, curves with intervals, where its numbers are, and what it cost.
+
+    `curves` maps a name to rows (layer, estimate, low, high); `trace` lists (images, error level of the verdict so
+    far) after every chunk; `arms` maps arm names to measurement ids; `series` holds what the points of a curve are.
+    `pairs` are the units where images exchange something, None where each counts by itself; `images` are images always,
+    or the members of a census: `what` names them. `plan` is what was measured, `keys` are the
+    names behind those ids; `pictures` show a reader what was done or found.
+    """
+
+    spec: ClaimSpec
+    judgement: Judgement
+    images: int
+    delta: float
+    cost: Cost
+    curves: Mapping[str, tuple[CurveRow, ...]] = field(default_factory=dict)
+    trace: tuple[tuple[int, float], ...] = ()
+    arms: Mapping[str, str] = field(default_factory=dict)
+    arm_means: Mapping[str, float] = field(default_factory=dict)
+    series: Mapping[str, Curve] = field(default_factory=dict)
+    pairs: Pairs | None = None
+    what: str = "images"
+    members: int | None = None
+    plan: Plan | None = None
+    keys: tuple[MeasurementKey, ...] = ()
+    pictures: "tuple[Picture, ...]" = ()
+
+
+class Trial:
+    """A job while it runs.
+
+    Raises NotApplicable where images are to exchange and no pair of two classes is within the budget.
+    """
+
+    def __init__(self, job: Job, table: "Table") -> None:
+        self.job, self.table = job, table
+        self.keys = {name: table.key(arm) for name, arm in job.plan.arms.items()}
+        self.delta = table.settings.delta or job.spec.delta
+        self.budget = table.most(job.spec)
+        if job.plan.report_only and job.spec.report_budget:
+            self.budget = min(self.budget, job.spec.report_budget)
+        self.images, self.done = 0, False
+        if job.plan.exchanges:
+            self.budget = whole_pairs(self.budget, table.grid)
+            self._refuse_without_pairs()
+        self._parts: dict[str, list[np.ndarray]] = {name: [] for name in job.plan.arms}
+        self._trace: list[tuple[int, float]] = []
+        self._blocks, self._seconds, self._measured = 0.0, 0.0, 0
+
+    @property
+    def fits(self) -> list[tuple["Bench", Weights, Fittable]]:
+        """List the fits that the arms read, each with the model and the weights it belongs to."""
+        arms = self.job.plan.arms.values()
+        return [(self.table.bench_of(arm), arm.weights, fit) for arm in arms for fit in arm.fits]
+
+    def take(self, rows: Mapping[str, Row]) -> None:
+        """Take the numbers of one chunk, stored or new, by measurement id."""
+        for name, key in self.keys.items():
+            self._parts[name].append(rows[key.id].numbers)
+
+    def charge(self, *, blocks: float, seconds: float, images: int) -> None:
+        """Add to the bill."""
+        self._blocks += blocks
+        self._seconds += seconds
+        self._measured += images
+
+    def look(self, positions: range) -> None:
+        """Weigh what is there; done when the verdict is certain or the budget is used."""
+        start = time.perf_counter()
+        self.images = min(positions.stop, self.budget)
+        verdict, p = Verdict.INCONCLUSIVE, 1.0
+        if (pairs := self._pairs()) is None or pairs.first:  # a small chunk may hold no pair of two classes
+            verdict, p = decide(self.job.plan.question, self._sheet(), self.delta)
+        self._trace.append((self.images, p))
+        decided = verdict not in (Verdict.INCONCLUSIVE, Verdict.REPORTED)
+        self.done = decided or self.images >= self.budget
+        self._seconds += time.perf_counter() - start
+
+    def outcome(self) -> Outcome:
+        """Write down the verdict with curves and cost."""
+        start = time.perf_counter()
+        sheet = self._sheet()
+        judgement = judge(self.job.plan.question, sheet, self.delta)
+        curves = draw_curves(self.job.plan, sheet, self.delta)
+        self._seconds += time.perf_counter() - start
+        return Outcome(
+            spec=self.job.spec,
+            judgement=judgement,
+            images=self.images,
+            delta=self.delta,
+            cost=Cost(block_evaluations=self._blocks, seconds=self._seconds, measured_images=self._measured),
+            curves=curves,
+            trace=tuple(self._trace),
+            arms={name: key.id for name, key in self.keys.items()},
+            arm_means={name: float(np.mean(sample.values)) for name, sample in sheet.samples.items()},
+            series=self.job.plan.curves,
+            pairs=self._pairs(),
+            what=self.table.what,
+            members=None if self.job.plan.census is None else self.table.population,
+            plan=self.job.plan,
+            keys=tuple(dict.fromkeys(self.keys.values())),
+        )
+
+    def _pairs(self) -> Pairs | None:
+        """List the pairs within the images used: the budget cuts none in two, and neither does a chunk."""
+        if not self.job.plan.exchanges:
+            return None
+        first = self.table.pairs
+        return Pairs(tuple(first[first < self.images].tolist()), len(first))
+
+    def _refuse_without_pairs(self) -> None:
+        first = self.table.pairs
+        if not (first < self.budget).any():
+            raise NotApplicable(
+                f"among the first {self.budget} of {self.table.usable} pictures no two neighbours are of "
+                "different classes, so none can exchange; allowed: pictures in random order, of more than one class"
+            )
+
+    def _sheet(self) -> Sheet:
+        numbers = {name: np.concatenate(parts)[: self.images] for name, parts in self._parts.items()}
+        return lay_out(
+            self.job,
+            numbers,
+            classes=self.table.classes,
+            population=self.table.population,
+            pairs=self._pairs(),
+        )
+
+
+def lay_out(
+    job: Job, numbers: Mapping[str, np.ndarray], *, classes: int, population: int | None, pairs: Pairs | None
+) -> Sheet:
+    """Lay numbers per arm [image] beside their ranges and the bounds of the ledger.
+
+    With `pairs` the unit is the pair: the sheet holds one mean per pair [pair], and `population`, the images of a
+    finite set (None: the distribution behind them), becomes its pairs. All pairs weigh the same, as all have two.
+    """
+    readouts = {name: arm.readout for name, arm in job.plan.arms.items()}
+    samples = {name: Sample(values, readouts[name].low, readouts[name].high) for name, values in numbers.items()}
+    samples = resolve(samples, job.plan.derived, pairs)
+    if pairs is not None:
+        samples = {name: Sample(pairs.means(one.values), one.low, one.high) for name, one in samples.items()}
+        population = None if population is None else pairs.in_all
+    return Sheet(samples=samples, bounds=job.spec.bounds, classes=classes, population=population)
+
+
+def draw_curves(plan: Plan, sheet: Sheet, delta: float) -> dict[str, tuple[CurveRow, ...]]:
+    """Estimate every curve of a plan with anytime-valid intervals, point by point, at error `delta` each."""
+    return {
+        name: tuple(
+            (layer, quantity.estimate(sheet), *quantity.interval(sheet, delta)) for layer, quantity in series.points
+        )
+        for name, series in plan.curves.items()
+    }

@@ -1,0 +1,140 @@
+"""What probes tell beside whether they are right: shares of patches, entropies, and scores of single tokens."""
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from harness.errors import ClaimsError
+from harness.images.batch import Chunk
+from harness.interventions.intervention import EMBEDDING
+from harness.models.subject import Stream, Subject
+from harness.probes.fittable import Fittable, Fitted, linear_fit
+from harness.probes.probe import Probe, at_every_patch, entropies, features, probe_inputs, written
+from harness.readouts.reading import Reading, StreamReadout, ranks
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProbePatchAccuracy(StreamReadout):
+    """Share of patch tokens on which the probe of that very token ranks the label first.
+
+    `probe` is that of any one token and stands for those of all `patches` tokens.
+    """
+
+    probe: Probe
+    patches: int
+    low = 0.0
+    high = 1.0
+
+    @property
+    def fits(self) -> tuple[Probe, ...]:
+        """Name the probes, one per patch token."""
+        return at_every_patch(self.probe, self.patches)
+
+    @property
+    def layer(self) -> int:
+        """Give the block after which it stands."""
+        return self.probe.read_after
+
+    def read(self, reading: Reading) -> Float[Tensor, "image"]:
+        labels, stream = reading.labels("own"), reading.stream
+        return (patch_ranks(self.fits, reading.subject, stream, reading.fits, labels) == 0).float().mean(dim=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProbeEntropy(StreamReadout):
+    """Entropy of the softmax over the scores of a probe, in nats, at most log(classes).
+
+    Scores of ridge probes lie within about one of each other, so that their entropy says nothing: the control.
+    """
+
+    probe: Probe
+    classes: int
+    low = 0.0
+
+    @property
+    def high(self) -> float:
+        """Give the entropy of guessing."""
+        return math.log(self.classes)
+
+    @property
+    def fits(self) -> tuple[Probe, ...]:
+        """Name the probe."""
+        return (self.probe,)
+
+    @property
+    def layer(self) -> int:
+        """Give the block after which it stands."""
+        return self.probe.read_after
+
+    def read(self, reading: Reading) -> Float[Tensor, "image"]:
+        fit = linear_fit(reading.fits, self.probe)
+        return entropies(fit.scores(probe_inputs(self.probe, reading.subject, reading.stream)), self.classes)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProbeTokenScore:
+    """How well the label is read from each patch token: minus the ranks by that token's own probes, over `layers`.
+
+    `probe` stands for those of all `layers` and `patches`; what it says of them is shared, as `labels`. A score of
+    tokens by which they can be removed in order: catalogue ce C26, after Vilas et al. 2023.
+    """
+
+    probe: Probe
+    layers: tuple[int, ...]
+    patches: int
+    passes = 1
+    needs_labels = True
+    exchanges = False
+
+    @property
+    def fits(self) -> tuple[Probe, ...]:
+        """Name the probes of all blocks and patch tokens."""
+        return tuple(probe for layer in self.layers for probe in self._at(layer))
+
+    def compute(
+        self, subject: Subject, images: Tensor, chunk: Chunk, fits: Mapping[Fittable, Fitted]
+    ) -> Float[Tensor, "image patch"]:
+        """Score the patch tokens of preprocessed pictures; `fits` holds at least those that `self.fits` names.
+
+        Raises ClaimsError without labels.
+        """
+        if chunk.labels is None:
+            raise ClaimsError("a score of tokens by the rank of the label needs labels, but the image set has none")
+        with torch.inference_mode():
+            stream, found = subject.start(images), {}
+            for block in range(EMBEDDING, max(self.layers) + 1):
+                before = stream
+                if block > EMBEDDING:
+                    stream = subject.step(block, before)
+                if block in self.layers:
+                    from_here = stream if self.probe.stream == "resid" else before
+                    found[block] = patch_ranks(self._at(block), subject, from_here, fits, chunk.labels)
+            return probe_token_scores(found.values())
+
+    def _at(self, layer: int) -> tuple[Probe, ...]:
+        return at_every_patch(replace(self.probe, layer=layer), self.patches)
+
+
+def probe_token_scores(found: Iterable[Int[Tensor, "image patch"]]) -> Float[Tensor, "image patch"]:
+    """Sum ranks of the label over blocks and negate: high where the label is read well."""
+    return -torch.stack([*found]).sum(dim=0).float()
+
+
+def patch_ranks(
+    probes: tuple[Probe, ...],
+    subject: Subject,
+    stream: Stream,
+    fits: Mapping[Fittable, Fitted],
+    labels: Int[Tensor, "image"],
+) -> Int[Tensor, "image patch"]:
+    """Rank the label on every patch token by the probe of that token; `stream` as after `read_after`."""
+    first = probes[0]
+    if first.stream != "resid":
+        stream = written(first.stream, subject, first.layer, stream)
+    return torch.stack(
+        [ranks(linear_fit(fits, probe).scores(features(probe, subject, stream)), labels) for probe in probes], dim=1
+    )

@@ -1,0 +1,125 @@
+"""Populations other than images: what a member is, how many there are, and what is read of each.
+
+Some findings are about the units of a layer, about classes, or about the weights alone. Their members are finite and
+known, so a claim about them is judged without replacement: a part of them, drawn in a random order, carries the same
+guarantee as images do, and once all are seen the answer is exact.
+"""
+
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol, TypeVar, runtime_checkable
+
+import numpy as np
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from harness.images.batch import Chunk
+from harness.models.subject import Preprocessing, Subject
+
+Found = TypeVar("Found")
+
+
+class Pictures(Protocol):
+    """The set of pictures, as far as a census may look at it (an `ImageSet`)."""
+
+    @property
+    def fingerprint(self) -> str: ...
+    @property
+    def names(self) -> Sequence[str]: ...
+    @property
+    def labels(self) -> np.ndarray | None: ...
+    @property
+    def classes(self) -> int: ...
+
+    def __len__(self) -> int:
+        """Count them."""
+
+    def load(self, positions: Sequence[int], preprocessing: Preprocessing) -> Tensor:
+        """Give the pictures at these places of the measuring order."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """What a reading of members may look at: the model, and the first pictures of the set in measuring order.
+
+    `grid` cuts these pictures into chunks, `load` gives the preprocessed pictures of a chunk, `chunk_of` its labels
+    and masks; `train` are other pictures, for fits. Costly things may be kept in `folder` (None: nowhere) under a name
+    that includes `context`, which says all that they depend on. `charge` counts block evaluations (blocks x images).
+    """
+
+    subject: Subject
+    images: Pictures
+    train: Pictures | None
+    grid: tuple[range, ...]
+    load: Callable[[range], Tensor]
+    chunk_of: Callable[[range], Chunk]
+    seed: int
+    folder: Path | None
+    context: str
+    charge: Callable[[float], None]
+    shared: dict[Hashable, object] = field(default_factory=dict)
+
+    @property
+    def pictures(self) -> int:
+        """Count the pictures."""
+        return self.grid[-1].stop if self.grid else 0
+
+    def once(self, name: Hashable, make: Callable[[], Found]) -> Found:
+        """Make something that several readings share, once per model and set of pictures."""
+        if name not in self.shared:
+            self.shared[name] = make()
+        return self.shared[name]  # type: ignore[return-value]
+
+
+@runtime_checkable
+class Census(Protocol):
+    """A finite population; frozen and hashable. `what` names its members in the plural ("units", "classes")."""
+
+    @property
+    def what(self) -> str: ...
+
+    @property
+    def chunk(self) -> int:
+        """Give how many members are measured together."""
+
+    def members(self, subject: Subject) -> int:
+        """Count them on this model."""
+
+
+@runtime_checkable
+class CensusReadout(Protocol):
+    """One number per member, between `low` and `high`; frozen and hashable."""
+
+    @property
+    def low(self) -> float: ...
+
+    @property
+    def high(self) -> float: ...
+
+    def numbers(self, place: Place, members: Int[np.ndarray, "member"]) -> Float[np.ndarray, "member"]:
+        """Read the members with these numbers (from 0 on)."""
+
+
+@dataclass(frozen=True)
+class TheModel:
+    """The model itself as the one member: for a number about its weights, or about all of a set of pictures."""
+
+    what = "models"
+    chunk = 1
+
+    def members(self, subject: Subject) -> int:
+        """Count one."""
+        return 1
+
+
+@dataclass(frozen=True)
+class Classes:
+    """The classes of the model's head, all at once."""
+
+    what = "classes"
+    chunk = 1 << 16
+
+    def members(self, subject: Subject) -> int:
+        """Count the outputs of the head."""
+        return subject.card.classes

@@ -1,0 +1,1 @@
+"""Tonight against what was accepted: verdicts, drifts, stale ground."""

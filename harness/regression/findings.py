@@ -1,0 +1,138 @@
+"""What a night amounts to: failures and warnings, from its records, what was accepted, and what it took.
+
+Only a verdict that is not the accepted one, or that is not there, is a failure. Everything else that may announce one
+is a warning: outcomes that drift without crossing a bound, claims that became slower, ground that changed under a
+verdict, and claims that nobody has accepted.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from harness.judging.paired_change import ERROR
+from harness.measurement.record import number
+from harness.models.groups import models_of
+from harness.regression.comparison import ArmChange, Comparison
+from harness.results.baselines import CONDITIONS
+from harness.results.staleness import changed_parts
+
+NAMED = 6  # claims of one kind that a line names
+Accepted = Mapping[str, Mapping[str, Any]]
+Records = Sequence[Mapping[str, Any]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Night:
+    """What was found: lines of text, and one line that says what was looked at."""
+
+    failures: tuple[str, ...]
+    warnings: tuple[str, ...]
+    looked_at: tuple[str, ...]
+
+    @property
+    def headline(self) -> str:
+        """Say it in a few words."""
+        if not (self.failures or self.warnings):
+            return "nothing changed"
+        return f"{_count(len(self.failures), 'failure')}, {_count(len(self.warnings), 'warning')}"
+
+    def markdown(self) -> str:
+        """Tell it all as a short page."""
+        parts = [f"# Claims, nightly: {self.headline}", "\n".join(f"- {line}" for line in self.looked_at)]
+        for title, lines in (("Failures", self.failures), ("Warnings", self.warnings)):
+            if lines:
+                parts.append(f"## {title}\n\n" + "\n".join(f"- {line}" for line in lines))
+        return "\n\n".join(parts) + "\n"
+
+
+def verdict_failures(records: Records, accepted: Accepted, asked: Collection[tuple[str, str]]) -> list[str]:
+    """List verdicts that are not the accepted ones, and accepted ones among those `asked` for that are not there."""
+    lines = []
+    found = {(record["model"], record["claim"]) for record in records}
+    for record in records:
+        expected = accepted.get(record["model"], {}).get("verdicts", {}).get(record["claim"])
+        if expected is not None and expected["verdict"] != record["verdict"]:
+            was, now = expected.get("effect"), (record["effect"] or {}).get("estimate")
+            lines.append(
+                f"{record['model']}: {record['claim']}: the verdict changed from {expected['verdict']} (effect "
+                f"{number(was)}) to {record['verdict']} (effect {number(now)}): {record['reason']}"
+            )
+    for model, claim in sorted(set(asked) - found):
+        verdict = accepted[model]["verdicts"][claim]["verdict"]
+        lines.append(f"{model}: {claim}: accepted as {verdict}, but without a verdict tonight")
+    return lines
+
+
+def unaccepted(records: Records, accepted: Accepted) -> list[str]:
+    """List the claims of each model that nobody has accepted yet."""
+    new: dict[str, list[str]] = {}
+    for record in records:
+        if record["claim"] not in accepted.get(record["model"], {}).get("verdicts", {}):
+            new.setdefault(record["model"], []).append(f"{record['claim']} ({record['verdict']})")
+    return [f"{model}: not accepted yet: {_named(claims)}" for model, claims in new.items()]
+
+
+def stale(records: Records, accepted: Accepted, previous: Mapping[tuple[str, str], Mapping[str, Any]]) -> list[str]:
+    """Say which verdicts were accepted (or else last reached, by (model, claim)) on other ground than tonight's."""
+    groups: dict[tuple[str, str], list[str]] = {}
+    for record in records:
+        model, claim = record["model"], record["claim"]
+        entry = accepted.get(model, {})
+        expected = entry.get("verdicts", {}).get(claim)
+        if expected is not None:
+            since, before = "acceptance", expected.get("fingerprints")
+            parts = [*changed_parts(before, record["fingerprints"]), *_conditions(entry, record)]
+            if not before:
+                parts.append("unknown: it was accepted without fingerprints")
+        else:
+            since, before = "the last run", previous.get((model, claim), {}).get("fingerprints")
+            parts = list(changed_parts(before, record["fingerprints"]))
+        if parts:
+            groups.setdefault((f"{', '.join(parts)} changed since {since}", model), []).append(claim)
+    return [f"{model}: stale ({why}): {_named(claims)}" for (why, model), claims in groups.items()]
+
+
+def drifts(comparison: Comparison, accepted: Accepted) -> list[str]:
+    """Tell every claim with arms that changed more than chance allows, by its most evident arm."""
+    lines: list[str] = []
+    by_claim: dict[tuple[str, str], list[ArmChange]] = {}
+    for one in comparison.drifts():
+        by_claim.setdefault((one.model, one.claim), []).append(one)
+    for (model, claim), arms in by_claim.items():
+        first = arms[0]
+        before, after = first.change.means
+        lines.append(
+            f"{model}: {claim}: outcomes drifted in {_count(len(arms), 'arm')}; {first.arm}: mean {before:.4f} to "
+            f"{after:.4f} on {first.change.images} images ({first.change.fell} fell, {first.change.rose} rose, "
+            f"p = {first.p:.2g} among all arms, where {ERROR:g} is asked for)"
+        )
+    for model, claim, why in comparison.unpaired:
+        if claim in accepted.get(model, {}).get("verdicts", {}):
+            lines.append(f"{model}: {claim}: its outcomes cannot be compared with the accepted ones: {why}")
+    return lines
+
+
+def asked_for(accepted: Accepted, models: Collection[str], claims: Collection[str]) -> set[tuple[str, str]]:
+    """List the accepted (model, claim) that a run over these models and claims must answer; empty means all."""
+    return {
+        (model, claim)
+        for model, entry in accepted.items()
+        for claim in entry["verdicts"]
+        if (not models or models_of(model) <= set(models)) and (not claims or claim in claims)
+    }
+
+
+def _conditions(entry: Mapping[str, Any], record: Mapping[str, Any]) -> list[str]:
+    """Name the conditions of the run that differ from those of the acceptance, but for the pictures themselves."""
+    then, now = entry.get("conditions", {}), record["context"]
+    names = [name for name in CONDITIONS if name not in ("image_fingerprint", "train_images")]
+    return [f"{name} ({then.get(name)!r} to {now.get(name)!r})" for name in names if then.get(name) != now.get(name)]
+
+
+def _named(claims: Sequence[str]) -> str:
+    more = f" and {len(claims) - NAMED} more" if len(claims) > NAMED else ""
+    return ", ".join(claims[:NAMED]) + more
+
+
+def _count(number_of: int, noun: str) -> str:
+    return f"{number_of} {noun}{'' if number_of == 1 else 's'}"

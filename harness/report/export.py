@@ -1,0 +1,115 @@
+"""All results as plain tables for one's own plots: one row per claim and model, and one per point of a curve."""
+
+import csv
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from io import BytesIO, StringIO
+from typing import Any
+
+from harness.errors import ClaimsError
+from harness.report.escaping import plain, spreadsheet
+from harness.run.options import NEEDS_PYARROW
+
+Row = Mapping[str, Any]
+CURVES = "curves"  # NAME.curves.csv stands beside NAME.csv
+CONTEXT = ("family", "resolved", "weights", "image_fingerprint", "seed", "dtype", "device", "target")
+# Columns by the kind of their values, so that an empty column keeps its kind.
+RESULT_KINDS: Mapping[str, str] = {
+    **dict.fromkeys(("claim", "source", "tier", "model", "verdict", "expected", "reason", "effect_label"), "text"),
+    **dict.fromkeys(("version", "images", "budget", "measured_images"), "whole"),
+    **dict.fromkeys(("effect", "low", "high", "bound", "published", "p", "delta"), "number"),
+    "direction": "text",
+    **dict.fromkeys(("control", "control_low", "control_high", "seconds", "block_evaluations"), "number"),
+    "pictures": "text",
+    **dict.fromkeys(CONTEXT, "text"),
+    "seed": "whole",
+    "versions": "text",
+    "time": "text",
+}
+CURVE_KINDS: Mapping[str, str] = {
+    **dict.fromkeys(("claim", "model", "pictures", "image_fingerprint", "curve"), "text"),
+    "layer": "whole",
+    **dict.fromkeys(("estimate", "low", "high"), "number"),
+}
+
+
+def result_rows(records: Iterable[Mapping[str, Any]]) -> list[Row]:
+    """Flatten records: one row per claim and model."""
+    return [_result(record) for record in records]
+
+
+def curve_rows(records: Iterable[Mapping[str, Any]]) -> list[Row]:
+    """Flatten curves: one row per claim, model, curve and layer."""
+    return [
+        {
+            "claim": record["claim"],
+            "model": record["model"],
+            "pictures": record["context"].get("images"),
+            "image_fingerprint": record["context"].get("image_fingerprint"),
+            "curve": name,
+            **dict(zip(("layer", "estimate", "low", "high"), point, strict=True)),
+        }
+        for record in records
+        for name, points in (record.get("curves") or {}).items()
+        for point in points
+    ]
+
+
+def csv_text(rows: Sequence[Row], kinds: Mapping[str, str]) -> str:
+    """Write rows as CSV (RFC 4180); text that a spreadsheet would run as a formula is marked as text."""
+    target = StringIO()
+    writer = csv.writer(target, lineterminator="\r\n")
+    writer.writerow(kinds)
+    for row in rows:
+        writer.writerow([_cell(row.get(name), spreadsheet) for name in kinds])
+    return target.getvalue()
+
+
+def parquet_bytes(rows: Sequence[Row], kinds: Mapping[str, str]) -> bytes:
+    """Write rows as Parquet; ClaimsError with the cure where pyarrow is missing."""
+    try:
+        import pyarrow
+        from pyarrow import parquet
+    except ImportError as error:
+        raise ClaimsError(NEEDS_PYARROW) from error
+    types = {"text": pyarrow.string(), "whole": pyarrow.int64(), "number": pyarrow.float64()}
+    layout = pyarrow.schema([(name, types[kind]) for name, kind in kinds.items()])
+    columns = {name: [_typed(row.get(name), kind) for row in rows] for name, kind in kinds.items()}
+    target = BytesIO()
+    parquet.write_table(pyarrow.table(columns, schema=layout), target)
+    return target.getvalue()
+
+
+def _result(record: Mapping[str, Any]) -> Row:
+    effect, context = record["effect"] or {}, record["context"]
+    controls = (record.get("findings") or {}).get("control") or [{}]
+    control = next((finding for finding in controls if finding.get("interval")), controls[0])
+    low, high = effect.get("interval") or (None, None)
+    control_low, control_high = control.get("interval") or (None, None)
+    kept = ("claim", "source", "tier", "model", "verdict", "expected", "reason", "version", "images", "budget")
+    cost = ("measured_images", "published", "p", "delta", "seconds", "block_evaluations", "time")
+    return {
+        **{name: context.get(name) for name in CONTEXT},
+        **{name: record.get(name) for name in (*kept, *cost)},
+        "effect_label": effect.get("label"),
+        "effect": effect.get("estimate"),
+        "low": low,
+        "high": high,
+        "bound": effect.get("bound"),
+        "direction": effect.get("direction"),
+        "control": control.get("estimate"),
+        "control_low": control_low,
+        "control_high": control_high,
+        "pictures": context.get("images"),
+        "versions": json.dumps(context.get("versions") or {}, sort_keys=True),
+    }
+
+
+def _cell(value: Any, written: Any) -> Any:
+    return written(value) if isinstance(value, str) else "" if value is None else value
+
+
+def _typed(value: Any, kind: str) -> Any:
+    if value is None:
+        return None
+    return plain(str(value)) if kind == "text" else int(value) if kind == "whole" else float(value)

@@ -1,0 +1,79 @@
+"""Keeps what a run finds: every record in the history, with the outcomes per image behind it."""
+
+import shlex
+import sys
+import uuid
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from harness.results.accepted_outcomes import AcceptedClaim
+from harness.results.history import History
+
+if TYPE_CHECKING:  # reading outcomes back needs no model library
+    from harness.images.open import ImageSet
+    from harness.results.measurements import Store
+
+
+@dataclass(frozen=True, kw_only=True)
+class Opened:
+    """What is told of the pictures of a run after they are gone: see `ImageSet`."""
+
+    name: str
+    fingerprint: str
+    names: tuple[str, ...]
+    left_out: tuple[str, ...]
+
+    @classmethod
+    def of(cls, images: "ImageSet") -> "Opened":
+        """Copy it from a set of pictures."""
+        return cls(
+            name=images.name, fingerprint=images.fingerprint, names=tuple(images.names), left_out=images.left_out
+        )
+
+
+class Recorder:
+    """Gives the run its id and writes its records; `folder` None writes nothing.
+
+    `run` is the id that the workers of one run share; a run in one process has its own.
+    """
+
+    def __init__(self, folder: Path | None, run: str | None = None) -> None:
+        self.run = run or uuid.uuid4().hex
+        self._folder = folder
+        self._history: History | None = None  # opened at the first record: a run that is refused leaves no trace
+        self._named: set[str] = set()
+
+    def keep(self, record: Mapping[str, Any], store: "Store", images: Opened) -> None:
+        """Write one record with copies of the numbers that it was judged on."""
+        if self._folder is None:
+            return
+        self._history = self._history or History(self._folder)
+        numbers = {
+            name: store.numbers(identifier, record["images"]) for name, identifier in record.get("arms", {}).items()
+        }
+        if images.fingerprint not in self._named:
+            self._history.keep_names(images.fingerprint, images.names)
+            self._named.add(images.fingerprint)
+        self._history.keep(record, numbers, command=shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]))
+
+    def close(self) -> None:
+        """Close the history."""
+        if self._history is not None:
+            self._history.close()
+
+
+def outcomes_of(history: History, records: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], AcceptedClaim]:
+    """Collect the outcomes behind records by (model, claim), leaving out claims that measured nothing."""
+    found = {}
+    for record in records:
+        arms = history.outcomes(record["run"], record["model"], record["claim"])
+        if arms:
+            images = record["context"]["image_fingerprint"]
+            if record.get("what", "images") != "images":  # members are not named as pictures are
+                images = f"{record['what']} beside {images}"
+            found[record["model"], record["claim"]] = AcceptedClaim(
+                images=images, arms=arms, exchanged=record.get("pairs") is not None
+            )
+    return found

@@ -1,0 +1,1 @@
+"""One invocation: options, checks before loading, models in memory, workers, context."""

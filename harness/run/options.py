@@ -1,0 +1,221 @@
+"""The options of a run: one table that the pytest plugin, its ini keys and the command line share."""
+
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+from harness.errors import ClaimsError, unknown
+from harness.images.procedural_switches import is_embedded, read_world
+
+DTYPES = ("float32", "float64", "bfloat16", "float16")
+DEFAULT_CACHE = ".claims"
+REPORTS = (".html", ".md", ".csv", ".parquet")
+NEEDS_PYARROW = "Parquet needs pyarrow: pip install 'executable-claims[parquet]'; CSV (.csv) holds the same"
+LEAST = {"seed": 0, "rounds": 1, "jobs": 1, "count": 2}  # smallest whole number of each kind of option
+
+
+@dataclass(frozen=True, kw_only=True)
+class Option:
+    """One option: its flag, ini key (the flag without dashes, prefixed), kind, and what it means."""
+
+    flag: str
+    kind: str
+    default: str | None
+    help: str
+    repeatable: bool = False
+    choices: tuple[str, ...] = ()
+
+    @property
+    def ini(self) -> str:
+        """Name the ini key: claims_ plus the flag, without a doubled prefix."""
+        return "claims_" + self.dest.removeprefix("claims_")
+
+    @property
+    def dest(self) -> str:
+        """Name the attribute that holds the parsed value."""
+        return self.flag.lstrip("-").replace("-", "_")
+
+
+OPTIONS = (
+    Option(
+        flag="--model",
+        kind="text",
+        default=None,
+        repeatable=True,
+        help="model to judge: alias, timm name with tag, package.module:factory, or PATH,arch=NAME (repeatable; "
+        "default: the embedded zoo)",
+    ),
+    Option(
+        flag="--claim", kind="text", default=None, repeatable=True, help="claim id to run (repeatable; default: all)"
+    ),
+    Option(
+        flag="--data",
+        kind="text",
+        default=None,
+        help="pictures: a folder, a tar, hfds/NAME, or embedded:SWITCH=VALUE,... (default: embedded)",
+    ),
+    Option(flag="--train-data", kind="text", default=None, help="pictures on which probes are fitted"),
+    Option(flag="--pretrained", kind="choice", default="yes", choices=("yes", "no"), help="no: random weights"),
+    Option(flag="--device", kind="text", default="cpu", help="torch device"),
+    Option(flag="--dtype", kind="choice", default="float32", choices=DTYPES, help="dtype of the model"),
+    Option(flag="--batch-size", kind="count", default="64", help="images measured together (a chunk)"),
+    Option(flag="--max-images", kind="count", default=None, help="cap on the image budget of every claim"),
+    Option(flag="--train-images", kind="count", default=None, help="cap on training images (default: 200 per class)"),
+    Option(flag="--delta", kind="error", default=None, help="error level of every verdict (default: the ledger's)"),
+    Option(flag="--claims-seed", kind="seed", default="0", help="seed of image order, donors and random weights"),
+    Option(
+        flag="--claims-target",
+        kind="choice",
+        default="distribution",
+        choices=("distribution", "images"),
+        help="judge the distribution behind the images, or exactly the given set (drawn without replacement)",
+    ),
+    Option(flag="--claims-baseline", kind="text", default=None, help="file of expected verdicts, or 'none'"),
+    Option(
+        flag="--claims-inconclusive",
+        kind="choice",
+        default="skip",
+        choices=("skip", "fail"),
+        help="what an inconclusive claim does to the exit code",
+    ),
+    Option(flag="--claims-cache", kind="text", default=DEFAULT_CACHE, help="folder of stored measurements"),
+    Option(flag="--claims-no-cache", kind="flag", default=None, help="measure everything anew, keep no measurement"),
+    Option(flag="--claims-no-history", kind="flag", default=None, help="leave this run out of the history of runs"),
+    Option(
+        flag="--claims-jobs",
+        kind="jobs",
+        default=None,
+        help="processes that measure models side by side (default: one per processor for the embedded zoo, else 1)",
+    ),
+    Option(flag="--claims-rounds", kind="rounds", default="1", help="how often a benchmarked claim is timed"),
+    Option(flag="--claims-json", kind="text", default=None, help="write the records of this run to a JSON file"),
+    Option(
+        flag="--claims-report",
+        kind="text",
+        default=None,
+        repeatable=True,
+        help="write a report of this run, by suffix .html, .md, .csv or .parquet (repeatable)",
+    ),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOptions:
+    """Validated options of one run."""
+
+    models: tuple[str, ...]
+    claims: tuple[str, ...]
+    data: str | None
+    train_data: str | None
+    pretrained: bool
+    device: str
+    dtype: str
+    batch_size: int
+    max_images: int | None
+    train_images: int | None
+    delta: float | None
+    seed: int
+    population: bool
+    baseline: str | None
+    inconclusive: str
+    cache: Path | None
+    history: Path | None
+    rounds: int
+    jobs: int | None = None
+    json: Path | None
+    reports: tuple[Path, ...] = ()
+
+
+def parse(values: dict[str, object], where: dict[str, str]) -> RunOptions:
+    """Validate raw values by `dest`; `where` says where each came from (flag or ini key) for messages.
+
+    Raises ClaimsError naming the value, the option and what is allowed.
+    """
+    read = {
+        option.dest: _read(option, values.get(option.dest), where.get(option.dest, option.flag)) for option in OPTIONS
+    }
+    for name in ("data", "train_data"):
+        _refuse_missing_folder(read[name], where.get(name, name))
+    return RunOptions(
+        models=tuple(read["model"]),
+        claims=tuple(read["claim"]),
+        data=read["data"],
+        train_data=read["train_data"],
+        pretrained=read["pretrained"] == "yes",
+        device=read["device"],
+        dtype=read["dtype"],
+        batch_size=read["batch_size"],
+        max_images=read["max_images"],
+        train_images=read["train_images"],
+        delta=read["delta"],
+        seed=read["claims_seed"],
+        population=read["claims_target"] == "images",
+        baseline=read["claims_baseline"],
+        inconclusive=read["claims_inconclusive"],
+        cache=None if read["claims_no_cache"] else Path(read["claims_cache"]),
+        history=None if read["claims_no_history"] else Path(read["claims_cache"]),
+        rounds=read["claims_rounds"],
+        jobs=read["claims_jobs"],
+        json=None if read["claims_json"] is None else Path(read["claims_json"]),
+        reports=tuple(
+            report_path(text, where.get("claims_report", "--claims-report")) for text in read["claims_report"]
+        ),
+    )
+
+
+def report_path(text: str, where: str) -> Path:
+    """Read the path of a report; ClaimsError for a suffix that no report has, and for Parquet without its library."""
+    path = Path(text)
+    if path.suffix.lower() not in REPORTS:
+        raise ClaimsError(f"{text!r} in {where}; allowed: a file name that ends in {', '.join(REPORTS)}")
+    if path.is_dir():
+        raise ClaimsError(f"{text!r} in {where} is a folder; allowed: a file name that ends in {', '.join(REPORTS)}")
+    if path.suffix.lower() == ".parquet" and find_spec("pyarrow") is None:
+        raise ClaimsError(f"{text!r} in {where}: {NEEDS_PYARROW}")
+    return path
+
+
+def _read(option: Option, value, where: str):
+    if option.repeatable:
+        return [str(entry) for entry in (value or ())]
+    if value in (None, ""):
+        value = option.default
+    if value is None:
+        return None
+    if option.kind == "flag":
+        return value is True or str(value).lower() in ("1", "true", "yes", "on")
+    if option.kind == "choice" and value not in option.choices:
+        raise unknown("value", str(value), option.choices, where)
+    if option.kind in LEAST:
+        return _whole(str(value), where, at_least=LEAST[option.kind])
+    if option.kind == "error":
+        return _error_level(str(value), where)
+    return str(value)
+
+
+def _whole(text: str, where: str, at_least: int) -> int:
+    if not text.isdecimal() or int(text) < at_least:
+        raise ClaimsError(f"{text!r} in {where}; allowed: whole numbers from {at_least} on")
+    return int(text)
+
+
+def _error_level(text: str, where: str) -> float:
+    try:
+        level = float(text)
+    except ValueError as error:
+        raise ClaimsError(f"{text!r} in {where}; allowed: a number between 0 and 0.5, such as 0.01") from error
+    if not 0.0 < level < 0.5:
+        raise ClaimsError(f"{text!r} in {where}; allowed: a number between 0 and 0.5, such as 0.01")
+    return level
+
+
+def _refuse_missing_folder(value: str | None, where: str) -> None:
+    """Refuse a path or a switch that does not exist; names of data sets (hfds/NAME) are left to the reader."""
+    if value is not None and is_embedded(value):
+        read_world(value, where)
+        return
+    if value is None or Path(value).exists() or value.split("/")[0] in ("hfds", "hfids", "tfds"):
+        return
+    folder = Path(value).parent
+    siblings = [str(entry) for entry in folder.iterdir()] if folder.is_dir() else []
+    raise unknown("picture folder", value, siblings, where)

@@ -1,0 +1,260 @@
+"""A run over several models and claims: what is loaded when, and every outcome asked for once.
+
+Nothing is loaded before it is needed, only the models of one group are held at a time (one model, or those that a
+claim compares), and all claims of a group are measured together when the first of them is asked for.
+"""
+
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from harness.errors import NotApplicable
+from harness.judging.ledger import ClaimSpec, missing_data
+from harness.measurement.illustrations import pictures_of
+from harness.measurement.loaded_model import Bench
+from harness.measurement.on_images import SeveralBenches
+from harness.measurement.plan import ClaimFunction, propose
+from harness.measurement.record import record_of, record_of_refusal
+from harness.measurement.runner import Advance, keys_of, run, silent
+from harness.measurement.sequential import Job, Outcome
+from harness.models.groups import Cohort, cohorts, lone
+from harness.models.subject import ModelCard
+from harness.results.measurements import Store
+from harness.results.recorder import Opened, Recorder
+from harness.results.staleness import fingerprints
+from harness.run.context import context_of, context_of_several
+from harness.run.loaded_models import Shelf
+from harness.run.options import RunOptions
+from harness.run.preflight import admitted
+from harness.run.run_images import have
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """One claim asked of one model."""
+
+    spec: ClaimSpec
+    function: ClaimFunction
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why a claim cannot be asked of this model."""
+
+    reason: str
+
+
+@dataclass
+class _Loaded:
+    """The one group of models in memory, with what has been found out about it."""
+
+    cohort: Cohort
+    bench: Bench | SeveralBenches
+    outcomes: dict[str, Outcome | Refusal] = field(default_factory=dict)
+    merged: bool = False
+
+
+class Session:
+    """Answers "what is the outcome of this claim on this model", measuring as little as possible.
+
+    Without a cache measurements are held in memory, or with `scratch` in a folder that other processes may read and
+    that goes with the session.
+    """
+
+    def __init__(
+        self, options: RunOptions, advance: Advance = silent, run: str | None = None, scratch: bool = False
+    ) -> None:
+        self.options, self.advance = options, advance
+        self.entries = admitted(options)
+        self.cohorts = {name: lone(name) for name in self.entries}
+        self._scratch = TemporaryDirectory() if scratch and options.cache is None else None
+        self.store = Store(Path(self._scratch.name) if self._scratch else options.cache)
+        self._shelf = Shelf(options, self.entries, self.store)
+        self.recorder = Recorder(options.history, run)
+        self._loaded: _Loaded | None = None
+        self.opened: dict[str, Opened] = {}
+        self.one_by_one: dict[str, str] = {}  # models whose merged run raised, with what it raised
+        self.unmatched: dict[str, str] = {}  # claims about several models that no models of this run fit, with why
+        self.remarks: list[str] = []  # of processes that measured for this one
+
+    def cards_for(self, spec: ClaimSpec | None) -> tuple[dict[str, tuple[ModelCard, ...]], str]:
+        """List whom a claim is asked of, cards by label: each model, or each set that fits its roles; else why none.
+
+        A claim without a ledger entry (None), which is refused later, counts as one about single models.
+        """
+        cards = {name: entry.card.named(name) for name, entry in self.entries.items()}  # a factory names its anyhow
+        if spec is None or not spec.subjects:
+            return {name: (card,) for name, card in cards.items()}, ""
+        found, why = cohorts(spec.subjects, cards)
+        self.cohorts |= {cohort.label: cohort for cohort in found}
+        if why:
+            self.unmatched[spec.id] = why
+        return {cohort.label: tuple(cards[name] for name in cohort.roles.values()) for cohort in found}, why
+
+    def outcome(self, model: str, asked: Asked, beside: Sequence[Asked], merge: bool = True) -> Outcome | Refusal:
+        """Give one outcome; the claims `beside` it are measured in the same passes.
+
+        Raises what measuring this claim raises.
+        """
+        loaded = self._load(model, beside)
+        if merge and not loaded.merged:
+            loaded.merged = True
+            self._merge(loaded, beside)
+        if asked.spec.id not in loaded.outcomes:
+            loaded.outcomes[asked.spec.id] = self._alone(loaded, asked)
+        return loaded.outcomes[asked.spec.id]
+
+    def record(self, model: str, asked: Asked, beside: Sequence[Asked], merge: bool = True) -> dict[str, Any]:
+        """Give one outcome as a record, and keep it in the store's history."""
+        outcome = self.outcome(model, asked, beside, merge)
+        context = self._context(self._load(model, beside))
+        if isinstance(outcome, Refusal):
+            record = record_of_refusal(asked.spec, model, outcome.reason, context)
+            record["fingerprints"] = fingerprints(asked.function, asked.spec, context)
+        else:
+            record = record_of(outcome, model, context)
+            record["fingerprints"] = fingerprints(asked.function, asked.spec, context, outcome.plan, outcome.keys)
+        record["run"] = self.recorder.run
+        self.store.record(asked.spec.id, model, record)
+        return record
+
+    def ground(self, model: str, asked: Asked, beside: Sequence[Asked]) -> dict[str, str]:
+        """Fingerprint what a verdict of today would rest on, without measuring anything."""
+        loaded = self._load(model, beside)
+        context = self._context(loaded)
+        try:
+            job = self._job(loaded, asked)
+            keys = keys_of(job, loaded.bench)
+        except NotApplicable:
+            return fingerprints(asked.function, asked.spec, context)
+        return fingerprints(asked.function, asked.spec, context, job.plan, keys)
+
+    def records(self, model: str, asked: Sequence[Asked]) -> dict[str, dict[str, Any]]:
+        """Give the records of claims by id; one that raises is left out, to raise again where it is asked for alone."""
+        found = {}
+        for one in asked:
+            try:
+                found[one.spec.id] = self.record(model, one, asked)
+            except Exception:  # noqa: BLE001 - not swallowed: raised again in the test of this claim
+                continue
+        return found
+
+    def keep(self, record: Mapping[str, Any]) -> None:
+        """Put a finished record into the history, with its outcomes per image."""
+        self.recorder.keep(record, self.store, self.opened[record["model"]])
+
+    def fresh(self, model: str, asked: Asked, beside: Sequence[Asked]) -> Callable[[], Outcome]:
+        """Prepare one claim to be measured alone and without the cache, for timing.
+
+        Raises NotApplicable where the claim cannot be asked.
+        """
+        loaded = self._load(model, beside)
+        job = self._job(loaded, asked)
+
+        def measure() -> Outcome:
+            store = Store(None)
+            alone = {
+                role: Bench(bench.subject, bench.images, store, bench.settings, bench.train)
+                for role, name in loaded.cohort.roles.items()
+                for bench in [self._shelf.benches[name]]
+            }
+            return run([job], SeveralBenches(alone) if len(alone) > 1 else alone[""])[asked.spec.id]
+
+        return measure
+
+    def notes(self) -> list[str]:
+        """List what a reader of the results must know: what names stand for, and pictures that were left out."""
+        notes = [f"{entry.name}: {entry.note}" for entry in self.entries.values() if entry.note]
+        for images in self.opened.values():
+            if images.left_out:
+                count, shown = len(images.left_out), "; ".join(images.left_out[:5])
+                notes.append(f"{images.name}: {count} picture(s) left out: {shown}{' ...' if count > 5 else ''}")
+        for bench in self._shelf.benches.values():
+            if not (left := len(bench.images) - bench.usable):
+                continue
+            notes.append(f"the last {left} picture is not used: alone in its chunk, it has none to exchange with")
+        for model, raised in self.one_by_one.items():
+            notes.append(
+                f"{model}: its claims were measured one by one, because measuring them together raised {raised}"
+            )
+        notes += [f"{claim} was asked of no models: {why}" for claim, why in self.unmatched.items()]
+        return list(dict.fromkeys([*notes, *self.remarks]))
+
+    def close(self) -> None:
+        """Close the store and forget the model."""
+        self._loaded = None
+        self._shelf.clear()
+        self.store.close()
+        if self._scratch:
+            self._scratch.cleanup()
+        self.recorder.close()
+
+    def _merge(self, loaded: _Loaded, beside: Sequence[Asked]) -> None:
+        """Measure every claim that can be asked in shared passes.
+
+        If one of them raises, nothing is decided here: each claim is then measured alone in its own test, where the
+        guilty one raises again, and what was stored is used.
+        """
+        jobs = []
+        for asked in beside:
+            try:
+                jobs.append(self._job(loaded, asked))
+            except NotApplicable as refusal:
+                loaded.outcomes[asked.spec.id] = Refusal(str(refusal))
+            except Exception:  # noqa: BLE001 - not swallowed: raised again by _alone in the test of this claim
+                continue
+        try:
+            loaded.outcomes |= self._run(jobs, loaded)
+        except Exception:  # noqa: BLE001 - not swallowed: raised again by _alone in the test of the guilty claim
+            self.one_by_one[loaded.cohort.label] = traceback.format_exc().strip().splitlines()[-1]
+
+    def _alone(self, loaded: _Loaded, asked: Asked) -> Outcome | Refusal:
+        try:
+            return self._run([self._job(loaded, asked)], loaded)[asked.spec.id]
+        except NotApplicable as refusal:
+            return Refusal(str(refusal))
+
+    def _run(self, jobs: Sequence[Job], loaded: _Loaded) -> dict[str, Outcome]:
+        """Measure jobs, and let their outcomes carry the pictures that show what was done or found."""
+        outcomes = run(jobs, loaded.bench, self.advance)
+        shown = {job.spec.id: pictures_of(job.plan, loaded.bench, job.spec.pictures) for job in jobs}
+        return {name: replace(outcome, pictures=shown[name]) for name, outcome in outcomes.items()}
+
+    def _job(self, loaded: _Loaded, asked: Asked) -> Job:
+        """Ask for the plan of a claim on the loaded models; NotApplicable with the reason where it has none."""
+        spec = asked.spec
+        cards: dict[str, ModelCard] = {
+            role: self._shelf.benches[name].subject.card for role, name in loaded.cohort.roles.items()
+        }
+        for role, card in cards.items():
+            if reason := card.missing(spec.needs) or card.missing(spec.subjects.get(role, ())):
+                raise NotApplicable(f"{card.name}: {reason}" if role else reason)
+        for bench in loaded.bench.benches:
+            met = have(bench.images, bench.train is not None)
+            if reason := missing_data(spec.needs, bench.images.name, met):
+                raise NotApplicable(reason)
+        plan = propose(asked.function, spec, cards if spec.subjects else cards[""])
+        reads_fits = any(arm.fits for arm in plan.arms.values())
+        if reads_fits and any(bench.train is None for bench in loaded.bench.benches):
+            raise NotApplicable("it needs fitted probes, and no training images are given (--train-data)")
+        return Job(spec=spec, plan=plan)
+
+    def _load(self, model: str, beside: Sequence[Asked]) -> _Loaded:
+        if self._loaded is None or self._loaded.cohort.label != model:
+            self._loaded = None  # the old models leave memory before the new ones come
+            cohort = self.cohorts[model]
+            budget = max((asked.spec.looked_at for asked in beside), default=1)
+            bench = self._shelf.take(cohort, budget)
+            self.opened[model] = Opened.of(bench.benches[0].images)
+            self._loaded = _Loaded(cohort, bench)
+        return self._loaded
+
+    def _context(self, loaded: _Loaded) -> dict[str, Any]:
+        parts = {
+            role: context_of(self.entries[name], self._shelf.benches[name], self.options)
+            for role, name in loaded.cohort.roles.items()
+        }
+        return context_of_several(parts) if len(parts) > 1 else parts[""]

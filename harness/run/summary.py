@@ -1,0 +1,57 @@
+"""What the end of a run says and writes: the table of claims, notes, the records as JSON, and reports."""
+
+import textwrap
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from harness.errors import ClaimsError
+from harness.judging.ledger import ClaimSpec
+from harness.report import terminal
+from harness.report.escaping import plain
+from harness.report.write import write_report
+from harness.results.run_file import document_text
+from harness.run.options import RunOptions
+
+SHARED = "timings under xdist come from the records: claims ran one by one and shared the processor"
+
+
+def told(
+    records: Sequence[Mapping[str, Any]], notes: Sequence[str], *, width: int, verbosity: int, shared: bool
+) -> list[str]:
+    """List the lines of a summary; `shared` says that several workers measured side by side."""
+    below = [terminal.totals(records)]
+    if verbosity >= 0:
+        below += [terminal.jointly(records), SHARED if shared else ""]
+    room = max(terminal.LEAST_WIDTH, width)
+    wrapped = [part for text in below for part in textwrap.wrap(text, room, subsequent_indent=terminal.GAP)]
+    lines = [*terminal.summary(records, width, verbosity).splitlines(), *wrapped]
+    return [plain(line) for line in (*lines, *notes)]
+
+
+def written(
+    records: Sequence[Mapping[str, Any]],
+    entries: Mapping[str, str],
+    notes: Sequence[str],
+    options: RunOptions,
+    now: datetime,
+) -> list[str]:
+    """Write the files that were asked for, and say so; `entries` are ledger entries by claim id, as JSON.
+
+    Raises ClaimsError where a file cannot be written.
+    """
+    json, reports = options.json, options.reports
+    if json is None and not reports:
+        return []
+    specs = {name: ClaimSpec.model_validate_json(text) for name, text in entries.items()}
+    lines = []
+    if json is not None:
+        try:
+            json.write_text(document_text(records, specs, notes, now), encoding="utf-8")
+        except OSError as error:
+            raise ClaimsError(f"cannot write the records {str(json)!r}: {error.strerror}") from error
+        lines.append(plain(f"records written to {json}"))
+    for path in reports:
+        files = write_report(path, records, specs, now=now, notes=notes)
+        lines.append(plain(f"report written to {', '.join(map(str, files))}"))
+    return lines

@@ -1,0 +1,143 @@
+"""Models measured side by side, in processes of their own.
+
+A small model leaves most of a processor idle that its operations share: two models in two processes of one thread take
+little more time than one. Each group of models (one, or those that a claim compares) is measured by one process, into
+the store of the run, and its records come back; what a process could not do is done where it is asked for.
+"""
+
+import inspect
+import multiprocessing
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, wait
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from harness.judging.discovery import load_file
+from harness.judging.ledger import ClaimSpec
+from harness.results.recorder import Opened
+from harness.run.options import RunOptions
+from harness.run.session import Asked, Session
+from harness.run.threads import limit_threads, processors
+
+MOST = 8  # processes that are started unasked: each holds the model libraries and a model
+LOOK_EVERY = 0.2  # seconds between two looks at a process that is waited for
+
+
+@dataclass(frozen=True, kw_only=True)
+class Order:
+    """What one process is to measure: claims of one group of models, each by its entry, its file and its function."""
+
+    options: RunOptions
+    run: str
+    models: str
+    claims: tuple[tuple[ClaimSpec, Path, str], ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Delivery:
+    """What a process found: records by claim id, notes for the reader, and the pictures that it measured on."""
+
+    records: Mapping[str, dict[str, Any]] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    opened: Opened | None = None
+
+
+def crew_size(options: RunOptions) -> int:
+    """Say how many processes measure: as many as asked for, or one per processor for the embedded zoo, else one.
+
+    Models that are named are likely large: these use all processors one after the other, and need memory.
+    """
+    if options.jobs is not None:
+        return options.jobs
+    return 1 if options.models or options.device != "cpu" else min(processors(), MOST)
+
+
+class Crew:
+    """Measures groups of models, ahead of the tests that ask for them where `size` allows more than one process.
+
+    Groups of several models start when the first of them is asked for, so that they find what was measured of each
+    model alone.
+    """
+
+    def __init__(self, session: Session, groups: Mapping[str, Sequence[Asked]], size: int, merge: bool = True) -> None:
+        self.session, self.groups, self.merge = session, groups, merge
+        self.size = min(size, len(groups))
+        self._pool: ProcessPoolExecutor | None = None
+        self._running: dict[str, Future[Delivery]] = {}
+        self._delivered: dict[str, Delivery] = {}
+
+    def record(self, models: str, asked: Asked) -> dict[str, Any]:
+        """Give the record of a claim; it is measured here where no process could.
+
+        Raises what measuring this claim raises.
+        """
+        if self.size <= 1:
+            return self.session.record(models, asked, self.groups[models], self.merge)
+        if models not in self._delivered:
+            if models not in self._running:
+                self._order(alone=self._alone(models))
+            self._delivered[models] = self._await(models)
+        records = self._delivered[models].records
+        if asked.spec.id in records:
+            return records[asked.spec.id]
+        return self.session.record(models, asked, self.groups[models], merge=not records)
+
+    def close(self) -> None:
+        """End the processes; what they stored stays."""
+        if self._pool is not None:
+            self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def _alone(self, models: str) -> bool:
+        return len(self.session.cohorts[models].roles) == 1
+
+    def _order(self, alone: bool) -> None:
+        """Start on all groups of one model, or on all groups of several."""
+        if self._pool is None:
+            threads = max(1, min(torch.get_num_threads(), processors() // self.size))
+            spawn = multiprocessing.get_context("spawn")
+            self._pool = ProcessPoolExecutor(self.size, spawn, initializer=limit_threads, initargs=(threads,))
+        options = replace(self.session.options, cache=self.session.store.folder, history=None)
+        for models, claims in self.groups.items():
+            if models in self.session.cohorts and self._alone(models) == alone:
+                order = Order(
+                    options=options,
+                    run=self.session.recorder.run,
+                    models=models,
+                    claims=tuple((one.spec, Path(inspect.getfile(one.function)), _name(one)) for one in claims),
+                )
+                self._running[models] = self._pool.submit(carry_out, order)
+
+    def _await(self, models: str) -> Delivery:
+        """Wait for a group; an empty delivery where its process failed, so that its claims are measured here."""
+        order = self._running[models]
+        while not wait([order], timeout=LOOK_EVERY).done:
+            done = sum(one.done() for one in self._running.values())
+            self.session.advance("groups of models", done, len(self._running))
+        if (error := order.exception()) is not None:
+            self.session.remarks.append(f"{models}: measured in the process of the run; its own ended with {error!r}")
+            return Delivery()
+        delivery = order.result()
+        self.session.remarks += delivery.notes
+        if delivery.opened is not None:
+            self.session.opened[models] = delivery.opened
+        return delivery
+
+
+def carry_out(order: Order) -> Delivery:
+    """Measure one group of models; a claim that raises is left out, to raise again where it is asked for."""
+    session = Session(order.options, run=order.run)
+    try:
+        asked = [Asked(spec=spec, function=getattr(load_file(path), name)) for spec, path, name in order.claims]
+        for one in asked:
+            session.cards_for(one.spec)
+        records = session.records(order.models, asked)
+        return Delivery(records=records, notes=tuple(session.notes()), opened=session.opened.get(order.models))
+    finally:
+        session.close()
+
+
+def _name(asked: Asked) -> str:
+    return str(asked.function.__name__)  # type: ignore[attr-defined]

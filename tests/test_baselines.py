@@ -1,0 +1,87 @@
+"""Accepted verdicts hold under the conditions under which they were accepted, and files that hold none are refused."""
+
+import json
+
+import pytest
+
+from harness.errors import ClaimsError
+from harness.results.baselines import CONDITIONS, NO_BASELINE, accept, find_baseline, read_baseline
+
+CONTEXT = {name: f"this {name}" for name in CONDITIONS} | {"weights": "w"}
+
+
+def record(claim: str = "a", verdict: str = "supported", model: str = "m", context=CONTEXT) -> dict:
+    return {
+        "claim": claim,
+        "model": model,
+        "verdict": verdict,
+        "effect": {"estimate": 0.5},
+        "images": 64,
+        "context": context,
+    }
+
+
+def test_what_is_accepted_is_expected(tmp_path):
+    path = tmp_path / "deep" / "accepted.json"
+    assert accept([record(), record("b", "refuted"), record("a", "vacuous", "n")], path) == [
+        "m: a: new -> supported",
+        "m: b: new -> refuted",
+        "n: a: new -> vacuous",
+    ]
+    baseline = read_baseline(path, explicit=False)
+    assert baseline.expected("m", "b", CONTEXT) == "refuted"
+    assert baseline.expected("n", "a", CONTEXT) == "vacuous"
+    assert baseline.expected("m", "c", CONTEXT) is None
+    assert baseline.expected("other", "a", CONTEXT) is None
+
+
+@pytest.mark.parametrize("name", CONDITIONS)
+def test_another_condition_has_no_expectation_unless_the_file_was_named(tmp_path, name):
+    path = tmp_path / "accepted.json"
+    accept([record()], path)
+    other = {**CONTEXT, name: "another"}
+    assert read_baseline(path, explicit=False).expected("m", "a", other) is None
+    assert read_baseline(path, explicit=True).expected("m", "a", other) == "supported"
+
+
+def test_accepting_again_keeps_the_rest_and_tells_what_changed(tmp_path):
+    path = tmp_path / "accepted.json"
+    accept([record(), record("b")], path)
+    assert accept([record("b", "refuted")], path) == ["m: b: supported -> refuted"]
+    assert {c: v["verdict"] for c, v in json.loads(path.read_text())["models"]["m"]["verdicts"].items()} == {
+        "a": "supported",
+        "b": "refuted",
+    }
+
+
+def test_none_means_none_and_a_named_file_must_be_there(tmp_path):
+    file = tmp_path / "source" / "test_x.py"
+    assert find_baseline("none", file) is NO_BASELINE
+    assert find_baseline(None, file) is NO_BASELINE
+    (tmp_path / "accepted.json").write_text("{}")
+    with pytest.raises(ClaimsError, match=r"unknown baseline file .*acepted\.json.*Did you mean .*accepted\.json"):
+        find_baseline(str(tmp_path / "acepted.json"), file)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{}",
+        '{"models": {"m": {}}}',
+        '{"models": {"m": {"verdicts": {"a": {}}, "conditions": {}}}}',
+        '{"models": 3}',
+    ],
+)
+def test_a_file_that_is_no_baseline_is_refused(tmp_path, text):
+    path = tmp_path / "accepted.json"
+    path.write_text(text)
+    with pytest.raises(ClaimsError, match="is no baseline file"):
+        read_baseline(path, explicit=True)
+
+
+def test_an_unknown_verdict_is_refused_with_the_nearest_match(tmp_path):
+    path = tmp_path / "accepted.json"
+    accept([record(verdict="suported")], path)
+    with pytest.raises(ClaimsError, match=r"unknown verdict 'suported' in .*, m, a\. Did you mean 'supported'"):
+        read_baseline(path, explicit=True)
