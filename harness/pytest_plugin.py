@@ -103,7 +103,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     """Run a claim: measure, judge, record, and raise what its verdict means to pytest."""
     if ASKED_KEY not in pyfuncitem.stash:
         return None
-    from harness.measurement.record import paragraph
+    from harness.report.verdict_text import paragraph
     from harness.results.baselines import find_baseline, ruling
 
     asked = pyfuncitem.stash[ASKED_KEY]
@@ -136,7 +136,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     if report.when == "call" and record is not None:
         report.claim_record = json.dumps(record)  # type: ignore[attr-defined]
         report.claim_entry = item.stash[ASKED_KEY].spec.model_dump_json()  # type: ignore[attr-defined]
-        from harness.measurement.record import properties
+        from harness.report.verdict_text import properties
 
         report.user_properties += properties(record)
         item.user_properties += properties(

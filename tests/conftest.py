@@ -10,12 +10,14 @@ from jaxtyping import install_import_hook
 # Shape annotations are checked wherever tensors cross a public function. The hook must come before these modules.
 CHECKED = (
     "harness.models.subject",
+    "harness.images.batch",
     "harness.interventions.intervention",
     "harness.probes.probe",
     "harness.readouts.linear_probes",
     "harness.probes.learned_token",
     "harness.readouts.learned_tokens",
     "harness.readouts.reading",
+    "harness.readouts.readout",
     "harness.readouts.own_answer",
     "harness.readouts.patches",
     "harness.measurement.forward",

@@ -32,7 +32,8 @@ from support.cards import (
 from harness.judging.ledger import LEDGER_NAME, read_ledger
 from harness.measurement.plan import Plan
 from harness.models.subject import CAPABILITIES
-from harness.readouts.own_answer import Accuracy, ProbeAccuracy
+from harness.readouts.linear_probes import ProbeAccuracy
+from harness.readouts.own_answer import Accuracy
 
 # Checkpoints that some claims have bounds of their own for.
 NAMED = (

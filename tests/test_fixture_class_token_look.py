@@ -7,8 +7,8 @@ from harness.fixtures import class_token_look as looking
 from harness.fixtures import zoo
 from harness.fixtures.pictures import render
 
-from harness.images.batch import Chunk
-from harness.interventions.intervention import IsolateClass, ShuffleClass
+from harness.images.batch import Chunk, ShuffleClass
+from harness.interventions.intervention import IsolateClass
 from harness.models.families import adapt
 
 DEPTH = 12

@@ -10,9 +10,10 @@ from PIL import Image
 from support.claims import bench, job
 from support.planted import Planted, PlantedImages
 
+from harness.images.thumbnails import GAP, MOST_SIDE, pixels_of, strip
 from harness.interventions.intervention import Intervention
 from harness.interventions.pixel_filters import Roll
-from harness.measurement.illustrations import GAP, MOST_PICTURES, MOST_SIDE, pictures_of, pixels_of, strip
+from harness.measurement.illustrations import MOST_PICTURES, pictures_of
 from harness.measurement.on_images import SeveralBenches
 from harness.measurement.plan import Arm, Plan, level
 from harness.measurement.record import record_of

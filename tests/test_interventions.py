@@ -12,15 +12,13 @@ from support.planted import Planted
 from timm.models.deit import VisionTransformerDistilled
 from timm.models.vision_transformer import VisionTransformer
 
-from harness.images.batch import Chunk
+from harness.images.batch import Chunk, ShuffleClass
 from harness.interventions.intervention import (
-    EMBEDDING,
     NONE,
     DropPatches,
     Intervention,
     IsolateClass,
     NoiseClass,
-    ShuffleClass,
     cls_alone,
     isolate_cls,
     isolate_cls_with_noise,
@@ -28,6 +26,7 @@ from harness.interventions.intervention import (
 )
 from harness.measurement.measured_code import of_intervention
 from harness.models.families import adapt
+from harness.models.sites import EMBEDDING
 
 IMAGES, DEPTH = 4, 3
 VIT = {"img_size": 16, "patch_size": 4, "embed_dim": 24, "depth": DEPTH, "num_heads": 2, "num_classes": 5}

@@ -14,7 +14,7 @@ from harness.interventions.intervention import NONE
 from harness.measurement.forward import measure_chunk
 from harness.measurement.prefix_tree import Bill, Wanted
 from harness.models.subject import Stream
-from harness.readouts.own_answer import PatchAccuracy, block_of
+from harness.readouts.own_answer import PatchAccuracy
 from harness.readouts.patches import (
     COSTLIEST,
     AnyPatchRight,
@@ -24,6 +24,7 @@ from harness.readouts.patches import (
     drawn_patches,
 )
 from harness.readouts.reading import Reading, ranks
+from harness.readouts.readout import block_of
 
 IMAGES = 12
 PICTURES = RandomImages(count=IMAGES)

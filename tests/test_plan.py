@@ -10,7 +10,8 @@ from harness.judging.quantities import Difference, Level, Ratio
 from harness.judging.statements import Holds, every
 from harness.measurement.plan import Arm, Plan, claim, curve, difference, level, propose, ratio
 from harness.probes.probe import Probe
-from harness.readouts.own_answer import Accuracy, ProbeAccuracy
+from harness.readouts.linear_probes import ProbeAccuracy
+from harness.readouts.own_answer import Accuracy
 
 CARD = Planted().card
 

@@ -17,9 +17,15 @@ from harness.measurement.plan import Arm, Plan, level
 from harness.measurement.runner import run
 from harness.models.subject import Stream
 from harness.probes.probe import Fit, Probe
-from harness.readouts.linear_probes import ProbeEntropy, ProbePatchAccuracy, ProbeTokenScore, probe_token_scores
-from harness.readouts.own_answer import ProbeAccuracy, block_of
+from harness.readouts.linear_probes import (
+    ProbeAccuracy,
+    ProbeEntropy,
+    ProbePatchAccuracy,
+    ProbeTokenScore,
+    probe_token_scores,
+)
 from harness.readouts.reading import Reading
+from harness.readouts.readout import block_of
 
 COUNT = 5
 IMAGES = RandomImages(count=COUNT)

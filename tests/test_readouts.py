@@ -13,17 +13,10 @@ from harness.images.batch import Chunk
 from harness.measurement.measured_code import of_readout
 from harness.models.subject import Stream
 from harness.probes.probe import Fit, Probe
-from harness.readouts.own_answer import (
-    Accuracy,
-    Agreement,
-    CrossEntropy,
-    Identifiability,
-    PatchAccuracy,
-    ProbeAccuracy,
-    SameLogits,
-    block_of,
-)
+from harness.readouts.linear_probes import ProbeAccuracy
+from harness.readouts.own_answer import Accuracy, Agreement, CrossEntropy, Identifiability, PatchAccuracy, SameLogits
 from harness.readouts.reading import Reading, ranks
+from harness.readouts.readout import block_of
 
 CLASSES, IMAGES = 4, 6
 CHUNK = Chunk(

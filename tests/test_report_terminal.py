@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 from support.records import HOSTILE, context, finding, record, spec
 
-from harness.measurement.record import paragraph, properties
 from harness.report import terminal
 from harness.report.curve_text import BARS, curve_charts, sparkline
+from harness.report.verdict_text import paragraph, properties
 from harness.run.summary import told
 
 LONG = "auxiliary-readout-shape-append-vs-average"

@@ -13,7 +13,8 @@ from harness.judging.retention_gap import Kept, gap_kept
 from harness.measurement.plan import Arm, Plan, level
 from harness.measurement.runner import run
 from harness.measurement.sequential import Job
-from harness.readouts.top_accuracy import TopAccuracy, usual_count
+from harness.readouts.own_answer import TopAccuracy, usual_count
+from harness.readouts.reading import Reading
 
 MEANS = {"a": 0.5, "b": 0.9, "c": 0.3, "d": 0.8}
 GAP = gap_kept("kept", Kept("a", "b"), Kept("c", "d"))
@@ -71,12 +72,15 @@ def test_images_that_lend_their_neighbours_a_factor_are_judged_in_pairs():
 
 
 @dataclass(frozen=True)
-class Answers:
+class Answers(Reading):
     """Random logits of six classes on 50 images, and their labels."""
 
     random = np.random.Generator(np.random.PCG64(0))
     scores = random.normal(size=(50, 6))
     right = random.integers(0, 6, 50)
+
+    def __init__(self):
+        """Hold nothing but these."""
 
     def logits(self, head):
         return torch.from_numpy(self.scores)

@@ -17,7 +17,8 @@ from harness.measurement.plan import Arm, Plan, curve, difference, level, ratio
 from harness.measurement.runner import run
 from harness.measurement.sequential import Outcome
 from harness.probes.probe import Probe
-from harness.readouts.own_answer import Accuracy, Agreement, ProbeAccuracy
+from harness.readouts.linear_probes import ProbeAccuracy
+from harness.readouts.own_answer import Accuracy, Agreement
 from harness.results.measurements import Store
 
 TRAIN = PlantedImages(count=160, seed=11, noise=0.5)

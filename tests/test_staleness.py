@@ -10,8 +10,9 @@ from harness.fingerprint import fingerprint_outside
 from harness.judging.discovery import load_file
 from harness.measurement.runner import run
 from harness.measurement.sequential import Job
+from harness.measurement.verdict_ground import fingerprints
 from harness.results.measurements import Store
-from harness.results.staleness import PARTS, changed_parts, fingerprints
+from harness.results.staleness import PARTS, changed_parts
 
 CODE = '''
 """Two claims."""

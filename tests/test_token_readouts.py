@@ -31,8 +31,8 @@ from harness.readouts.learned_tokens import (
     LearnedTogether,
     LearnedUnanimity,
 )
-from harness.readouts.own_answer import block_of
 from harness.readouts.reading import Reading
+from harness.readouts.readout import block_of
 
 MODES = ("null", "null_reinit", "replace", "augment", "deterministic")
 TRAIN = RandomImages(count=90, seed=3)

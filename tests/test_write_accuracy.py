@@ -4,7 +4,7 @@ import torch
 from test_forward import CHUNK, measured, pictures, subject, wanted
 
 from harness.interventions.intervention import NONE
-from harness.readouts.write_accuracy import WriteAccuracy
+from harness.readouts.writes import WriteAccuracy
 
 
 def test_the_share_of_patches_named_right_on_a_write_is_that_of_norm_and_head_on_it():

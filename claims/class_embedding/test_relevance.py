@@ -14,7 +14,7 @@ from harness.probes.probe import Probe
 from harness.readouts.defaults import refuse_shallow
 from harness.readouts.linear_probes import ProbePatchAccuracy, ProbeTokenScore
 from harness.readouts.own_answer import PatchAccuracy
-from harness.readouts.write_accuracy import WriteAccuracy
+from harness.readouts.writes import WriteAccuracy
 
 LEVELS = 10
 FEWEST_PATCHES = 10  # below, two levels would remove the same patches

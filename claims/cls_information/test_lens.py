@@ -7,7 +7,8 @@ from harness.judging.statements import Holds, every, some
 from harness.measurement.plan import Arm, Plan, claim, curve, difference, level
 from harness.probes.probe import Probe
 from harness.readouts.defaults import refuse_shallow
-from harness.readouts.own_answer import Accuracy, Identifiability, ProbeAccuracy
+from harness.readouts.linear_probes import ProbeAccuracy
+from harness.readouts.own_answer import Accuracy, Identifiability
 
 MANY_CLASSES = 1000
 

@@ -9,7 +9,8 @@ from harness.judging.statements import Holds, every, some
 from harness.measurement.plan import Arm, Plan, claim, curve, difference, level, ratio
 from harness.probes.probe import Probe
 from harness.readouts.defaults import class_readout, final_readout, refuse_shallow
-from harness.readouts.own_answer import Accuracy, ProbeAccuracy
+from harness.readouts.linear_probes import ProbeAccuracy
+from harness.readouts.own_answer import Accuracy
 
 MANY_CLASSES = 1000  # from here on the source's own bounds hold
 FEWEST_CLASSES = 6  # below, no accuracy lies five times chance above any other

@@ -5,7 +5,8 @@ from harness.judging.statements import Holds, every, some
 from harness.measurement.plan import Arm, Plan, claim, curve, level, ratio
 from harness.probes.probe import Probe
 from harness.readouts.defaults import appends_patch_mean, class_readout, final_readout, refuse_pooled, refuse_shallow
-from harness.readouts.own_answer import Accuracy, Agreement, ProbeAccuracy, SameLogits
+from harness.readouts.linear_probes import ProbeAccuracy
+from harness.readouts.own_answer import Accuracy, Agreement, SameLogits
 
 
 @claim("cls-early-shuffle-harmless")

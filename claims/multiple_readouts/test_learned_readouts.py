@@ -15,8 +15,7 @@ from harness.measurement.plan import Arm, Plan, claim, curve, difference, level,
 from harness.probes.learned_token import Recipe, TokenReadout
 from harness.probes.probe import Probe
 from harness.readouts.learned_tokens import LearnedAccuracy, LearnedEntropy, LearnedTogether, LearnedUnanimity
-from harness.readouts.linear_probes import ProbeEntropy
-from harness.readouts.own_answer import ProbeAccuracy
+from harness.readouts.linear_probes import ProbeAccuracy, ProbeEntropy
 
 RECIPE = Recipe(images=2000, epochs=10, rate=1e-2)  # stated and calibrated in the ledger
 MANY_CLASSES = 1000  # taken for trunks, whose card does not say how many classes there are

@@ -9,8 +9,8 @@ from harness.measurement.plan import Arm, Plan, claim, curve, difference, level,
 from harness.probes.probe import Probe
 from harness.readouts.causality import SameClassToken
 from harness.readouts.defaults import refuse_pooled, refuse_shallow
+from harness.readouts.linear_probes import ProbeAccuracy
 from harness.readouts.members import TheModel
-from harness.readouts.own_answer import ProbeAccuracy
 
 PUBLISHED_FOR = "vit_base_patch16_224.orig_in21k_ft_in1k"
 WITHIN = 3  # blocks after which all is said to be back

@@ -4,7 +4,7 @@ from harness.judging.statements import Holds, every, some
 from harness.measurement.plan import Arm, Plan, claim, curve, difference, level, mix, ratio
 from harness.probes.probe import Probe
 from harness.readouts.defaults import refuse_shallow
-from harness.readouts.own_answer import ProbeAccuracy
+from harness.readouts.linear_probes import ProbeAccuracy
 
 SHOTS = (1, 2, 5, 10, 20, 50, 100, 200)  # pictures per class
 ENDS = (5, 50)  # between which the slope is taken

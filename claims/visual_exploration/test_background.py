@@ -7,8 +7,7 @@ from harness.judging.retention_gap import Kept, gap_kept
 from harness.judging.statements import Holds, every
 from harness.measurement.plan import Arm, Plan, claim, curve, difference, level, ratio
 from harness.models.subject import ModelCard
-from harness.readouts.own_answer import Accuracy
-from harness.readouts.top_accuracy import TopAccuracy, usual_count
+from harness.readouts.own_answer import Accuracy, TopAccuracy, usual_count
 
 # Of the published models those whose very weights timm has, and an adapter reads.
 VITS = ("vit_base_patch16_384.orig_in21k_ft_in1k", "vit_large_patch32_384.orig_in21k_ft_in1k")

@@ -120,7 +120,7 @@ def _show_results(records: list[dict[str, Any]]) -> None:
 
 def effect_text(effect: Mapping[str, Any] | None) -> str:
     """Print an effect with its interval."""
-    from harness.measurement.record import number
+    from harness.report.verdict_text import number
 
     if effect is None:
         return "-"

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d
 
 from harness.errors import ClaimsError
+from harness.models.subject import ModelCard
 
 Whose = Literal["own", "donor"]
 
@@ -78,6 +79,22 @@ class Chunk:
         """Make the random generator of this chunk for one purpose; the same whatever else is measured."""
         words = f"{self.seed}/{self.positions.start}/{self.positions.stop}/{purpose}"
         return torch.Generator().manual_seed(int.from_bytes(hashlib.sha256(words.encode()).digest()[:7], "big"))
+
+
+@dataclass(frozen=True)
+class ShuffleClass:
+    """Resample ablation of the class token: each image receives the class token of its donor."""
+
+    exchanges = True
+
+    def apply(
+        self, tokens: Float[Tensor, "image token width"], card: ModelCard, chunk: Chunk
+    ) -> Float[Tensor, "image token width"]:
+        """Return the stream with exchanged class tokens."""
+        position = card.prefix.index("class")
+        edited = tokens.clone()
+        edited[:, position] = tokens[chunk.donors.to(tokens.device), position]
+        return edited
 
 
 def object_patches(masks: Bool[Tensor, "image row column"], grid: tuple[int, int]) -> Bool[Tensor, "image patch"]:

@@ -13,12 +13,11 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from harness.images.batch import Chunk
+from harness.images.batch import Chunk, ShuffleClass
 from harness.interventions.patch_scores import score_of
+from harness.models.sites import EMBEDDING
 from harness.models.subject import ModelCard, Positions
 from harness.probes.fittable import Fittable
-
-EMBEDDING = -1
 
 
 @runtime_checkable
@@ -85,22 +84,6 @@ class Start:
 
     pixels: PixelEdit | None = None
     positions: Positions = "own"
-
-
-@dataclass(frozen=True)
-class ShuffleClass:
-    """Resample ablation of the class token: each image receives the class token of its donor."""
-
-    exchanges = True
-
-    def apply(
-        self, tokens: Float[Tensor, "image token width"], card: ModelCard, chunk: Chunk
-    ) -> Float[Tensor, "image token width"]:
-        """Return the stream with exchanged class tokens."""
-        position = card.prefix.index("class")
-        edited = tokens.clone()
-        edited[:, position] = tokens[chunk.donors.to(tokens.device), position]
-        return edited
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,9 @@ from torch import Tensor
 
 from harness.errors import ClaimsError
 from harness.images.batch import Chunk
-from harness.interventions.intervention import EMBEDDING, Intervention
+from harness.interventions.intervention import Intervention
 from harness.interventions.patch_scores import Score
+from harness.models.sites import EMBEDDING
 from harness.models.subject import ModelCard
 
 

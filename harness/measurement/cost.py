@@ -6,11 +6,12 @@ from dataclasses import dataclass, field
 import torch
 
 from harness.images.batch import Chunk
-from harness.interventions.intervention import EMBEDDING, Edit
+from harness.interventions.intervention import Edit
 from harness.interventions.patch_scores import score_of
 from harness.measurement.forward import PROBED
 from harness.measurement.plan import Plan
 from harness.measurement.prefix_tree import Bill, Node, Wanted, claimants_of, program_tree, scores_in
+from harness.models.sites import EMBEDDING
 from harness.models.subject import ModelCard
 
 _IMAGES = 2  # an edit that exchanges things needs a partner

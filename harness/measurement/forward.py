@@ -12,11 +12,11 @@ import torch
 
 from harness.errors import ClaimsError
 from harness.images.batch import Chunk
-from harness.interventions.intervention import EMBEDDING, Edit, ImageMask, Mask, PixelEdit, Start
+from harness.interventions.intervention import Edit, ImageMask, Mask, PixelEdit, Start
 from harness.interventions.patch_scores import Score
 from harness.interventions.pixels import edit_pictures
 from harness.measurement.prefix_tree import Bill, Node, Wanted, claimants_of, program_tree, scores_in, sites_of
-from harness.models.sites import Site
+from harness.models.sites import EMBEDDING, Site
 from harness.models.subject import Stream, Subject
 from harness.probes.fittable import Fittable, Fitted
 from harness.readouts.reading import Reading

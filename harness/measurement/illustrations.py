@@ -1,42 +1,19 @@
-"""Pictures that show a reader what a claim did to pictures, or what it found in a model."""
+"""Illustrations of a claim: what its arms do to pictures, and what its readouts found in a model."""
 
-import base64
 from collections.abc import Sequence
-from dataclasses import dataclass
-from io import BytesIO
 from typing import Protocol, runtime_checkable
 
-import numpy as np
-import torch
-from jaxtyping import Float
-from PIL import Image
-from torch import Tensor
-
+from harness.images.thumbnails import Picture, pixels_of, strip
 from harness.interventions.intervention import PixelEdit
 from harness.interventions.pixels import edit_pictures
 from harness.measurement.loaded_model import Bench
 from harness.measurement.on_images import SeveralBenches
 from harness.measurement.plan import Plan, Weights
-from harness.models.subject import Preprocessing
 from harness.readouts.members import Place
 
 MOST_PICTURES = 12  # of one outcome
 SHOWN = 3  # of the pictures that an arm edits
 MOST_EDITS = 12  # shown beside a picture
-MOST_SIDE = 96  # pixels of a picture in a strip
-LOSSLESS = 64  # pixels up to which a strip is PNG; larger ones are JPEG, or a page of them takes megabytes
-QUALITY = 85
-GAP = 2  # white pixels between the pictures of a strip
-
-
-@dataclass(frozen=True, kw_only=True)
-class Picture:
-    """One picture of a report: `media` as in HTML, `data` the file in base64."""
-
-    title: str
-    caption: str
-    media: str
-    data: str
 
 
 @runtime_checkable
@@ -64,28 +41,6 @@ def pictures_of(plan: Plan, bench: Bench | SeveralBenches, pictures: int) -> tup
     return tuple(found[:MOST_PICTURES])
 
 
-def strip(title: str, caption: str, pixels: Sequence[Float[Tensor, "channel row column"]]) -> Picture:
-    """Put pictures on the [0, 1] scale side by side into one; larger ones are made smaller first."""
-    parts: list[np.ndarray] = []
-    for one in pixels:
-        part = np.asarray(_small(one))
-        parts += [np.full((part.shape[0], GAP, 3), 255, dtype=np.uint8)] if parts else []
-        parts.append(part)
-    side_by_side, file = Image.fromarray(np.concatenate(parts, axis=1)), BytesIO()
-    lossless = side_by_side.height <= LOSSLESS
-    side_by_side.save(file, "PNG" if lossless else "JPEG", **({} if lossless else {"quality": QUALITY}))
-    data = base64.b64encode(file.getvalue()).decode("ascii")
-    return Picture(title=title, caption=caption, media="image/png" if lossless else "image/jpeg", data=data)
-
-
-def pixels_of(
-    images: Float[Tensor, "image channel row column"], preprocessing: Preprocessing
-) -> Float[Tensor, "image channel row column"]:
-    """Undo the normalization of a model's input: pixels on the [0, 1] scale."""
-    mean, std = (torch.tensor(part)[:, None, None] for part in (preprocessing.mean, preprocessing.std))
-    return (images.float().cpu() * std + mean).clamp(0, 1)
-
-
 def _edited(plan: Plan, bench: Bench | SeveralBenches) -> list[Picture]:
     """Show the first pictures as they are beside what every arm makes of their pixels, as the first model sees them."""
     found: dict[PixelEdit, str] = {}
@@ -104,15 +59,6 @@ def _edited(plan: Plan, bench: Bench | SeveralBenches) -> list[Picture]:
     return [
         strip(f"Picture {one.images.names[place]}", caption, [row[place] for row in rows]) for place in places[:SHOWN]
     ]
-
-
-def _small(pixels: Tensor) -> Image.Image:
-    """Make an 8-bit picture of at most MOST_SIDE pixels a side; one channel is grey."""
-    colour = pixels.detach().float().cpu().expand(3, -1, -1)
-    image = Image.fromarray((colour * 255).round().clamp(0, 255).byte().permute(1, 2, 0).numpy())
-    if max(image.size) > MOST_SIDE:
-        image.thumbnail((MOST_SIDE, MOST_SIDE))
-    return image
 
 
 def _free(blocks: float) -> None:

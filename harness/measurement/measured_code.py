@@ -11,7 +11,7 @@ from harness.interventions.intervention import Intervention
 from harness.probes.fittable import Fittable
 from harness.probes.training.code import code_of
 from harness.readouts.members import Census, CensusReadout, Place
-from harness.readouts.own_answer import Readout
+from harness.readouts.readout import Readout
 
 Roots = list[Root | Reference]
 

@@ -14,7 +14,8 @@ from harness.judging.verdict import Question
 from harness.models.subject import ModelCard
 from harness.probes.fittable import Fittable
 from harness.readouts.members import Census, CensusReadout
-from harness.readouts.own_answer import Accuracy, Readout, block_of
+from harness.readouts.own_answer import Accuracy
+from harness.readouts.readout import Readout, block_of
 
 Weights = Literal["given", "untrained"]
 

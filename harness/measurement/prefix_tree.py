@@ -10,7 +10,7 @@ from harness.interventions.intervention import NONE, Edit, Intervention, Mask, S
 from harness.interventions.patch_scores import Score, score_of
 from harness.models.sites import Site
 from harness.models.subject import ModelCard
-from harness.readouts.own_answer import Readout, block_of
+from harness.readouts.readout import Readout, block_of
 
 
 @dataclass(frozen=True, kw_only=True)

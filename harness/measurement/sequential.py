@@ -18,7 +18,7 @@ from harness.probes.fittable import Fittable
 from harness.results.measurements import MeasurementKey, Row
 
 if TYPE_CHECKING:  # judging stored numbers needs no bench, and the bench imports the model libraries
-    from harness.measurement.illustrations import Picture
+    from harness.images.thumbnails import Picture
     from harness.measurement.loaded_model import Bench
     from harness.measurement.source import Table
 

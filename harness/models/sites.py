@@ -33,6 +33,7 @@ SITE_NEEDS: Mapping[Site, str] = {
     "key": "qkv",
     "value": "qkv",
 }
+EMBEDDING = -1
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 
-from harness.images.batch import Chunk
-from harness.interventions.intervention import EMBEDDING, ShuffleClass
+from harness.images.batch import Chunk, ShuffleClass
+from harness.models.sites import EMBEDDING
 from harness.models.subject import Subject
 from harness.readouts.members import Place
 

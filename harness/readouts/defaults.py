@@ -8,7 +8,9 @@ block: the class token, or class token and mean patch token side by side for tru
 from harness.errors import NotApplicable
 from harness.models.subject import ModelCard
 from harness.probes.probe import Probe
-from harness.readouts.own_answer import Accuracy, ProbeAccuracy, Readout
+from harness.readouts.linear_probes import ProbeAccuracy
+from harness.readouts.own_answer import Accuracy
+from harness.readouts.readout import Readout
 
 POOLED = ("patch mean", "token pool", "map pool")
 

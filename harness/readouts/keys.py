@@ -13,7 +13,8 @@ from torch import Tensor
 
 from harness.judging.chance_levels import KEPT
 from harness.models.sites import Branch, Site
-from harness.readouts.reading import Reading, StreamReadout
+from harness.readouts.reading import Reading
+from harness.readouts.readout import StreamReadout
 
 LOTTERY = 20_310  # purpose of the random classes, by which they differ from other draws of a chunk
 KEYS: dict[Branch, Site] = {"attention": "attention keys", "mlp": "mlp keys"}

@@ -15,7 +15,8 @@ from torch import Tensor
 from harness.probes.fittable import token_fit
 from harness.probes.learned_token import DRAWS, TokenReadout, answers
 from harness.probes.probe import entropies
-from harness.readouts.reading import Reading, StreamReadout, ranks
+from harness.readouts.reading import Reading, ranks
+from harness.readouts.readout import StreamReadout
 
 Rule = Literal["any", "all", "majority", "sum"]
 

@@ -1,4 +1,4 @@
-"""What probes tell beside whether they are right: shares of patches, entropies, and scores of single tokens."""
+"""What linear probes tell: whether they are right, shares of patches, entropies, and scores of single tokens."""
 
 import math
 from collections.abc import Iterable, Mapping
@@ -10,11 +10,12 @@ from torch import Tensor
 
 from harness.errors import ClaimsError
 from harness.images.batch import Chunk
-from harness.interventions.intervention import EMBEDDING
+from harness.models.sites import EMBEDDING
 from harness.models.subject import Stream, Subject
 from harness.probes.fittable import Fittable, Fitted, linear_fit
 from harness.probes.probe import Probe, at_every_patch, entropies, features, probe_inputs, written
-from harness.readouts.reading import Reading, StreamReadout, ranks
+from harness.readouts.reading import Reading, ranks
+from harness.readouts.readout import StreamReadout
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,6 +118,36 @@ class ProbeTokenScore:
 
     def _at(self, layer: int) -> tuple[Probe, ...]:
         return at_every_patch(replace(self.probe, layer=layer), self.patches)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProbeAccuracy(StreamReadout):
+    """1 where a ridge probe fitted on training images ranks the label first, else 0.
+
+    `only_class` zeroes the patch-mean half of a "class+patch mean" probe after the fit (no refit), as the source does.
+    """
+
+    probe: Probe
+    only_class: bool = False
+    low = 0.0
+    high = 1.0
+
+    @property
+    def fits(self) -> tuple[Probe, ...]:
+        """Name the probe."""
+        return (self.probe,)
+
+    @property
+    def layer(self) -> int:
+        """Give the block after which it stands: before the block whose write the probe reads."""
+        return self.probe.read_after
+
+    def read(self, reading: Reading) -> Float[Tensor, "image"]:
+        fit, inputs = linear_fit(reading.fits, self.probe), probe_inputs(self.probe, reading.subject, reading.stream)
+        if self.only_class:
+            inputs = inputs.clone()
+            inputs[:, reading.card.width :] = 0.0
+        return (ranks(fit.scores(inputs), reading.labels("own")) == 0).float()
 
 
 def probe_token_scores(found: Iterable[Int[Tensor, "image patch"]]) -> Float[Tensor, "image patch"]:

@@ -14,7 +14,8 @@ from torch import Tensor
 from harness.images.batch import Whose
 from harness.interventions.attention_masks import KeepByMask
 from harness.models.sites import Site
-from harness.readouts.reading import Reading, StreamReadout
+from harness.readouts.reading import Reading
+from harness.readouts.readout import StreamReadout
 from harness.readouts.writes import label_logits
 
 Region = Literal["object", "context"]

@@ -1,56 +1,19 @@
-"""What is read: frozen descriptions of readouts, each one bounded number per image.
+"""The model's own answer as bounded numbers per image: right or wrong, among the first few, as without an edit.
 
 A readout names the layer after which it reads; what several readouts of one stream share is computed by `Reading`.
 """
 
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from harness.errors import ClaimsError
-from harness.interventions.intervention import EMBEDDING
-from harness.models.sites import Site
-from harness.models.subject import ModelCard
-from harness.probes.fittable import Fittable, linear_fit
-from harness.probes.probe import Probe, probe_inputs
-from harness.readouts.reading import Head, Labels, Reading, StreamReadout, ranks
+from harness.readouts.reading import Head, Labels, Reading, ranks
+from harness.readouts.readout import StreamReadout
 
-
-@runtime_checkable
-class Readout(Protocol):
-    """One number per image, between `low` and `high`, read after block `layer` (None: the last one).
-
-    `needs_clean` asks for the unedited arm to be read beside; `fits` are what must be fitted before it can read;
-    `exchanges` says that it reads something of the donors, so that a claim with such an arm is judged pair by pair;
-    `sites` are those within its block that it reads (`Reading.inner`).
-    """
-
-    @property
-    def low(self) -> float: ...
-
-    @property
-    def high(self) -> float: ...
-
-    @property
-    def needs_clean(self) -> bool: ...
-
-    @property
-    def exchanges(self) -> bool: ...
-
-    @property
-    def layer(self) -> int | None: ...
-
-    @property
-    def fits(self) -> tuple[Fittable, ...]: ...
-
-    @property
-    def sites(self) -> tuple[Site, ...]: ...
-
-    def read(self, reading: Reading) -> Float[Tensor, "image"]:
-        """Read one number per image."""
+FIVE_FROM = 100  # classes; of ten classes any five would be right half of the time
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,46 +115,34 @@ class SameLogits(StreamReadout):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ProbeAccuracy(StreamReadout):
-    """1 where a ridge probe fitted on training images ranks the label first, else 0.
+class TopAccuracy(StreamReadout):
+    """1 where fewer than `count` classes have a strictly greater logit than the label, else 0.
 
-    `only_class` zeroes the patch-mean half of a "class+patch mean" probe after the fit (no refit), as the source does.
+    `labels="donor"` scores against the label of the donor.
     """
 
-    probe: Probe
-    only_class: bool = False
+    count: int
+    labels: Labels = "own"
+    layer = None
     low = 0.0
     high = 1.0
 
-    @property
-    def fits(self) -> tuple[Probe, ...]:
-        """Name the probe."""
-        return (self.probe,)
+    def __post_init__(self) -> None:
+        if self.count < 1:
+            raise ValueError(f"top-{self.count} accuracy; allowed: 1 or more")
 
     @property
-    def layer(self) -> int:
-        """Give the block after which it stands: before the block whose write the probe reads."""
-        return self.probe.read_after
+    def exchanges(self) -> bool:
+        """Tell whether it reads the labels of the donors."""
+        return self.labels == "donor"
 
     def read(self, reading: Reading) -> Float[Tensor, "image"]:
-        fit, inputs = linear_fit(reading.fits, self.probe), probe_inputs(self.probe, reading.subject, reading.stream)
-        if self.only_class:
-            inputs = inputs.clone()
-            inputs[:, reading.card.width :] = 0.0
-        return (ranks(fit.scores(inputs), reading.labels("own")) == 0).float()
+        return (ranks(reading.logits("native"), reading.labels(self.labels)) < self.count).float()
 
 
-def block_of(readout: Readout, card: ModelCard) -> int:
-    """Give the block after which a readout reads on this model (-1: the embedding).
-
-    Raises ValueError for a layer that the model does not have, and for sites within a block after the embedding.
-    """
-    block = card.depth - 1 if readout.layer is None else readout.layer
-    if block not in range(-1, card.depth):
-        raise ValueError(f"layer {block} does not exist; {card.name} has blocks 0..{card.depth - 1} (-1: embedding)")
-    if block == EMBEDDING and readout.sites:
-        raise ValueError(f"{readout!r} reads {list(readout.sites)}, which lie within a block; the embedding has none")
-    return block
+def usual_count(classes: int) -> int:
+    """Give 5 where there are many classes, else 1."""
+    return 5 if classes >= FIVE_FROM else 1
 
 
 def _clean(reading: Reading) -> Reading:

@@ -13,7 +13,8 @@ from torch import Tensor
 
 from harness.images.batch import Chunk
 from harness.models.subject import ModelCard
-from harness.readouts.reading import Reading, StreamReadout
+from harness.readouts.reading import Reading
+from harness.readouts.readout import StreamReadout
 
 DRAW = 17  # purpose of the chunk's random generator
 COSTLIEST = 24  # ranking the label in all blocks may cost one part in this many of a forward pass

@@ -20,30 +20,6 @@ Made = TypeVar("Made")
 AT_ONCE = 2**18  # logits of single tokens that are compared at a time: they stay in the cache of a core
 
 
-class StreamReadout:
-    """What most readouts say of themselves (see `Readout`): they read the stream as it is, and nothing beside it."""
-
-    @property
-    def needs_clean(self) -> bool:
-        """Ask for no unedited arm."""
-        return False
-
-    @property
-    def exchanges(self) -> bool:
-        """Read nothing of the donors."""
-        return False
-
-    @property
-    def sites(self) -> tuple[Site, ...]:
-        """Read no site within the block."""
-        return ()
-
-    @property
-    def fits(self) -> tuple[Fittable, ...]:
-        """Read no fit."""
-        return ()
-
-
 class Reading:
     """The stream of one chunk after one block under one arm, with what readouts share of it.
 

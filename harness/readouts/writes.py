@@ -14,7 +14,8 @@ from torch import Tensor
 
 from harness.errors import ClaimsError
 from harness.models.sites import Site
-from harness.readouts.reading import Reading, StreamReadout
+from harness.readouts.reading import Reading, ranks
+from harness.readouts.readout import StreamReadout
 
 Branch = Literal["attention", "mlp"]
 Tokens = Literal["patch", "class"]
@@ -80,6 +81,27 @@ class Composition(StreamReadout):
             return _matches(reading, self.part).float().mean(dim=1)
         matches = [_matches(reading, part) for part in SOURCES]
         return (~torch.stack(matches).any(dim=0)).float().mean(dim=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class WriteAccuracy(StreamReadout):
+    """Share of patch tokens on which norm and head, applied to a write of block `layer` alone, rank the label first."""
+
+    layer: int
+    write: Literal["attention write", "mlp write"]
+    low = 0.0
+    high = 1.0
+
+    @property
+    def sites(self) -> tuple[Site, ...]:
+        """Name the write."""
+        return (self.write,)
+
+    def read(self, reading: Reading) -> Float[Tensor, "image"]:
+        written = reading.once(("normed", self.write), lambda: normed(reading, self.write))
+        logits = reading.subject.token_logits(written[:, len(reading.card.prefix) :])
+        labels = reading.labels("own")[:, None].expand(logits.shape[:2])
+        return (ranks(logits, labels) == 0).float().mean(dim=1)
 
 
 def label_logits(reading: Reading, source: Source) -> Float[Tensor, "image token"]:

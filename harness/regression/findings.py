@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.judging.paired_change import ERROR
-from harness.measurement.record import number
 from harness.models.groups import models_of
 from harness.regression.comparison import ArmChange, Comparison
+from harness.report.verdict_text import number
 from harness.results.baselines import CONDITIONS
 from harness.results.staleness import changed_parts
 

@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from harness.judging.ledger import ClaimSpec
-from harness.measurement.record import number
 from harness.report.columns import Column, unique
 from harness.report.curve_text import bound_words
 from harness.report.escaping import anchor, prose, web_address
 from harness.report.panels import Line, curve_panels, evidence_panel, lone_points, names_drawn, published_panels
+from harness.report.verdict_text import number
 from harness.report.views import SYMBOLS, BoundRow, Cell, ClaimView, Result, SourceView
 
 TINY = 0.0005  # an end of an interval below this is shown as 0

@@ -8,7 +8,6 @@ from typing import Any
 
 from harness.errors import ClaimsError
 from harness.report.escaping import plain, spreadsheet
-from harness.run.options import NEEDS_PYARROW
 
 Row = Mapping[str, Any]
 CURVES = "curves"  # NAME.curves.csv stands beside NAME.csv
@@ -31,6 +30,7 @@ CURVE_KINDS: Mapping[str, str] = {
     "layer": "whole",
     **dict.fromkeys(("estimate", "low", "high"), "number"),
 }
+NEEDS_PYARROW = "Parquet needs pyarrow: pip install 'executable-claims[parquet]'; CSV (.csv) holds the same"
 
 
 def result_rows(records: Iterable[Mapping[str, Any]]) -> list[Row]:

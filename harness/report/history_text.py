@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from harness.measurement.record import number
+from harness.report.verdict_text import number
 
 COLUMNS = 41  # of the strip that the effects are drawn on
 RUN_SHOWN = 8  # characters of a run id

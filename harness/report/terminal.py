@@ -8,9 +8,9 @@ import numpy as np
 from rich.cells import cell_len, set_cell_size
 
 from harness.judging import multiplicity
-from harness.measurement.record import number
 from harness.report.curve_text import curve_charts
 from harness.report.escaping import plain, prose, short
+from harness.report.verdict_text import number
 
 DECIDED = ("supported", "refuted", "vacuous")
 LEAST_WIDTH = 100

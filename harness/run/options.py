@@ -6,11 +6,11 @@ from pathlib import Path
 
 from harness.errors import ClaimsError, unknown
 from harness.images.procedural_switches import is_embedded, read_world
+from harness.report.export import NEEDS_PYARROW
 
 DTYPES = ("float32", "float64", "bfloat16", "float16")
 DEFAULT_CACHE = ".claims"
 REPORTS = (".html", ".md", ".csv", ".parquet")
-NEEDS_PYARROW = "Parquet needs pyarrow: pip install 'executable-claims[parquet]'; CSV (.csv) holds the same"
 LEAST = {"seed": 0, "rounds": 1, "jobs": 1, "count": 2}  # smallest whole number of each kind of option
 
 

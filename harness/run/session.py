@@ -20,11 +20,11 @@ from harness.measurement.plan import ClaimFunction, propose
 from harness.measurement.record import record_of, record_of_refusal
 from harness.measurement.runner import Advance, keys_of, run, silent
 from harness.measurement.sequential import Job, Outcome
+from harness.measurement.verdict_ground import fingerprints
 from harness.models.groups import Cohort, cohorts, lone
 from harness.models.subject import ModelCard
 from harness.results.measurements import Store
 from harness.results.recorder import Opened, Recorder
-from harness.results.staleness import fingerprints
 from harness.run.context import context_of, context_of_several
 from harness.run.loaded_models import Shelf
 from harness.run.options import RunOptions

@@ -10,8 +10,8 @@ from collections.abc import Iterable
 import numpy as np
 import torch
 
-from harness.images.batch import Chunk
-from harness.interventions.intervention import EMBEDDING, ShuffleClass
+from harness.images.batch import Chunk, ShuffleClass
+from harness.models.sites import EMBEDDING
 from harness.models.subject import Stream, Subject
 from harness.probes.probe import Reads, features, written
 

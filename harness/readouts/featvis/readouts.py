@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from harness.fingerprint import fingerprint, roots_in
-from harness.measurement.illustrations import Picture
+from harness.images.thumbnails import Picture
 from harness.models.sites import Site
 from harness.probes.training.files import FitPlace
 from harness.readouts.featvis.optimize import Recipe, Wanted, activations, high_frequency_share, optimize, transfer

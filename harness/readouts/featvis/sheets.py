@@ -8,7 +8,7 @@ from jaxtyping import Float
 from PIL import Image, ImageDraw
 from torch import Tensor
 
-from harness.measurement.illustrations import Picture, pixels_of, strip
+from harness.images.thumbnails import Picture, pixels_of, strip
 from harness.models.sites import Site
 from harness.readouts.members import Place
 from harness.readouts.units.activations import patch_part, unit_table
