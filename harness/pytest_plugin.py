@@ -16,11 +16,11 @@ from harness.run.options import OPTIONS, RunOptions, parse
 
 if TYPE_CHECKING:
     from harness.run.session import Asked, Session
-    from harness.run.workers import Crew
+    from harness.run.workers import WorkerPool
 
 OPTIONS_KEY = pytest.StashKey[RunOptions]()
 SESSION_KEY = pytest.StashKey["Session"]()
-CREW_KEY = pytest.StashKey["Crew"]()
+CREW_KEY = pytest.StashKey["WorkerPool"]()
 RECORD_KEY = pytest.StashKey[dict[str, Any]]()
 
 
@@ -229,14 +229,14 @@ def _measure(item: pytest.Function, asked: "Asked") -> dict[str, Any]:
     return record
 
 
-def _crew(session: pytest.Session) -> "Crew":
+def _crew(session: pytest.Session) -> "WorkerPool":
     """Divide the claims of a run by models, once."""
     config = session.config
     if CREW_KEY not in config.stash:
-        from harness.run.workers import Crew
+        from harness.run.workers import WorkerPool
 
         merge = not hasattr(config, "workerinput")
-        config.stash[CREW_KEY] = Crew(_session(config), by_models(session), size=_processes(config), merge=merge)
+        config.stash[CREW_KEY] = WorkerPool(_session(config), by_models(session), size=_processes(config), merge=merge)
     return config.stash[CREW_KEY]
 
 

@@ -14,7 +14,7 @@ import torch
 from support.cards import CLAIMS
 from test_identifiability_claims import RESIDUAL
 
-from harness.images.batch import Chunk
+from harness.images.batch import Batch
 from harness.interventions.intervention import NONE
 from harness.measurement.forward import measure_chunk
 from harness.measurement.plan import propose
@@ -73,7 +73,7 @@ def test_all_identifiability_claims_beside_one_forward_pass(benchmark, arch, cou
     model = subject(arch)
     images = torch.randn(count, 3, 224, 224)
     labels = torch.randint(0, 1000, (count,))
-    chunk = Chunk(positions=range(count), donors=torch.arange(count).roll(1), labels=labels, seed=0)
+    chunk = Batch(positions=range(count), donors=torch.arange(count).roll(1), labels=labels, seed=0)
     asked = wanted(model.card)
 
     def measure():

@@ -9,12 +9,12 @@ import pytest
 import timm
 import torch
 
-from harness.images.batch import Chunk
+from harness.images.batch import Batch
 from harness.interventions.relevance import ClassRelevance
 from harness.models.families import adapt
 
 IMAGES, TOKENS_TIMED = 8, 2  # of 197 tokens per block, whose gradients are taken one by one; the others are counted
-CHUNK = Chunk(positions=range(IMAGES), donors=torch.arange(IMAGES) ^ 1, labels=torch.arange(IMAGES) * 100, seed=0)
+CHUNK = Batch(positions=range(IMAGES), donors=torch.arange(IMAGES) ^ 1, labels=torch.arange(IMAGES) * 100, seed=0)
 
 
 def gradient_per_token(model, tokens: torch.Tensor, label: int) -> float:

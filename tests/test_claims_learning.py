@@ -8,7 +8,7 @@ import torch
 from support.cards import ORIG, SPECS, make_card, plan_for
 from support.tiny import DEPTH, WIDTH, RandomImages, tiny_vit
 
-from harness.measurement.loaded_model import Bench
+from harness.measurement.loaded_model import LoadedModel
 from harness.measurement.source import Settings
 from harness.readouts.weight_ranks import RankShare, rank_share
 from harness.results.measurements import Store
@@ -69,7 +69,7 @@ def test_a_median_is_taken_over_the_blocks_asked_for():
     for block, lost in enumerate((6, 3, 0)):
         with torch.no_grad():
             subject.model.blocks[block].attn.qkv.weight[:WIDTH, :lost] = 0.0
-    bench = Bench(subject, RandomImages(count=8), Store(None), Settings(batch_size=8))
+    bench = LoadedModel(subject, RandomImages(count=8), Store(None), Settings(batch_size=8))
     place = bench.place("given", 0, lambda blocks: None)
     readout = RankShare(matrix="query", blocks=tuple(range(DEPTH)))
     assert readout.numbers(place, np.arange(1)) == [(WIDTH - 3) / WIDTH]

@@ -11,7 +11,7 @@ from support.cards import CARDS, CLIP, CLS, DEIT, DINOV2, DIST, GAP, ORIG, SPECS
 from support.restoration_numbers import WORLDS as RESTORATION
 
 from harness.judging.derived_arms import resolve
-from harness.judging.quantities import Sample, Sheet
+from harness.judging.quantities import Observations, Sample
 from harness.judging.verdict import judge
 from harness.measurement.plan import Plan
 from harness.models.subject import ModelCard
@@ -371,7 +371,7 @@ def test_a_planted_world_gets_its_verdict(name, which):
     if plan.report_only:
         expected = "reported"
     drawn = draw(plan, {**means, **others.get(which, {})}, card.depth, IMAGES.get(name, 2000))
-    sheet = Sheet(
+    sheet = Observations(
         samples=resolve(drawn, plan.derived),
         bounds=spec.bounds,
         classes=card.classes or 1000,

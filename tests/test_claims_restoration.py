@@ -6,14 +6,14 @@ import torch
 from support.cards import CLS, ORIG, make_card, plan_for
 from support.tiny import DEPTH, RandomImages, tiny_vit
 
-from harness.measurement.loaded_model import Bench
+from harness.measurement.loaded_model import LoadedModel
 from harness.measurement.source import Settings
 from harness.readouts.causality import SameClassToken, class_tokens
 from harness.results.measurements import Store
 
 
 def _place(images: int, batch: int = 8):
-    bench = Bench(tiny_vit(), RandomImages(count=images), Store(None), Settings(batch_size=batch))
+    bench = LoadedModel(tiny_vit(), RandomImages(count=images), Store(None), Settings(batch_size=batch))
     return bench.place("given", images, lambda blocks: None)
 
 
@@ -101,7 +101,7 @@ def test_a_picture_that_is_alone_in_its_chunk_has_no_say():
 
 def test_passes_are_counted_from_the_pictures_on():
     spent = []
-    bench = Bench(tiny_vit(), RandomImages(count=8), Store(None), Settings(batch_size=8))
+    bench = LoadedModel(tiny_vit(), RandomImages(count=8), Store(None), Settings(batch_size=8))
     place = bench.place("given", 8, spent.append)
     SameClassToken(after=1, read="before").numbers(place, np.arange(1))
     SameClassToken(after=2, read="before").numbers(place, np.arange(1))
@@ -111,7 +111,7 @@ def test_passes_are_counted_from_the_pictures_on():
 def test_class_tokens_are_those_of_the_streams_of_a_plain_pass():
     subject, images = tiny_vit(), RandomImages(count=4)
     pictures = images.load(range(4), None)
-    chunk = Bench(subject, images, Store(None), Settings(batch_size=4)).chunk(range(4))
+    chunk = LoadedModel(subject, images, Store(None), Settings(batch_size=4)).chunk(range(4))
     found = class_tokens(subject, pictures, chunk, None)
     stream = subject.start(pictures)
     assert torch.equal(found[0], stream.tokens[:, 0])

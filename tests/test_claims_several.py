@@ -10,7 +10,7 @@ from support.cards import CARDS, CLAIMS, CLIP, ORIG, SPECS, make_card
 
 from harness.errors import NotApplicable
 from harness.judging.derived_arms import resolve
-from harness.judging.quantities import Pairs, Sample, Sheet
+from harness.judging.quantities import Observations, Pairs, Sample
 from harness.judging.verdict import Judgement, judge
 from harness.measurement.plan import Plan, propose
 from harness.models.groups import cohorts
@@ -120,7 +120,7 @@ def judged(identifier: str, pair: str, means: Mapping[str, float]) -> tuple[Plan
     found = resolve(samples, plan.derived, pairs)
     if pairs:
         found = {name: Sample(pairs.means(one.values), one.low, one.high) for name, one in found.items()}
-    sheet = Sheet(samples=found, bounds=spec.bounds, classes=next(iter(cards.values())).classes)
+    sheet = Observations(samples=found, bounds=spec.bounds, classes=next(iter(cards.values())).classes)
     return plan, judge(plan.question, sheet, spec.delta)
 
 

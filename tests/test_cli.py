@@ -17,7 +17,7 @@ from timm.models import create_model
 
 from harness.cli.__main__ import main
 from harness.errors import ClaimsError
-from harness.images.batch import Chunk
+from harness.images.batch import Batch
 from harness.interventions.intervention import NONE, cls_alone, isolate_cls, isolate_cls_with_noise, shuffle_cls
 from harness.judging.discovery import find_claims, find_specs
 from harness.judging.sample_size import images_needed, paired_images_needed
@@ -357,7 +357,7 @@ PROGRAMS = {
 def test_counted_block_evaluations_are_those_that_a_pass_bills(name):
     programs = PROGRAMS.get(name) or [one for part in PROGRAMS.values() for one in part]
     subject, images = tokens_model(), torch.rand(5, 3, 160, 160)
-    chunk = Chunk(positions=range(5), donors=torch.arange(5).roll(1), labels=torch.arange(5), seed=0)
+    chunk = Batch(positions=range(5), donors=torch.arange(5).roll(1), labels=torch.arange(5), seed=0)
     bill = Bill()
     measure_chunk(subject, images, chunk, programs, {}, bill)
     counted = expected_bill(programs, subject.card, 5)

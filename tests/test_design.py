@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from harness.images.sampling import chunk_grid
+from harness.images.sampling import batch_ranges
 from harness.probes.probe import FOLDS
 from harness.probes.training.design import Design
 
 LABELS = np.random.default_rng(0).integers(0, 5, 83)
-GRID = chunk_grid(len(LABELS), 9)
+GRID = batch_ranges(len(LABELS), 9)
 
 
 def design(seed: int = 0) -> Design:
@@ -37,7 +37,7 @@ def test_shots_are_the_first_images_of_every_class():
 
 def test_permuted_labels_of_few_shots_hold_every_label_equally_often_and_tell_nothing_of_the_class():
     labels = np.random.default_rng(1).permutation(np.arange(100) % 5)
-    drawn = Design(labels, chunk_grid(100, 10), 0)
+    drawn = Design(labels, batch_ranges(100, 10), 0)
     for shots in (1, 3, 5, 10, 20):
         rows = drawn.rows(shots, False)
         permuted = drawn.targets("permuted", shots, False)[rows]
@@ -52,7 +52,7 @@ def test_one_permuted_shot_per_class_keeps_one_label_on_average():
     """As in any random permutation: neither all labels nor none, which would teach the opposite."""
     labels = np.arange(8)
     kept = [
-        (Design(labels, chunk_grid(8, 8), seed).targets("permuted", 1, False) == labels).sum() for seed in range(400)
+        (Design(labels, batch_ranges(8, 8), seed).targets("permuted", 1, False) == labels).sum() for seed in range(400)
     ]
     assert np.mean(kept) == pytest.approx(1.0, abs=0.2)
 

@@ -6,13 +6,13 @@ import torch
 from support.planted import DEPTH, Counting, Planted, PlantedImages
 from support.tiny import RandomImages, tiny_vit
 
-from harness.images.batch import Chunk
+from harness.images.batch import Batch
 from harness.images.sampling import donors
 from harness.probes.probe import Probe
 from harness.probes.training.feature_pass import FeaturePass
 
 COUNT = 6
-CHUNK = Chunk(positions=range(COUNT), donors=torch.from_numpy(donors(COUNT)), labels=None, seed=0)
+CHUNK = Batch(positions=range(COUNT), donors=torch.from_numpy(donors(COUNT)), labels=None, seed=0)
 
 
 def read(subject, images, *probes: Probe) -> list[np.ndarray]:

@@ -10,7 +10,7 @@ from support.claims import bench
 from support.planted import Counting, Planted, PlantedImages
 
 from harness.errors import ClaimsError
-from harness.images.sampling import chunk_grid
+from harness.images.sampling import batch_ranges
 from harness.probes.moments import Moments
 from harness.probes.probe import Fit, Probe
 from harness.probes.ridge import fit_ridge
@@ -34,7 +34,7 @@ def fitted(folder, subject=None, images=TRAIN, probes=PROBES, kill_at: int = 10*
         if done >= kill_at:
             raise Killed
 
-    training = Training(subject=subject or Planted(), images=images, chunks=chunk_grid(len(images), 32), seed=seed)
+    training = Training(subject=subject or Planted(), images=images, chunks=batch_ranges(len(images), 32), seed=seed)
     return fit_all(probes, training, FitPlace(folder=folder, context="here"), advance)
 
 
@@ -168,14 +168,14 @@ def test_a_learning_curve_of_every_layer_takes_one_pass():
     probes = [Probe(layer=layer, shots=shots) for layer in range(6) for shots in (1, 2, 5, 10, 20, None)]
     made = fitted(None, counted, probes=probes)
     assert counted.passes == len(TRAIN)
-    assert len(counted.stepped) == 6 * len(chunk_grid(len(TRAIN), 32))
+    assert len(counted.stepped) == 6 * len(batch_ranges(len(TRAIN), 32))
     assert len(made) == len(probes)
 
 
 def test_a_fit_of_few_shots_equals_the_fit_on_those_images_alone():
     probe = Probe(layer=5, shots=7)
     taken = np.concatenate([np.flatnonzero(TRAIN.labels == label)[:7] for label in range(4)])
-    design = Design(TRAIN.labels, chunk_grid(len(TRAIN), 32), 0)
+    design = Design(TRAIN.labels, batch_ranges(len(TRAIN), 32), 0)
     direct = Moments.empty(5, 4, ("own",))
     direct.add(inputs().numpy()[taken], {"own": TRAIN.labels[taken]}, design.folds[taken])
     expected, fit = fit_ridge(direct), fitted(None, probes=(probe,))[probe]
@@ -216,7 +216,7 @@ def test_a_kill_in_a_later_pass_keeps_the_fits_of_the_earlier_ones(tmp_path, mon
         if len(passes) == 8:  # in the second pass of five chunks each
             raise Killed
 
-    training = Training(subject=Planted(), images=TRAIN, chunks=chunk_grid(len(TRAIN), 32), seed=0)
+    training = Training(subject=Planted(), images=TRAIN, chunks=batch_ranges(len(TRAIN), 32), seed=0)
     with pytest.raises(Killed):
         fit_all(PROBES, training, FitPlace(folder=tmp_path, context="here"), advance)
     counted = Counting(inner=Planted())

@@ -7,7 +7,7 @@ from harness.fixtures import class_token_look as looking
 from harness.fixtures import zoo
 from harness.fixtures.pictures import render
 
-from harness.images.batch import Chunk, ShuffleClass
+from harness.images.batch import Batch, ShuffleClass
 from harness.interventions.intervention import IsolateClass
 from harness.models.families import adapt
 
@@ -67,7 +67,7 @@ def test_streams_exchange_and_isolation_are_those_of_the_harness(model):
         stream = subject.step(block, stream)
     assert torch.equal(stream.tokens, ours[3])
     donors = torch.arange(20).reshape(2, 10).roll(1, dims=1).reshape(-1)
-    chunk = Chunk(positions=range(20), donors=donors, labels=None, seed=0)
+    chunk = Batch(positions=range(20), donors=donors, labels=None, seed=0)
     assert torch.equal(looking._exchanged(ours[3]), ShuffleClass().apply(ours[3], subject.card, chunk))
     mask = IsolateClass().allowed(subject.card, ours[0].shape[1])
     stream = subject.start(inputs)

@@ -10,7 +10,7 @@ from support.planted import Counting, Planted, PlantedImages
 from timm.models.vision_transformer import VisionTransformer
 
 from harness.errors import ClaimsError
-from harness.images.batch import Chunk
+from harness.images.batch import Batch
 from harness.interventions.intervention import (
     NONE,
     Intervention,
@@ -105,7 +105,7 @@ def pictures() -> torch.Tensor:
 
 
 LABELS = torch.tensor([0, 1, 2, 3, 4, 5])
-CHUNK = Chunk(positions=range(12, 12 + IMAGES), donors=torch.tensor([1, 2, 3, 4, 5, 0]), labels=LABELS, seed=9)
+CHUNK = Batch(positions=range(12, 12 + IMAGES), donors=torch.tensor([1, 2, 3, 4, 5, 0]), labels=LABELS, seed=9)
 
 
 def wanted(*interventions: Intervention, readout=None) -> list[Wanted]:
@@ -113,17 +113,17 @@ def wanted(*interventions: Intervention, readout=None) -> list[Wanted]:
     return [Wanted(intervention=i, readout=readout, claimants=frozenset({"claim"})) for i in interventions]
 
 
-def measured(arms: list[Wanted], chunk: Chunk = CHUNK, bill: Bill | None = None, model=None, images=None) -> list:
+def measured(arms: list[Wanted], chunk: Batch = CHUNK, bill: Bill | None = None, model=None, images=None) -> list:
     return measure_chunk(model or subject(), pictures() if images is None else images, chunk, arms, {}, bill or Bill())
 
 
-def planted_chunk(count: int = 8) -> tuple[torch.Tensor, Chunk]:
+def planted_chunk(count: int = 8) -> tuple[torch.Tensor, Batch]:
     images = PlantedImages(count=count)
     labels = torch.from_numpy(images.labels)
     order = torch.argsort(labels, stable=True)
     donors = torch.empty_like(order)
     donors[order] = torch.roll(order, -count // 4)
-    return images.load(range(count), Planted().card.preprocessing), Chunk(
+    return images.load(range(count), Planted().card.preprocessing), Batch(
         positions=range(count), donors=donors, labels=labels, seed=0
     )
 

@@ -14,7 +14,7 @@ from support.planted import Counting
 from support.tiny import DEPTH, SIZE, RandomImages, tiny_vit
 
 from harness.judging.verdict import Verdict
-from harness.measurement.loaded_model import Bench
+from harness.measurement.loaded_model import LoadedModel
 from harness.measurement.plan import Plan, propose
 from harness.measurement.runner import run
 from harness.measurement.sequential import Job, Outcome
@@ -82,7 +82,7 @@ def measured(subject, images) -> dict[str, Outcome]:
     return run(jobs, bench(subject, images, batch_size=64))
 
 
-def read_of_the_model(here: Bench) -> Missing:
+def read_of_the_model(here: LoadedModel) -> Missing:
     """List what they measure on the model itself, without their controls."""
     arms = {}
     for name in RESIDUAL:

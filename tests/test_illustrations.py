@@ -14,7 +14,7 @@ from harness.images.thumbnails import GAP, MOST_SIDE, pixels_of, strip
 from harness.interventions.intervention import Intervention
 from harness.interventions.pixel_filters import Roll
 from harness.measurement.illustrations import MOST_PICTURES, pictures_of
-from harness.measurement.on_images import SeveralBenches
+from harness.measurement.on_images import OnSeveralModels
 from harness.measurement.plan import Arm, Plan, level
 from harness.measurement.record import record_of
 from harness.measurement.runner import run
@@ -101,7 +101,7 @@ def test_a_claim_about_several_models_shows_the_edits_of_the_first():
     edited = Intervention(pixels=Roll(0, 2))
     arms = {f"{role} {n}": Arm(subject=role, intervention=edited) for role in ("one", "other") for n in ("a", "b")}
     store = Store(None)
-    both = SeveralBenches({role: bench(Planted(), PlantedImages(), store) for role in ("one", "other")})
+    both = OnSeveralModels({role: bench(Planted(), PlantedImages(), store) for role in ("one", "other")})
     shown = pictures_of(Plan(arms=arms, effect=level("one a")), both, 0)
     assert [picture.caption for picture in shown] == ["As it is, then as in the arms one a."] * 3
 

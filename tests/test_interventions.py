@@ -12,7 +12,7 @@ from support.planted import Planted
 from timm.models.deit import VisionTransformerDistilled
 from timm.models.vision_transformer import VisionTransformer
 
-from harness.images.batch import Chunk, ShuffleClass
+from harness.images.batch import Batch, ShuffleClass
 from harness.interventions.intervention import (
     NONE,
     DropPatches,
@@ -30,7 +30,7 @@ from harness.models.sites import EMBEDDING
 
 IMAGES, DEPTH = 4, 3
 VIT = {"img_size": 16, "patch_size": 4, "embed_dim": 24, "depth": DEPTH, "num_heads": 2, "num_classes": 5}
-CHUNK = Chunk(positions=range(IMAGES), donors=torch.tensor([2, 3, 0, 1]), labels=torch.tensor([0, 1, 2, 3]), seed=0)
+CHUNK = Batch(positions=range(IMAGES), donors=torch.tensor([2, 3, 0, 1]), labels=torch.tensor([0, 1, 2, 3]), seed=0)
 
 
 @cache

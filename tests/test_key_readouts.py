@@ -11,8 +11,8 @@ from harness.fixtures.planted.spot_pictures import PREPROCESSING, SpotPictures
 from timm.models.vision_transformer import VisionTransformer
 from torch import nn
 
-from harness.images.batch import Chunk
-from harness.measurement.loaded_model import Bench
+from harness.images.batch import Batch
+from harness.measurement.loaded_model import LoadedModel
 from harness.measurement.source import Settings
 from harness.models.families import adapt
 from harness.readouts.keys import KeyValueAgreement, MemoryMatch, meeting
@@ -44,7 +44,7 @@ def random_vit(classes: int = 8) -> nn.Module:
 
 def readings(subject, images, sites, block):
     """Run to one block and watch it there."""
-    bench = Bench(subject, images, Store(None), Settings(batch_size=COUNT, seed=0))
+    bench = LoadedModel(subject, images, Store(None), Settings(batch_size=COUNT, seed=0))
     chunk, stream = bench.chunk(range(COUNT)), subject.start(images.load(range(COUNT), PREPROCESSING))
     for before in range(block):
         stream = subject.step(before, stream)
@@ -189,7 +189,7 @@ def test_sets_meet_where_any_member_is_shared():
 
 
 def test_labels_are_asked_for_by_agreement_alone():
-    chunk = Chunk(positions=range(2), donors=torch.tensor([1, 0]), labels=None, seed=0)
+    chunk = Batch(positions=range(2), donors=torch.tensor([1, 0]), labels=None, seed=0)
     subject = key_model(SMALL, seed=0)
     stream = subject.start(SpotPictures(seed=0, count=2, classes=1000).load(range(2), PREPROCESSING))
     after, passed = subject.watch(0, stream, ("mlp keys", "mlp write"))

@@ -16,7 +16,7 @@ import pytest
 from support import writer
 
 from harness.errors import ClaimsError
-from harness.results.measurements import FILE_NAME, MeasurementKey, Receipt, Row, Store
+from harness.results.measurements import FILE_NAME, MeasuredBatch, MeasurementKey, Receipt, Store
 
 POSITIONS = range(4)
 NUMBERS = np.array([0.5, 0.25, 1.0, 0.1])
@@ -60,22 +60,24 @@ def assert_whole_and_true(folder: Path, chunks: int = CHUNKS) -> None:
 
 def test_numbers_and_receipts_come_back_bit_for_bit(store):
     numbers = np.nextafter(NUMBERS, 2.0)
-    store.append(POSITIONS, {writer.key(0): Row(numbers=numbers, receipts=(Receipt("site", 1, 4),))})
+    store.append(POSITIONS, {writer.key(0): MeasuredBatch(numbers=numbers, receipts=(Receipt("site", 1, 4),))})
     (row,) = store.load([writer.key(0).id, "unknown"], POSITIONS).values()
     assert row.numbers.tobytes() == numbers.tobytes()
     assert row.receipts == (Receipt("site", 1, 4),)
 
 
 def test_a_chunk_that_is_stored_is_never_written_again(store):
-    store.append(POSITIONS, {writer.key(0): Row(numbers=NUMBERS)})
-    store.append(POSITIONS, {writer.key(0): Row(numbers=1 - NUMBERS), writer.key(1): Row(numbers=NUMBERS)})
+    store.append(POSITIONS, {writer.key(0): MeasuredBatch(numbers=NUMBERS)})
+    store.append(
+        POSITIONS, {writer.key(0): MeasuredBatch(numbers=1 - NUMBERS), writer.key(1): MeasuredBatch(numbers=NUMBERS)}
+    )
     np.testing.assert_array_equal(store.numbers(writer.key(0).id, 4), NUMBERS)
     np.testing.assert_array_equal(store.numbers(writer.key(1).id, 4), NUMBERS)
 
 
 def test_numbers_without_a_gap_come_in_measuring_order_and_cut_to_the_images_asked_for(store):
     for start in (4, 0, 8):
-        store.append(range(start, start + 4), {writer.key(0): Row(numbers=NUMBERS + start)})
+        store.append(range(start, start + 4), {writer.key(0): MeasuredBatch(numbers=NUMBERS + start)})
     expected = np.concatenate([NUMBERS, NUMBERS + 4, NUMBERS + 8])
     for images in (1, 4, 5, 12):
         np.testing.assert_array_equal(store.numbers(writer.key(0).id, images), expected[:images])
@@ -83,7 +85,7 @@ def test_numbers_without_a_gap_come_in_measuring_order_and_cut_to_the_images_ask
 
 def test_a_gap_in_the_numbers_is_refused(store):
     for start in (0, 8):
-        store.append(range(start, start + 4), {writer.key(0): Row(numbers=NUMBERS)})
+        store.append(range(start, start + 4), {writer.key(0): MeasuredBatch(numbers=NUMBERS)})
     with pytest.raises(ClaimsError, match="holds 4 images, 9 are needed"):
         store.numbers(writer.key(0).id, 9)
     with pytest.raises(ClaimsError, match="holds 0 images, 1 are needed"):
@@ -94,18 +96,18 @@ def test_a_gap_in_the_numbers_is_refused(store):
     "numbers", [[0.0, 1.0, np.nan, 0.0], [0.0, np.inf, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0] * 5], ids=str
 )
 def test_rows_that_are_not_one_finite_number_per_image_are_refused_and_nothing_of_the_chunk_is_written(store, numbers):
-    rows = {writer.key(0): Row(numbers=NUMBERS), writer.key(1): Row(numbers=np.array(numbers))}
+    rows = {writer.key(0): MeasuredBatch(numbers=NUMBERS), writer.key(1): MeasuredBatch(numbers=np.array(numbers))}
     with pytest.raises(ClaimsError, match="one finite number per image is needed"):
         store.append(POSITIONS, rows)
     assert store.load([writer.key(0).id, writer.key(1).id], POSITIONS) == {}
 
 
 def test_a_failure_while_a_chunk_is_written_leaves_nothing_of_it(store):
-    unwritable = Row(numbers=NUMBERS, receipts=(Receipt({"a set"}, 1, 1),))  # type: ignore[arg-type]
+    unwritable = MeasuredBatch(numbers=NUMBERS, receipts=(Receipt({"a set"}, 1, 1),))  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="set"):
-        store.append(POSITIONS, {writer.key(0): Row(numbers=NUMBERS), writer.key(1): unwritable})
+        store.append(POSITIONS, {writer.key(0): MeasuredBatch(numbers=NUMBERS), writer.key(1): unwritable})
     assert store.load([writer.key(0).id], POSITIONS) == {}
-    store.append(POSITIONS, {writer.key(0): Row(numbers=NUMBERS)})  # the transaction is over
+    store.append(POSITIONS, {writer.key(0): MeasuredBatch(numbers=NUMBERS)})  # the transaction is over
     assert len(store.load([writer.key(0).id], POSITIONS)) == 1
 
 
@@ -113,7 +115,7 @@ def test_a_failure_while_a_chunk_is_written_leaves_nothing_of_it(store):
     "damage", ["UPDATE chunk SET numbers = x'00'", "UPDATE chunk SET stop = 3", "UPDATE chunk SET stop = 5"]
 )
 def test_a_damaged_row_is_refused(on_disk, tmp_path, damage):
-    on_disk.append(POSITIONS, {writer.key(0): Row(numbers=NUMBERS)})
+    on_disk.append(POSITIONS, {writer.key(0): MeasuredBatch(numbers=NUMBERS)})
     with closing(sqlite3.connect(tmp_path / FILE_NAME)) as database:
         database.execute(damage)
         database.commit()
@@ -122,7 +124,7 @@ def test_a_damaged_row_is_refused(on_disk, tmp_path, damage):
 
 
 def test_a_chunk_of_another_size_is_not_taken_for_this_one(on_disk):
-    on_disk.append(POSITIONS, {writer.key(0): Row(numbers=NUMBERS)})
+    on_disk.append(POSITIONS, {writer.key(0): MeasuredBatch(numbers=NUMBERS)})
     with pytest.raises(ClaimsError, match=r"where 0\.\.7 belong"):
         on_disk.load([writer.key(0).id], range(8))
 
@@ -162,7 +164,7 @@ def test_results_are_listed_oldest_first_and_by_claim_and_model(store):
 def test_a_store_without_a_folder_leaves_no_file(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with closing(Store(None)) as opened:
-        opened.append(POSITIONS, {writer.key(0): Row(numbers=NUMBERS)})
+        opened.append(POSITIONS, {writer.key(0): MeasuredBatch(numbers=NUMBERS)})
     assert list(tmp_path.iterdir()) == []
 
 
@@ -202,8 +204,8 @@ def test_two_processes_that_write_the_same_chunks_at_once_agree(tmp_path):
 
 
 def test_a_second_process_reads_what_the_first_one_has_written(on_disk, tmp_path):
-    on_disk.append(POSITIONS, {writer.key(0): Row(numbers=NUMBERS)})
+    on_disk.append(POSITIONS, {writer.key(0): MeasuredBatch(numbers=NUMBERS)})
     with closing(Store(tmp_path)) as other:
         np.testing.assert_array_equal(other.numbers(writer.key(0).id, 4), NUMBERS)
-        other.append(range(4, 8), {writer.key(0): Row(numbers=NUMBERS)})
+        other.append(range(4, 8), {writer.key(0): MeasuredBatch(numbers=NUMBERS)})
     assert len(on_disk.numbers(writer.key(0).id, 8)) == 8

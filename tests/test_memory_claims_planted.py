@@ -9,7 +9,7 @@ from support.cards import SPECS, plan_for
 from support.memory_numbers import CLAIMS, WORLDS
 
 from harness.judging.derived_arms import resolve
-from harness.judging.quantities import Pairs, Sample, Sheet
+from harness.judging.quantities import Observations, Pairs, Sample
 from harness.judging.verdict import judge
 from harness.measurement.plan import Plan
 from harness.readouts.members import TheModel
@@ -59,7 +59,7 @@ def test_a_planted_world_gets_its_verdict(name, which):
     if pairs is not None:
         samples = {arm: Sample(pairs.means(one.values), one.low, one.high) for arm, one in samples.items()}
     population = 1 if plan.census == TheModel() else None
-    sheet = Sheet(samples=samples, bounds=spec.bounds, classes=card.classes, population=population)
+    sheet = Observations(samples=samples, bounds=spec.bounds, classes=card.classes, population=population)
     judgement = judge(plan.question, sheet, spec.delta)
     assert judgement.verdict == expected, judgement.reason
     if expected == "vacuous":

@@ -10,7 +10,7 @@ from harness.fixtures.planted.code_pictures import CodePictures
 from support.tiny import CLASSES, PATCHES, RandomImages, tiny_vit
 
 from harness.errors import ClaimsError
-from harness.images.batch import Chunk
+from harness.images.batch import Batch
 from harness.images.object_marks import ObjectMarks
 from harness.interventions.attention_masks import keep_patches
 from harness.interventions.intervention import NONE
@@ -36,7 +36,7 @@ class Marked:
 def chunk_of(marks=None, donors=None):
     neighbours = torch.arange(COUNT) ^ 1
     labels = torch.from_numpy(IMAGES.labels)
-    return Chunk(
+    return Batch(
         positions=range(COUNT),
         donors=neighbours if donors is None else donors,
         labels=labels,
@@ -136,7 +136,7 @@ def test_object_tokens_without_context_are_those_of_a_run_on_object_patches_alon
     blocks = (CodeBlock(reads=(Read(by="all"),)),) * 2
     model = code_subject(blocks, seed=1, name="codes")
     marks = ObjectMarks(drawn, range(16), model.card.preprocessing, "cpu")
-    chunk = Chunk(
+    chunk = Batch(
         positions=range(16), donors=torch.arange(16), labels=torch.from_numpy(drawn.labels), seed=0, marks=marks
     )
     readouts = [RegionAccuracy(layer=1, region="object")]

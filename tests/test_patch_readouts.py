@@ -9,7 +9,7 @@ from support.cards import make_card
 from support.tiny import CLASSES, DEPTH, PATCHES, PREPROCESSING, RandomImages, tiny_vit
 
 from harness.errors import ClaimsError
-from harness.images.batch import Chunk
+from harness.images.batch import Batch
 from harness.interventions.intervention import NONE
 from harness.measurement.forward import measure_chunk
 from harness.measurement.prefix_tree import Bill, Wanted
@@ -28,7 +28,7 @@ from harness.readouts.readout import block_of
 
 IMAGES = 12
 PICTURES = RandomImages(count=IMAGES)
-CHUNK = Chunk(
+CHUNK = Batch(
     positions=range(IMAGES),
     donors=torch.arange(IMAGES).roll(1),
     labels=torch.from_numpy(PICTURES.labels),
@@ -61,7 +61,7 @@ def sorted_ranks(logits: np.ndarray) -> np.ndarray:
     )
 
 
-def reading(block: int = LAST, chunk: Chunk = CHUNK, subject=MODEL) -> Reading:
+def reading(block: int = LAST, chunk: Batch = CHUNK, subject=MODEL) -> Reading:
     streams = states()
     return Reading(subject, streams[block + 1], block, chunk, {}, None, before=streams[block] if block >= 0 else None)
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from harness.errors import ClaimsError
-from harness.images.batch import Chunk, object_patches
+from harness.images.batch import Batch, object_patches
 from harness.interventions.pixels import FillBackground, FillObject, edit_pictures, region_of
 from harness.models.subject import Preprocessing
 
@@ -38,9 +38,9 @@ BOXES = (
 )
 
 
-def chunk(marks: Given | None) -> Chunk:
+def chunk(marks: Given | None) -> Batch:
     donors = torch.tensor([1, 0, 2])
-    return Chunk(positions=range(3), donors=donors, labels=None, seed=3, marks=marks)
+    return Batch(positions=range(3), donors=donors, labels=None, seed=3, marks=marks)
 
 
 MARKED = chunk(Given(masks(), BOXES))

@@ -6,7 +6,7 @@ import torch
 from scipy.ndimage import rotate
 
 from harness.errors import ClaimsError
-from harness.images.batch import Chunk
+from harness.images.batch import Batch
 from harness.interventions.pixel_filters import (
     PHASES,
     HighPass,
@@ -18,8 +18,8 @@ from harness.interventions.pixel_filters import (
     phase_noise,
 )
 
-CHUNK = Chunk(positions=range(4), donors=torch.tensor([1, 0, 3, 2]), labels=None, seed=3)
-OTHER = Chunk(positions=range(4, 8), donors=torch.tensor([1, 0, 3, 2]), labels=None, seed=3)
+CHUNK = Batch(positions=range(4), donors=torch.tensor([1, 0, 3, 2]), labels=None, seed=3)
+OTHER = Batch(positions=range(4, 8), donors=torch.tensor([1, 0, 3, 2]), labels=None, seed=3)
 
 
 def pictures(rows: int = 12, columns: int = 12) -> torch.Tensor:

@@ -10,7 +10,7 @@ from sklearn.preprocessing import StandardScaler
 from support.features import CLASSES, IMAGES, WIDTH, data, moments
 from support.planted import Planted, PlantedImages
 
-from harness.images.sampling import chunk_grid
+from harness.images.sampling import batch_ranges
 from harness.probes.lda import SHRINKAGES, fit_lda, fold_costs
 from harness.probes.logistic import STRENGTHS, Examples, fit_logistic, fit_sgd
 from harness.probes.moments import Moments
@@ -120,7 +120,7 @@ def test_a_class_without_training_images_scores_far_below_all_others(family):
 @pytest.mark.parametrize("family", ["ridge", "lda", "logistic", "sgd"])
 def test_every_family_is_fitted_from_the_pass_and_resumes_from_its_file(tmp_path, family):
     train = PlantedImages(count=160, seed=11, noise=0.5)
-    training = Training(subject=Planted(), images=train, chunks=chunk_grid(160, 32), seed=0)
+    training = Training(subject=Planted(), images=train, chunks=batch_ranges(160, 32), seed=0)
     place = FitPlace(folder=tmp_path, context="here")
     probes = [
         Probe(layer=5, family=family, standardized=True, **more)

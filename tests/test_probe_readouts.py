@@ -12,7 +12,7 @@ from support.planted import Planted, PlantedImages
 from support.tiny import CLASSES, DEPTH, PATCHES, WIDTH, RandomImages, tiny_vit
 
 from harness.errors import ClaimsError
-from harness.images.batch import Chunk
+from harness.images.batch import Batch
 from harness.measurement.plan import Arm, Plan, level
 from harness.measurement.runner import run
 from harness.models.subject import Stream
@@ -29,7 +29,7 @@ from harness.readouts.readout import block_of
 
 COUNT = 5
 IMAGES = RandomImages(count=COUNT)
-CHUNK = Chunk(positions=range(COUNT), donors=torch.arange(COUNT), labels=torch.from_numpy(IMAGES.labels), seed=0)
+CHUNK = Batch(positions=range(COUNT), donors=torch.arange(COUNT), labels=torch.from_numpy(IMAGES.labels), seed=0)
 PATCH = Probe(layer=1, kind="patch", position=0)
 
 

@@ -9,7 +9,7 @@ from scipy.special import log_softmax
 from support.planted import Planted
 
 from harness.errors import ClaimsError
-from harness.images.batch import Chunk
+from harness.images.batch import Batch
 from harness.measurement.measured_code import of_readout
 from harness.models.subject import Stream
 from harness.probes.probe import Fit, Probe
@@ -19,7 +19,7 @@ from harness.readouts.reading import Reading, ranks
 from harness.readouts.readout import block_of
 
 CLASSES, IMAGES = 4, 6
-CHUNK = Chunk(
+CHUNK = Batch(
     positions=range(IMAGES),
     donors=torch.tensor([1, 2, 3, 4, 5, 0]),
     labels=torch.tensor([0, 1, 2, 3, 1, 2]),
@@ -44,7 +44,7 @@ def tokens(seed: int = 0) -> torch.Tensor:
 
 
 def reading(
-    values: torch.Tensor | None = None, clean: Reading | None = None, fits=None, chunk: Chunk = CHUNK
+    values: torch.Tensor | None = None, clean: Reading | None = None, fits=None, chunk: Batch = CHUNK
 ) -> Reading:
     return Reading(Planted(), Stream(tokens() if values is None else values), 5, chunk, fits or {}, clean)
 
@@ -115,7 +115,7 @@ def test_identifiability_of_random_logits_is_that_of_chance():
     subject = Planted(classes=classes)
     values = torch.randn(count, 2, classes + 1, generator=torch.Generator().manual_seed(2))
     labels = torch.arange(count) % classes
-    chunk = Chunk(positions=range(count), donors=torch.roll(torch.arange(count), 1), labels=labels, seed=0)
+    chunk = Batch(positions=range(count), donors=torch.roll(torch.arange(count), 1), labels=labels, seed=0)
     read = Identifiability(layer=5).read(Reading(subject, Stream(values), 5, chunk, {}, None))
     assert read.mean().item() == pytest.approx((classes + 1) / (2 * classes), abs=0.02)
     assert set(np.round(read.unique().numpy() * classes).astype(int)) == set(range(1, classes + 1))

@@ -9,7 +9,7 @@ import torch
 from harness.images.open import open_images
 from harness.interventions.intervention import NONE, shuffle_cls
 from harness.measurement.forward import measure_chunk
-from harness.measurement.loaded_model import Bench
+from harness.measurement.loaded_model import LoadedModel
 from harness.measurement.prefix_tree import Bill, Wanted
 from harness.measurement.source import Settings
 from harness.models.zoo import resolve
@@ -23,13 +23,13 @@ pytestmark = pytest.mark.skipif(REAL is None, reason="CLAIMS_REAL_DATA is not se
 
 
 @pytest.fixture(scope="module")
-def bench() -> Bench:
+def bench() -> LoadedModel:
     entry = resolve(f"{REAL}/{CHECKPOINT}")
     images = open_images(f"{REAL}/imagenet1k-sample-1000", seed=0, split="test", limit=None, card=entry.card)
-    return Bench(entry.load(), images, Store(None), Settings(batch_size=50))
+    return LoadedModel(entry.load(), images, Store(None), Settings(batch_size=50))
 
 
-def rows(bench: Bench, wanted: list[Wanted], chunks: int) -> np.ndarray:
+def rows(bench: LoadedModel, wanted: list[Wanted], chunks: int) -> np.ndarray:
     measured = []
     for positions in bench.grid[:chunks]:
         made = measure_chunk(bench.subject, bench.load(positions), bench.chunk(positions), wanted, {}, Bill())

@@ -10,7 +10,7 @@ from support.planted import Counting
 from timm.models.vision_transformer import VisionTransformer
 
 from harness.errors import ClaimsError
-from harness.images.batch import Chunk
+from harness.images.batch import Batch
 from harness.interventions.relevance import CheferRelevance, ClassRelevance, RolloutRelevance
 from harness.interventions.token_removal import keep_patches_by
 from harness.measurement.forward import measure_chunk
@@ -20,7 +20,7 @@ from harness.readouts.own_answer import Accuracy
 
 IMAGES, DEPTH, HEADS = 4, 3, 2
 LABELS = torch.tensor([0, 3, 5, 1])
-CHUNK = Chunk(positions=range(IMAGES), donors=torch.tensor([1, 0, 3, 2]), labels=LABELS, seed=1)
+CHUNK = Batch(positions=range(IMAGES), donors=torch.tensor([1, 0, 3, 2]), labels=LABELS, seed=1)
 
 
 @cache

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.records import HOSTILE, context, finding, record, spec
 
-from harness.report.columns import Column, columns_of
+from harness.report.columns import ModelColumn, columns_of
 from harness.report.figures import curve_svg, evidence_svg
 from harness.report.html import html_report, source_of_picture
 from harness.report.panels import CurvePanel, Line, Mark, curve_panels, evidence_panel, published_panels
@@ -139,7 +139,7 @@ def test_two_conditions_of_a_model_are_told_apart_by_what_differs(change, label)
 
 def test_a_column_without_records_is_refused():
     with pytest.raises(ValueError, match="holds no records"):
-        Column(label="a", anchor="a", model="a", family="f", context={}, records={})
+        ModelColumn(label="a", anchor="a", model="a", family="f", context={}, records={})
 
 
 @pytest.mark.parametrize("name", HOSTILE.values(), ids=HOSTILE.keys())

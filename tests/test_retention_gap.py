@@ -8,8 +8,8 @@ import torch
 from support.claims import bench, bound, spec
 
 from harness.judging.derived_arms import resolve
-from harness.judging.quantities import Pairs, Sample, Sheet
-from harness.judging.retention_gap import Kept, gap_kept
+from harness.judging.quantities import Observations, Pairs, Sample
+from harness.judging.retention_gap import Retention, gap_kept
 from harness.measurement.plan import Arm, Plan, level
 from harness.measurement.runner import run
 from harness.measurement.sequential import Job
@@ -17,7 +17,7 @@ from harness.readouts.own_answer import TopAccuracy, usual_count
 from harness.readouts.reading import Reading
 
 MEANS = {"a": 0.5, "b": 0.9, "c": 0.3, "d": 0.8}
-GAP = gap_kept("kept", Kept("a", "b"), Kept("c", "d"))
+GAP = gap_kept("kept", Retention("a", "b"), Retention("c", "d"))
 TRUE = MEANS["a"] / MEANS["b"] - MEANS["c"] / MEANS["d"]
 
 
@@ -28,7 +28,7 @@ def sheet(seed, count=2000):
     pairs = Pairs(tuple(range(0, count, 2)), count // 2)
     found = resolve(samples, GAP.derived, pairs)
     means = {name: Sample(pairs.means(one.values), one.low, one.high) for name, one in found.items()}
-    return Sheet(samples=means, bounds={"bound": bound(0.0)})
+    return Observations(samples=means, bounds={"bound": bound(0.0)})
 
 
 def test_the_gap_is_the_difference_of_two_ratios_of_means():

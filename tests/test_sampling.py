@@ -11,8 +11,8 @@ from scipy.stats import chisquare
 
 from harness.errors import ClaimsError
 from harness.images.sampling import (
+    batch_ranges,
     checked_positions,
-    chunk_grid,
     donors,
     exchange_pairs,
     measuring_order,
@@ -25,7 +25,7 @@ seeds = st.integers(0, 2**32)
 
 @given(st.integers(0, 3000), st.integers(1, 300))
 def test_chunks_cover_all_positions_once_in_order_and_all_but_the_last_are_full(count, batch_size):
-    chunks = chunk_grid(count, batch_size)
+    chunks = batch_ranges(count, batch_size)
     assert [position for chunk in chunks for position in chunk] == list(range(count))
     assert all(len(chunk) == batch_size for chunk in chunks[:-1])
     assert all(0 < len(chunk) <= batch_size for chunk in chunks)
@@ -34,13 +34,13 @@ def test_chunks_cover_all_positions_once_in_order_and_all_but_the_last_are_full(
 @given(st.integers(0, 500), st.integers(0, 500), st.integers(1, 60))
 def test_a_larger_count_adds_chunks_and_moves_none_that_is_full(count, more, batch_size):
     full = count // batch_size
-    assert chunk_grid(count, batch_size)[:full] == chunk_grid(count + more, batch_size)[:full]
+    assert batch_ranges(count, batch_size)[:full] == batch_ranges(count + more, batch_size)[:full]
 
 
 @pytest.mark.parametrize(("count", "batch_size"), [(10, 0), (-1, 8)])
 def test_a_grid_of_nothing_is_refused_with_both_numbers(count, batch_size):
     with pytest.raises(ClaimsError, match=f"{count} pictures in chunks of at most {batch_size}"):
-        chunk_grid(count, batch_size)
+        batch_ranges(count, batch_size)
 
 
 @given(st.integers(0, 500), seeds)
@@ -78,7 +78,7 @@ def test_pictures_exchange_in_disjoint_pairs_and_only_an_odd_last_one_keeps_its_
 @given(st.lists(st.integers(0, 4), max_size=120), st.integers(2, 40))
 def test_the_pairs_that_count_are_those_who_exchange_and_differ_in_class(kinds, batch_size):
     labels = np.array(kinds, dtype=np.int64)
-    grid = chunk_grid(len(labels), batch_size)
+    grid = batch_ranges(len(labels), batch_size)
     partner = np.concatenate([[], *[chunk.start + donors(len(chunk)) for chunk in grid]]).astype(int)
     expected = [k for k in range(len(labels)) if partner[k] > k and labels[partner[k]] != labels[k]]
     assert exchange_pairs(labels, grid).tolist() == expected

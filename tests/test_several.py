@@ -8,7 +8,7 @@ from support.claims import bench, bound, spec
 from support.planted import Planted, PlantedImages
 
 from harness.errors import ClaimsError, NotApplicable
-from harness.measurement.on_images import SeveralBenches
+from harness.measurement.on_images import OnSeveralModels
 from harness.measurement.plan import Arm, Plan, difference, level, propose
 from harness.measurement.runner import run
 from harness.measurement.sequential import Job
@@ -52,7 +52,7 @@ def versus(**arms):
 
 def several(**weights):
     store = Store(None)
-    return SeveralBenches({role: bench(Planted(**w), IMAGES, store) for role, w in weights.items()})
+    return OnSeveralModels({role: bench(Planted(**w), IMAGES, store) for role, w in weights.items()})
 
 
 def census(plan, identifier="planted-claim", **changes):
@@ -81,7 +81,7 @@ def test_a_model_is_measured_once_for_all_that_it_is_compared_with():
 
 def test_models_on_other_images_are_not_compared():
     with pytest.raises(ClaimsError, match="compared on the same images"):
-        SeveralBenches({"a": bench(images=IMAGES), "b": bench(images=PlantedImages(count=64))})
+        OnSeveralModels({"a": bench(images=IMAGES), "b": bench(images=PlantedImages(count=64))})
 
 
 def test_an_arm_of_an_unknown_role_is_refused_with_the_nearest():

@@ -10,13 +10,13 @@ from support.claims import bound
 from harness.judging import betting
 from harness.judging.curve_bounds import area_bounds
 from harness.judging.curve_statements import BOX_LEVELS, INTERVAL_LEVEL, Rises, Shape
-from harness.judging.quantities import Difference, Level, PValues, Ratio, Sample, Sheet
+from harness.judging.quantities import Difference, Level, Observations, PValues, Ratio, Sample
 from harness.judging.statements import AtLeast, Every, Finding, Holds, Some, every, headline, most, some
 
 
-def sheet(bounds=None, classes: int = 0, population: int | None = None, **arms) -> Sheet:
+def sheet(bounds=None, classes: int = 0, population: int | None = None, **arms) -> Observations:
     samples = {name: Sample(np.asarray(values, dtype=float), 0.0, 1.0) for name, values in arms.items()}
-    return Sheet(samples=samples, bounds=bounds or {"bound": bound(0.5)}, classes=classes, population=population)
+    return Observations(samples=samples, bounds=bounds or {"bound": bound(0.5)}, classes=classes, population=population)
 
 
 def coin(mean: float, images: int = 200, seed: int = 0) -> np.ndarray:
@@ -90,7 +90,7 @@ def test_an_arm_over_itself_is_one_as_soon_as_it_is_not_nothing():
 
 def test_a_ratio_below_a_negative_bound_is_weighed_over_the_whole_range_of_its_contrast():
     samples = {"gain": Sample(np.full(300, -0.9), -0.9, 0.9), "clean": Sample(np.ones(300), 0.0, 1.0)}
-    p = Ratio("gain", "clean").above(Sheet(samples=samples, bounds={}), -0.05)
+    p = Ratio("gain", "clean").above(Observations(samples=samples, bounds={}), -0.05)
     assert p.false < 1e-6
     assert p.true == 1.0
 

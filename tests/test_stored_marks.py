@@ -11,7 +11,7 @@ from PIL import Image
 from harness.errors import ClaimsError
 from harness.images.object_marks import ObjectMarks
 from harness.images.open import ObjectImages, open_images
-from harness.measurement.loaded_model import Bench
+from harness.measurement.loaded_model import LoadedModel
 from harness.measurement.source import Settings
 from harness.models.subject import ModelCard, Preprocessing
 from harness.results.measurements import Store
@@ -140,7 +140,7 @@ def test_a_chunk_of_the_bench_reads_masks_only_when_somebody_asks(folder, monkey
     class Subject:
         card = card(LOOKS[0])
 
-    bench = Bench(Subject(), images, Store(None), Settings(batch_size=2))
+    bench = LoadedModel(Subject(), images, Store(None), Settings(batch_size=2))
     chunk = bench.chunk(range(2, 4))
     assert asked == []
     assert chunk.masks.shape == (2, 32, 32)

@@ -12,8 +12,8 @@ from support.planted import Counting, Planted, PlantedImages
 from support.tiny import CLASSES, DEPTH, WIDTH, RandomImages, tiny_vit
 
 from harness.errors import ClaimsError
-from harness.images.batch import Chunk
-from harness.images.sampling import chunk_grid, donors
+from harness.images.batch import Batch
+from harness.images.sampling import batch_ranges, donors
 from harness.measurement.plan import Arm, Plan, level
 from harness.measurement.runner import run
 from harness.probes.learned_token import Recipe, TokenFit, TokenReadout, initial_parameters, seeded
@@ -50,14 +50,14 @@ def fitted(readouts, folder=None, subject=None, images=TRAIN, kill_at: tuple[str
         if kill_at == (what, done):
             raise Killed
 
-    training = Training(subject=subject or tiny_vit(), images=images, chunks=chunk_grid(len(images), 40), seed=0)
+    training = Training(subject=subject or tiny_vit(), images=images, chunks=batch_ranges(len(images), 40), seed=0)
     return fit_all(readouts, training, FitPlace(folder=folder, context="here"), advance)
 
 
 def entering_tokens(block: int, images=TRAIN) -> torch.Tensor:
     """Run all images to the input of a block, in the chunks of the fit."""
     subject, parts = tiny_vit(), []
-    for chunk in chunk_grid(len(images), 40):
+    for chunk in batch_ranges(len(images), 40):
         stream = subject.start(images.load(chunk, None))
         for before in range(block):
             stream = subject.step(before, stream)
@@ -261,7 +261,7 @@ def test_descriptions_that_make_no_sense_are_refused(make):
 
 COUNT = 12
 IMAGES = RandomImages(count=COUNT, seed=8)
-CHUNK = Chunk(
+CHUNK = Batch(
     positions=range(COUNT), donors=torch.from_numpy(donors(COUNT)), labels=torch.from_numpy(IMAGES.labels), seed=0
 )
 

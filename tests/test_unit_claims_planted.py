@@ -6,7 +6,7 @@ from support.cards import SPECS, plan_for
 from support.unit_numbers import CLAIMS, IMPLIED, WORLDS
 
 from harness.judging.derived_arms import resolve
-from harness.judging.quantities import Sample, Sheet
+from harness.judging.quantities import Observations, Sample
 from harness.judging.verdict import judge
 from harness.measurement.plan import Plan
 from harness.readouts.members import TheModel
@@ -30,7 +30,7 @@ def sheet_for(plan, spec, means):
         values = np.array([mean]) if alone else (ranks < mean).astype(float)
         samples[name] = Sample(values, arm.readout.low, arm.readout.high)
     population = 1 if alone else MEMBERS
-    return Sheet(samples=resolve(samples, plan.derived), bounds=spec.bounds, classes=1000, population=population)
+    return Observations(samples=resolve(samples, plan.derived), bounds=spec.bounds, classes=1000, population=population)
 
 
 @pytest.mark.parametrize(

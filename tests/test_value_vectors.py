@@ -11,7 +11,7 @@ from timm.models.vision_transformer import ResPostBlock, VisionTransformer
 from torch import nn
 
 from harness.errors import ClaimsError
-from harness.measurement.loaded_model import Bench
+from harness.measurement.loaded_model import LoadedModel
 from harness.measurement.source import Settings
 from harness.models.families import adapt
 from harness.readouts.value_vectors import ClassPurity, ClassValueAgreement, GoldenDistance, GoldenVectors, purity
@@ -38,7 +38,9 @@ def wrap(model: nn.Module):
 
 def place(subject, superclasses=()):
     images = SpotPictures(seed=0, count=8, classes=subject.card.classes, superclasses=superclasses)
-    return Bench(subject, images, Store(None), Settings(batch_size=8, seed=0)).place("given", 8, lambda spent: None)
+    return LoadedModel(subject, images, Store(None), Settings(batch_size=8, seed=0)).place(
+        "given", 8, lambda spent: None
+    )
 
 
 def read(readout, subject, superclasses=()) -> float:

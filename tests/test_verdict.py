@@ -8,7 +8,7 @@ from scipy.stats import binom
 from support.claims import bound
 
 from harness.judging import betting
-from harness.judging.quantities import Level, PValues, Ratio, Sample, Sheet
+from harness.judging.quantities import Level, Observations, PValues, Ratio, Sample
 from harness.judging.statements import Finding, Holds, every
 from harness.judging.verdict import Question, Verdict, decide, judge
 
@@ -35,7 +35,7 @@ class Fixed:
         return (Finding(label="fixed", estimate=0.7, bound=0.5, direction=">=", p=self.p),)
 
 
-EMPTY = Sheet(samples={}, bounds={})
+EMPTY = Observations(samples={}, bounds={})
 
 
 def question(gate: PValues | None, effect: PValues, control: PValues | None, **extra) -> Question:
@@ -92,12 +92,12 @@ def test_a_question_lists_its_arms_and_bounds_once():
     assert asked.bound_names() == ("gate", "bound")
 
 
-def sheet(**means: float) -> Sheet:
+def sheet(**means: float) -> Observations:
     samples = {}
     for number, (arm, mean) in enumerate(means.items()):
         values = np.random.default_rng(number).permutation(np.arange(400) < round(400 * mean)).astype(float)
         samples[arm] = Sample(values, 0.0, 1.0)
-    return Sheet(samples=samples, bounds={"bound": bound(0.8), "gate": bound(0.3)})
+    return Observations(samples=samples, bounds={"bound": bound(0.8), "gate": bound(0.3)})
 
 
 def test_the_reason_names_what_decided():
@@ -124,7 +124,9 @@ def test_the_deciding_finding_has_an_interval_and_the_judgement_names_it():
 
 
 def test_an_undefined_effect_is_told_as_undefined():
-    zeros = Sheet(samples={arm: Sample(np.zeros(50), 0.0, 1.0) for arm in ("a", "b")}, bounds={"bound": bound(0.8)})
+    zeros = Observations(
+        samples={arm: Sample(np.zeros(50), 0.0, 1.0) for arm in ("a", "b")}, bounds={"bound": bound(0.8)}
+    )
     judgement = judge(Question(effect=Holds(Ratio("a", "b"))), zeros, DELTA)
     assert judgement.verdict == "inconclusive"
     assert judgement.reason.startswith("a / b = undefined")
@@ -177,7 +179,7 @@ def test_the_simulated_weighing_is_that_of_real_statements():
     random = np.random.default_rng(1)
     for _ in range(20):
         values = {arm: (random.random(40) < 0.5).astype(float) for arm in "gec"}
-        made = Sheet(
+        made = Observations(
             samples={arm: Sample(v, 0.0, 1.0) for arm, v in values.items()},
             bounds={"bound": bound(LIMIT), "gate": bound(LIMIT)},
         )

@@ -6,7 +6,7 @@ import torch
 from support.tiny import RandomImages, tiny_vit
 
 from harness.errors import ClaimsError
-from harness.images.batch import Chunk
+from harness.images.batch import Batch
 from harness.interventions.intervention import NONE
 from harness.measurement.forward import measure_chunk
 from harness.measurement.prefix_tree import Bill, Wanted
@@ -27,7 +27,7 @@ PARTS = ("before", "attention", "mlp", "none")
 def measured(model, readouts):
     """Read on the pictures of one chunk, [readout, image]."""
     images = RandomImages(count=COUNT)
-    chunk = Chunk(
+    chunk = Batch(
         positions=range(COUNT),
         donors=torch.arange(COUNT),
         labels=torch.from_numpy(images.labels),
@@ -120,7 +120,7 @@ def test_what_cannot_be_read_is_refused():
     model = tiny_vit()
     stream = model.start(RandomImages(count=2).load(range(2), model.card.preprocessing))
     labels = torch.zeros(2, dtype=torch.long)
-    chunk = Chunk(positions=range(2), donors=torch.arange(2), labels=labels, seed=0)
+    chunk = Batch(positions=range(2), donors=torch.arange(2), labels=labels, seed=0)
     after_nothing = Reading(model, stream, -1, chunk, {}, None)
     with pytest.raises(ClaimsError, match="the embedding has none"):
         WriteRaises(layer=-1, branch="mlp").read(after_nothing)

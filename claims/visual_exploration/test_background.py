@@ -3,7 +3,7 @@
 from harness.errors import NotApplicable
 from harness.interventions.intervention import Intervention
 from harness.interventions.pixels import FillBackground, FillObject
-from harness.judging.retention_gap import Kept, gap_kept
+from harness.judging.retention_gap import Retention, gap_kept
 from harness.judging.statements import Holds, every
 from harness.measurement.plan import Arm, Plan, claim, curve, difference, level, ratio
 from harness.models.subject import ModelCard
@@ -66,7 +66,7 @@ def _compared(vit: ModelCard, cnn: ModelCard, own: FillObject | FillBackground, 
         permuted = TopAccuracy(count=count, labels="donor")
         arms[f"{role} permuted"] = Arm(subject=role, intervention=Intervention(pixels=own), readout=permuted)
     names = ("kept", "swapped", "permuted")
-    gaps = {n: gap_kept(n, Kept(f"vit {n}", "vit full"), Kept(f"cnn {n}", "cnn full")) for n in names}
+    gaps = {n: gap_kept(n, Retention(f"vit {n}", "vit full"), Retention(f"cnn {n}", "cnn full")) for n in names}
     return Plan(
         arms=arms,
         derived={name: one for gap in gaps.values() for name, one in gap.derived.items()},

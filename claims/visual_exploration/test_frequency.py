@@ -2,7 +2,7 @@
 
 from harness.interventions.intervention import Intervention
 from harness.interventions.pixel_filters import HighPass, LowPass, PhaseNoise
-from harness.judging.retention_gap import Kept, gap_kept
+from harness.judging.retention_gap import Retention, gap_kept
 from harness.judging.statements import Holds, every, some
 from harness.measurement.plan import Arm, Plan, claim, curve, difference, level, mean_of, ratio
 from harness.readouts.own_answer import Accuracy
@@ -24,7 +24,7 @@ def test_a_vit_keeps_more_than_a_cnn_without_fine_detail(vit, cnn):
             for radius in RADII if name == "low-pass" else JUDGED:
                 arms[f"{role} {name} {radius}"] = Arm(subject=role, intervention=Intervention(pixels=filtered(radius)))
             derived[f"{role} {name}"] = mean_of(f"{role} {name} {radius}" for radius in JUDGED)
-    gaps = {n: gap_kept(n, Kept(f"vit {n}", "vit full"), Kept(f"cnn {n}", "cnn full")) for n in FILTERS}
+    gaps = {n: gap_kept(n, Retention(f"vit {n}", "vit full"), Retention(f"cnn {n}", "cnn full")) for n in FILTERS}
     apart = difference("vit full", "cnn full")
     rivals = {"high-pass": "the same with coarse structure filtered out", "noise": "the same under equal noise"}
     return Plan(

@@ -23,7 +23,7 @@ PLUGIN = "harness.pytest_plugin"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Finding:
+class Check:
     """What a check found: fine, or a trap with its cure; `breaks` where a run would fail or be wrong by it."""
 
     name: str
@@ -37,9 +37,9 @@ class Finding:
         return bool(self.cure)
 
 
-def examine(cache: Path) -> list[Finding]:
+def examine(cache: Path) -> list[Check]:
     """Run every check; `cache` is the folder of stored measurements."""
-    checks: tuple[Callable[[], Finding], ...] = (
+    checks: tuple[Callable[[], Check], ...] = (
         check_torch,
         check_timm,
         check_timm_version,
@@ -55,130 +55,126 @@ def examine(cache: Path) -> list[Finding]:
     return [check() for check in checks]
 
 
-def check_torch() -> Finding:
+def check_torch() -> Check:
     """Import torch."""
     try:
         torch = importlib.import_module("torch")
     except (ImportError, OSError) as error:
-        return Finding(name="torch", text=f"cannot be imported: {error}", cure="pip install torch", breaks=True)
+        return Check(name="torch", text=f"cannot be imported: {error}", cure="pip install torch", breaks=True)
     devices = f"{torch.cuda.device_count()} CUDA device(s)" if torch.cuda.is_available() else "no CUDA device"
-    return Finding(name="torch", text=f"{torch.__version__}, {devices}")
+    return Check(name="torch", text=f"{torch.__version__}, {devices}")
 
 
-def check_timm() -> Finding:
+def check_timm() -> Check:
     """Import timm, which imports torchvision: builds of torch and torchvision that do not match fail here."""
     try:
         importlib.import_module("timm")
     except RuntimeError as error:
         cure = "install torch and torchvision from one index: pip install --force-reinstall torch torchvision"
         why = "torch and torchvision are of different builds" if "torchvision::" in str(error) else "it raised"
-        return Finding(name="timm", text=f"cannot be imported, {why}: {error}", cure=cure, breaks=True)
+        return Check(name="timm", text=f"cannot be imported, {why}: {error}", cure=cure, breaks=True)
     except ImportError as error:
-        return Finding(name="timm", text=f"cannot be imported: {error}", cure="pip install timm", breaks=True)
+        return Check(name="timm", text=f"cannot be imported: {error}", cure="pip install timm", breaks=True)
     torchvision = _version("torchvision") or "missing"
-    return Finding(name="timm", text=f"imports beside torchvision {torchvision}")
+    return Check(name="timm", text=f"imports beside torchvision {torchvision}")
 
 
-def check_timm_version() -> Finding:
+def check_timm_version() -> Check:
     """Compare timm's version with the range that the adapters were tested on."""
     found = _version("timm")
     low, high = (".".join(map(str, end)) for end in TIMM_TESTED)
     name, cure = "timm version", f"pip install 'timm>={low},<={high}'"
     if found is None:
-        return Finding(name=name, text="not installed", cure=cure, breaks=True)
+        return Check(name=name, text="not installed", cure=cure, breaks=True)
     numbers = tuple(int(part) for part in found.split(".")[:3] if part.isdecimal())
     if numbers < TIMM_TESTED[0]:
-        return Finding(name=name, text=f"{found}; the adapters need {low} or later", cure=cure, breaks=True)
+        return Check(name=name, text=f"{found}; the adapters need {low} or later", cure=cure, breaks=True)
     if numbers > TIMM_TESTED[1]:
         text = f"{found} is later than the tested {low} to {high}; forward passes may have changed"
-        return Finding(name=name, text=text, cure=f"pytest tests/test_adapter_contract.py, or {cure}")
-    return Finding(name=name, text=f"{found}, tested range {low} to {high}")
+        return Check(name=name, text=text, cure=f"pytest tests/test_adapter_contract.py, or {cure}")
+    return Check(name=name, text=f"{found}, tested range {low} to {high}")
 
 
-def check_fused_attention() -> Finding:
+def check_fused_attention() -> Check:
     """Explain fused attention: nothing to mend here, but hooks of one's own would be silent."""
     text = (
         "a hook on the attention pattern never fires where attention is fused, which is timm's default; the claims "
         "need no such hook. In code of your own set `fused_attn = False` on each attention module: `set_fused_attn` "
         "acts only on models that are built after it"
     )
-    return Finding(name="fused attention", text=text)
+    return Check(name="fused attention", text=text)
 
 
-def check_hub() -> Finding:
+def check_hub() -> Check:
     """See whether the weights' hub can be reached, and whether a miss would cost the retries of its client."""
     if os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE"):
-        return Finding(
-            name="hub", text="HF_HUB_OFFLINE is set: weights come from the local cache, at once or not at all"
-        )
+        return Check(name="hub", text="HF_HUB_OFFLINE is set: weights come from the local cache, at once or not at all")
     endpoint = os.environ.get("HF_ENDPOINT", HUB)
     if answers(endpoint, PROBE_SECONDS):
-        return Finding(name="hub", text=f"{endpoint} answers: weights can be downloaded")
+        return Check(name="hub", text=f"{endpoint} answers: weights can be downloaded")
     text = (
         f"{endpoint} gave no answer within {PROBE_SECONDS:g} s; `timm.create_model(pretrained=True)` would retry for "
         f"{RETRY_SECONDS} s (a run of claims asks first and does not)"
     )
-    return Finding(
+    return Check(
         name="hub", text=text, cure="export HF_HUB_OFFLINE=1, and give local checkpoints: --model PATH,arch=NAME"
     )
 
 
-def check_plugin() -> Finding:
+def check_plugin() -> Check:
     """See that pytest will find the plugin."""
     if any(point.value == PLUGIN for point in entry_points(group="pytest11")):
-        return Finding(name="plugin", text=f"pytest {_version('pytest')} loads {PLUGIN}")
-    return Finding(
+        return Check(name="plugin", text=f"pytest {_version('pytest')} loads {PLUGIN}")
+    return Check(
         name="plugin", text=f"pytest does not know {PLUGIN}", cure="pip install -e . in the repository", breaks=True
     )
 
 
-def check_xdist() -> Finding:
+def check_xdist() -> Check:
     """Recognize the versions that drop --dist loadgroup without a word."""
     found = (_version("pytest"), _version("pytest-xdist"))
     if found[1] is None:
-        return Finding(name="xdist", text="pytest-xdist is not installed; claims run in one process")
+        return Check(name="xdist", text="pytest-xdist is not installed; claims run in one process")
     if found == NO_LOADGROUP:
         text = f"pytest {found[0]} with pytest-xdist {found[1]} silently ignores --dist loadgroup"
-        return Finding(name="xdist", text=text, cure="use --dist loadfile, or another version of either")
-    return Finding(name="xdist", text=f"pytest {found[0]} with pytest-xdist {found[1]}")
+        return Check(name="xdist", text=text, cure="use --dist loadfile, or another version of either")
+    return Check(name="xdist", text=f"pytest {found[0]} with pytest-xdist {found[1]}")
 
 
-def check_benchmark() -> Finding:
+def check_benchmark() -> Check:
     """Say where timings come from."""
     found = _version("pytest-benchmark")
     if found is None:
-        return Finding(
+        return Check(
             name="benchmark", text="pytest-benchmark is not installed; timings are in the records all the same"
         )
     text = f"pytest-benchmark {found}; under xdist it disables itself, and timings come from the records"
-    return Finding(name="benchmark", text=text)
+    return Check(name="benchmark", text=text)
 
 
-def check_threads() -> Finding:
+def check_threads() -> Check:
     """Compare torch's threads with the cores that this process may use."""
     try:
         torch = importlib.import_module("torch")
     except (ImportError, OSError):
-        return Finding(name="threads", text="not known without torch")
+        return Check(name="threads", text="not known without torch")
     cores, threads = _cores(), torch.get_num_threads()
     text = f"{threads} threads of torch on {cores} core(s)"
     if threads > cores:
-        return Finding(
-            name="threads", text=f"{text}: they wait for one another", cure=f"export OMP_NUM_THREADS={cores}"
-        )
-    return Finding(name="threads", text=text)
+        return Check(name="threads", text=f"{text}: they wait for one another", cure=f"export OMP_NUM_THREADS={cores}")
+    return Check(name="threads", text=text)
 
 
-def check_disk(cache: Path) -> Finding:
+def check_disk(cache: Path) -> Check:
     """See that measurements have room."""
     free = shutil.disk_usage(_existing(cache)).free
     text = f"{free / 2**30:.1f} GiB free for {cache}"
     if free < LEAST_DISK:
-        return Finding(name="disk", text=text, cure="make room, or --claims-cache DIR on another disk", breaks=True)
-    return Finding(name="disk", text=text)
+        return Check(name="disk", text=text, cure="make room, or --claims-cache DIR on another disk", breaks=True)
+    return Check(name="disk", text=text)
 
 
-def check_store(cache: Path) -> Finding:
+def check_store(cache: Path) -> Check:
     """Write a database of the store's kind beside it: shared folders often cannot lock, or refuse the journal."""
     cure = "use --claims-cache DIR on a local disk that you may write to"
     try:
@@ -189,11 +185,11 @@ def check_store(cache: Path) -> Finding:
             (mode,) = database.execute("PRAGMA journal_mode=WAL").fetchone()
             database.execute("CREATE TABLE probe (number INTEGER)")
     except (OSError, sqlite3.Error) as error:
-        return Finding(name="store", text=f"cannot write to {cache}: {error}", cure=cure, breaks=True)
+        return Check(name="store", text=f"cannot write to {cache}: {error}", cure=cure, breaks=True)
     if mode != "wal":
         text = f"{cache} does not take SQLite's write-ahead log (journal mode {mode!r}); two runs at once may block"
-        return Finding(name="store", text=text, cure=cure, breaks=True)
-    return Finding(name="store", text=f"{cache} can be written, with a write-ahead log")
+        return Check(name="store", text=text, cure=cure, breaks=True)
+    return Check(name="store", text=f"{cache} can be written, with a write-ahead log")
 
 
 def _version(package: str) -> str | None:

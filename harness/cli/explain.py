@@ -8,7 +8,7 @@ from typing import Any
 from harness.cli.arguments import add_cache, add_claims_folder, last_records
 from harness.cli.console import show_field, show_table
 from harness.judging.discovery import chosen, find_specs
-from harness.judging.ledger import Bound, ClaimSpec, Curve
+from harness.judging.ledger import Bound, ClaimSpec, PublishedCurve
 from harness.results.measurements import FILE_NAME, Store
 
 NAME = "explain"
@@ -89,7 +89,7 @@ def _bound(name: str, bound: Bound) -> tuple[str, ...]:
     return name, f"{bound.direction} {shown}", published, " ".join(bound.origin.split())
 
 
-def _show_curves(curves: tuple[Curve, ...]) -> None:
+def _show_curves(curves: tuple[PublishedCurve, ...]) -> None:
     letters = string.ascii_lowercase[: len(curves)]
     layers = sorted({layer for curve in curves for layer in curve.layers})
     series = [dict(zip(curve.layers, curve.values, strict=True)) for curve in curves]

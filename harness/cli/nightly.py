@@ -10,7 +10,7 @@ from harness.cli.arguments import add_cache, add_claims_folder
 
 if TYPE_CHECKING:
     from harness.regression.findings import Night
-    from harness.regression.nightly import Orders, RunPytest
+    from harness.regression.nightly import NightlyOptions, RunPytest
 
 NAME = "nightly"
 HELP = (
@@ -37,9 +37,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(asked: argparse.Namespace, run_pytest: "RunPytest | None" = None) -> int:
     """Run, compare, write the summary and print it; one line where nothing changed."""
-    from harness.regression.nightly import Orders, run_in_process_of_its_own
+    from harness.regression.nightly import NightlyOptions, run_in_process_of_its_own
 
-    orders = Orders(
+    orders = NightlyOptions(
         claims=asked.claims,
         models=tuple(asked.model),
         chosen=tuple(asked.claim),
@@ -60,7 +60,7 @@ def run(asked: argparse.Namespace, run_pytest: "RunPytest | None" = None) -> int
     return FAILED if night.failures else 0
 
 
-def _night(orders: "Orders", run_pytest: "RunPytest", timing: bool) -> "Night":
+def _night(orders: "NightlyOptions", run_pytest: "RunPytest", timing: bool) -> "Night":
     """Put together what the comparisons find."""
     from harness.regression import findings
     from harness.regression.comparison import compare_outcomes

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from harness.models.sites import Site
     from harness.models.subject import ModelCard
     from harness.readouts.featvis.optimize import Recipe
-    from harness.readouts.members import Place
+    from harness.readouts.members import MemberContext
 
 NAME = "visualize"
 HELP = "draw what single units respond to: optimized pictures, top pictures and where the unit is active there"
@@ -65,7 +65,7 @@ def run(asked: argparse.Namespace) -> int:
 
 
 def _draw(
-    place: "Place", block: int, site: "Site", text: str, recipe: "Recipe", ablated: bool
+    place: "MemberContext", block: int, site: "Site", text: str, recipe: "Recipe", ablated: bool
 ) -> "tuple[Image.Image, int]":
     from harness.readouts.featvis.readouts import pictures_of
     from harness.readouts.featvis.sheets import sheet
@@ -77,9 +77,9 @@ def _draw(
     return sheet(place, block, site, units.tolist(), optimized), len(units)
 
 
-def _place(asked: argparse.Namespace) -> "Place":
+def _place(asked: argparse.Namespace) -> "MemberContext":
     from harness.images.open import open_images
-    from harness.measurement.loaded_model import Bench
+    from harness.measurement.loaded_model import LoadedModel
     from harness.measurement.source import Settings
     from harness.models.zoo import resolve
     from harness.results.measurements import Store
@@ -87,7 +87,7 @@ def _place(asked: argparse.Namespace) -> "Place":
     entry = resolve(asked.model)
     images = open_images(asked.data, seed=asked.seed, split="test", limit=asked.pictures, card=entry.card)
     settings = Settings(seed=asked.seed, device=asked.device)
-    bench = Bench(entry.load(asked.device), images, Store(asked.cache), settings)
+    bench = LoadedModel(entry.load(asked.device), images, Store(asked.cache), settings)
     return bench.place("given", min(asked.pictures, len(images)), lambda blocks: None)
 
 
@@ -114,7 +114,7 @@ def _blocks(text: str, card: "ModelCard") -> list[int]:
     return found
 
 
-def _units(text: str, count: int, place: "Place") -> "np.ndarray":
+def _units(text: str, count: int, place: "MemberContext") -> "np.ndarray":
     import numpy as np
 
     if "," not in text:

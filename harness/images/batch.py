@@ -30,7 +30,7 @@ class Marks(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Chunk:
+class Batch:
     """Images measured together: their positions in measuring order, their donors and labels.
 
     `donors` [image] points into the chunk: each image's neighbour, with which it exchanges (an odd last one: itself).
@@ -47,7 +47,7 @@ class Chunk:
     scores: Mapping[Any, Tensor] = field(default_factory=dict)
 
     @property
-    def alone(self) -> "Chunk":
+    def alone(self) -> "Batch":
         """Give the chunk to who does not exchange: its donors lie outside, so that using them is an error."""
         return replace(self, donors=torch.full_like(self.donors, len(self.donors)))
 
@@ -88,7 +88,7 @@ class ShuffleClass:
     exchanges = True
 
     def apply(
-        self, tokens: Float[Tensor, "image token width"], card: ModelCard, chunk: Chunk
+        self, tokens: Float[Tensor, "image token width"], card: ModelCard, chunk: Batch
     ) -> Float[Tensor, "image token width"]:
         """Return the stream with exchanged class tokens."""
         position = card.prefix.index("class")

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from harness.images.batch import Chunk
+from harness.images.batch import Batch
 from harness.images.object_marks import ObjectMarks
 from harness.images.open import ImageSet
 from harness.images.sampling import donors
@@ -24,10 +24,10 @@ class Conditions(Protocol):
     def dtype(self) -> str: ...
 
 
-def chunk_of(images: ImageSet, positions: range, preprocessing: Preprocessing, conditions: Conditions) -> Chunk:
+def chunk_of(images: ImageSet, positions: range, preprocessing: Preprocessing, conditions: Conditions) -> Batch:
     """Describe one chunk: donors and labels are fixed by the order of the images and the grid."""
     labels, device = images.labels, conditions.device
-    return Chunk(
+    return Batch(
         positions=positions,
         donors=torch.from_numpy(donors(len(positions))).to(device),
         labels=None if labels is None else torch.from_numpy(labels[positions.start : positions.stop]).to(device),

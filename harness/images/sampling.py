@@ -33,7 +33,7 @@ def checked_positions(positions: Sequence[int], count: int) -> np.ndarray:
     return array
 
 
-def chunk_grid(count: int, batch_size: int) -> tuple[range, ...]:
+def batch_ranges(count: int, batch_size: int) -> tuple[range, ...]:
     """Cut positions 0..count-1 into consecutive chunks of `batch_size`; the last one holds the rest.
 
     A chunk that is full is the same whatever `count` is, so a larger budget adds chunks and moves none.
@@ -47,12 +47,12 @@ def chunk_grid(count: int, batch_size: int) -> tuple[range, ...]:
 
 
 def usable_grid(count: int, batch_size: int) -> tuple[range, ...]:
-    """Cut as `chunk_grid`, leaving out a last chunk of one picture, which has no neighbour.
+    """Cut as `batch_ranges`, leaving out a last chunk of one picture, which has no neighbour.
 
     Raises:
-        ClaimsError: as `chunk_grid`, and where every chunk has one picture.
+        ClaimsError: as `batch_ranges`, and where every chunk has one picture.
     """
-    grid = chunk_grid(count, batch_size)
+    grid = batch_ranges(count, batch_size)
     if grid and len(grid[0]) < 2:
         raise ClaimsError(
             f"chunk {grid[0]} has 1 picture; class tokens are exchanged in pairs within a chunk: use more pictures or "

@@ -9,7 +9,7 @@ from jaxtyping import Bool
 from torch import Tensor
 
 from harness.errors import ClaimsError
-from harness.images.batch import Chunk, Whose, object_patches
+from harness.images.batch import Batch, Whose, object_patches
 from harness.interventions.intervention import Intervention
 from harness.models.subject import ModelCard
 
@@ -65,7 +65,7 @@ class KeepByMask:
         """Tell whether it reads the donor's mask."""
         return self.whose == "donor"
 
-    def kept(self, card: ModelCard, chunk: Chunk) -> Bool[Tensor, "image patch"]:
+    def kept(self, card: ModelCard, chunk: Batch) -> Bool[Tensor, "image patch"]:
         """Say which patches are left; raises ClaimsError without masks or patch tokens."""
         if card.grid is None:
             raise ClaimsError(f"{self!r}: {card.name!r} has no patch tokens")
@@ -80,7 +80,7 @@ class KeepByMask:
         """Refuse: it differs from image to image."""
         raise ClaimsError(f"{self!r} is a mask of its own for every image; ask `allowed_by_image`")
 
-    def allowed_by_image(self, card: ModelCard, tokens: int, chunk: Chunk) -> Bool[Tensor, "image query key"]:
+    def allowed_by_image(self, card: ModelCard, tokens: int, chunk: Batch) -> Bool[Tensor, "image query key"]:
         """Allow everybody the prefix tokens and the kept patches, and the others themselves alone."""
         kept = self.kept(card, chunk)
         if tokens != len(card.prefix) + kept.shape[1]:

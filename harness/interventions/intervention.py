@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from harness.images.batch import Chunk, ShuffleClass
+from harness.images.batch import Batch, ShuffleClass
 from harness.interventions.patch_scores import score_of
 from harness.models.sites import EMBEDDING
 from harness.models.subject import ModelCard, Positions
@@ -31,7 +31,7 @@ class Edit(Protocol):
     @property
     def exchanges(self) -> bool: ...
 
-    def apply(self, tokens: Tensor, card: ModelCard, chunk: Chunk) -> Tensor:
+    def apply(self, tokens: Tensor, card: ModelCard, chunk: Batch) -> Tensor:
         """Return the edited tokens [image, token, width]; the input is never changed in place."""
 
 
@@ -57,7 +57,7 @@ class ImageMask(Mask, Protocol):
     @property
     def exchanges(self) -> bool: ...
 
-    def allowed_by_image(self, card: ModelCard, tokens: int, chunk: Chunk) -> Bool[Tensor, "image query key"]:
+    def allowed_by_image(self, card: ModelCard, tokens: int, chunk: Batch) -> Bool[Tensor, "image query key"]:
         """Say of every image which query may attend to which key; it stands in for `allowed`."""
 
 
@@ -74,7 +74,7 @@ class PixelEdit(Protocol):
     @property
     def needs_masks(self) -> bool: ...
 
-    def apply(self, pixels: Tensor, chunk: Chunk) -> Tensor:
+    def apply(self, pixels: Tensor, chunk: Batch) -> Tensor:
         """Return the edited pictures [image, channel, row, column] on the [0, 1] scale, never changed in place."""
 
 
@@ -93,7 +93,7 @@ class NoiseClass:
     exchanges = False
 
     def apply(
-        self, tokens: Float[Tensor, "image token width"], card: ModelCard, chunk: Chunk
+        self, tokens: Float[Tensor, "image token width"], card: ModelCard, chunk: Batch
     ) -> Float[Tensor, "image token width"]:
         """Return the stream with noise for class tokens."""
         position = card.prefix.index("class")
@@ -110,7 +110,7 @@ class DropPatches:
     exchanges = False
 
     def apply(
-        self, tokens: Float[Tensor, "image token width"], card: ModelCard, chunk: Chunk
+        self, tokens: Float[Tensor, "image token width"], card: ModelCard, chunk: Batch
     ) -> Float[Tensor, "image kept width"]:
         """Return the stream of the summary tokens alone."""
         return tokens[:, [i for i, kind in enumerate(card.prefix) if kind in ("class", "distillation")]]

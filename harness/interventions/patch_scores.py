@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from harness.images.batch import Chunk
+from harness.images.batch import Batch
 from harness.models.subject import Subject
 from harness.probes.fittable import Fittable, Fitted
 
@@ -36,7 +36,7 @@ class Score(Protocol):
     @property
     def fits(self) -> tuple[Fittable, ...]: ...
 
-    def compute(self, subject: Subject, images: Tensor, chunk: Chunk, fits: Fits) -> Float[Tensor, "image patch"]:
+    def compute(self, subject: Subject, images: Tensor, chunk: Batch, fits: Fits) -> Float[Tensor, "image patch"]:
         """Score the patches of preprocessed pictures [image, channel, row, column]; `fits` holds what it names."""
 
 
@@ -50,7 +50,7 @@ class RandomOrder:
     passes = 0.0
     fits = ()
 
-    def compute(self, subject: Subject, images: Tensor, chunk: Chunk, fits: Fits) -> Float[Tensor, "image patch"]:
+    def compute(self, subject: Subject, images: Tensor, chunk: Batch, fits: Fits) -> Float[Tensor, "image patch"]:
         """Draw the scores."""
         drawn = torch.rand(len(images), subject.card.patches, generator=chunk.generator(ORDERS + self.offset))
         return drawn.to(images.device)

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from harness.errors import ClaimsError
-from harness.images.batch import Chunk
+from harness.images.batch import Batch
 
 SHUFFLES, PHASES = 11, 12  # purposes of the chunk's random generators
 
@@ -30,7 +30,7 @@ class LowPass:
     def __post_init__(self) -> None:
         _check_radius(self)
 
-    def apply(self, pixels: Pixels, chunk: Chunk) -> Pixels:
+    def apply(self, pixels: Pixels, chunk: Batch) -> Pixels:
         """Return the smoothed pictures, clamped to [0, 1]."""
         inside = _within(pixels, self.radius)
         return torch.fft.irfft2(torch.fft.rfft2(pixels) * inside, s=pixels.shape[-2:]).clamp(0, 1)
@@ -47,7 +47,7 @@ class HighPass:
     def __post_init__(self) -> None:
         _check_radius(self)
 
-    def apply(self, pixels: Pixels, chunk: Chunk) -> Pixels:
+    def apply(self, pixels: Pixels, chunk: Batch) -> Pixels:
         """Return the pictures of the details alone, clamped to [0, 1]."""
         mean = pixels.mean(dim=(-2, -1), keepdim=True)
         outside = ~_within(pixels, self.radius)
@@ -65,7 +65,7 @@ class PhaseNoise:
     def __post_init__(self) -> None:
         _check_radius(self)
 
-    def apply(self, pixels: Pixels, chunk: Chunk) -> Pixels:
+    def apply(self, pixels: Pixels, chunk: Batch) -> Pixels:
         """Return the noisy pictures, clamped to [0, 1]; nothing of the picture is removed."""
         return (pixels + phase_noise(pixels, self.radius, chunk.generator(PHASES))).clamp(0, 1)
 
@@ -78,7 +78,7 @@ class ShufflePatches:
     exchanges = False
     needs_masks = False
 
-    def apply(self, pixels: Pixels, chunk: Chunk) -> Pixels:
+    def apply(self, pixels: Pixels, chunk: Batch) -> Pixels:
         """Return the shuffled pictures; raises ClaimsError where patches of this size do not tile them."""
         count, _, rows, columns = pixels.shape
         if self.size < 1 or rows % self.size or columns % self.size:
@@ -98,7 +98,7 @@ class Roll:
     exchanges = False
     needs_masks = False
 
-    def apply(self, pixels: Pixels, chunk: Chunk) -> Pixels:
+    def apply(self, pixels: Pixels, chunk: Batch) -> Pixels:
         """Return the moved pictures."""
         return pixels.roll((self.rows, self.columns), dims=(-2, -1))
 
@@ -111,7 +111,7 @@ class Rotate:
     exchanges = False
     needs_masks = False
 
-    def apply(self, pixels: Pixels, chunk: Chunk) -> Pixels:
+    def apply(self, pixels: Pixels, chunk: Batch) -> Pixels:
         """Return the turned pictures; quarter turns of square pictures are exact."""
         if self.degrees % 90 == 0 and (pixels.shape[-1] == pixels.shape[-2] or self.degrees % 180 == 0):
             return torch.rot90(pixels, int(self.degrees // 90), dims=(-2, -1))

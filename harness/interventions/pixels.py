@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from harness.errors import ClaimsError
-from harness.images.batch import Chunk, Whose
+from harness.images.batch import Batch, Whose
 from harness.interventions.intervention import PixelEdit
 from harness.models.subject import Preprocessing
 
@@ -25,7 +25,7 @@ Pixels = Float[Tensor, "image channel row column"]
 
 
 def edit_pictures(
-    images: Pixels, edit: PixelEdit, chunk: Chunk, preprocessing: Preprocessing
+    images: Pixels, edit: PixelEdit, chunk: Batch, preprocessing: Preprocessing
 ) -> tuple[Float[Tensor, "image channel row column"], int]:
     """Undo the normalization, edit, and normalize again; also give how many pictures the edit changed.
 
@@ -63,7 +63,7 @@ class FillObject:
         """Tell whether it reads masks and not boxes."""
         return self.region != "box"
 
-    def apply(self, pixels: Pixels, chunk: Chunk) -> Pixels:
+    def apply(self, pixels: Pixels, chunk: Batch) -> Pixels:
         """Return the pictures without their objects."""
         return _filled(pixels, region_of(self.region, self.whose, chunk, pixels), self.fill)
 
@@ -86,12 +86,12 @@ class FillBackground:
         """Tell whether it reads masks and not boxes."""
         return self.region != "box"
 
-    def apply(self, pixels: Pixels, chunk: Chunk) -> Pixels:
+    def apply(self, pixels: Pixels, chunk: Batch) -> Pixels:
         """Return the pictures without their backgrounds."""
         return _filled(pixels, ~region_of(self.region, self.whose, chunk, pixels), self.fill)
 
 
-def region_of(region: Region, whose: Whose, chunk: Chunk, pixels: Pixels) -> Bool[Tensor, "image row column"]:
+def region_of(region: Region, whose: Whose, chunk: Batch, pixels: Pixels) -> Bool[Tensor, "image row column"]:
     """Give the pixels of a region; a pixel lies in a box if its centre does. Raises ClaimsError without marks."""
     rows, columns = pixels.shape[-2:]
     if region == "box":

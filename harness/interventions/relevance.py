@@ -8,7 +8,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from harness.errors import ClaimsError
-from harness.images.batch import Chunk
+from harness.images.batch import Batch
 from harness.interventions.patch_scores import Fits
 from harness.models.subject import Subject
 
@@ -41,7 +41,7 @@ class ClassRelevance:
         """Count the forward passes: one more where the label must be predicted first."""
         return 1.0 if self.labels == "own" else 2.0
 
-    def compute(self, subject: Subject, images: Tensor, chunk: Chunk, fits: Fits) -> Float[Tensor, "image patch"]:
+    def compute(self, subject: Subject, images: Tensor, chunk: Batch, fits: Fits) -> Float[Tensor, "image patch"]:
         """Walk the blocks once; needs "weights", "attention_keys", "qkv", "token_head" and a class token."""
         labels, place = labels_for(self.labels, subject, images, chunk), _class_place(subject)
         stream = subject.start(images)
@@ -75,7 +75,7 @@ class CheferRelevance:
         """Count a forward pass and a backward pass of twice its size, and one more to predict the label."""
         return 3.0 if self.labels == "own" else 4.0
 
-    def compute(self, subject: Subject, images: Tensor, chunk: Chunk, fits: Fits) -> Float[Tensor, "image patch"]:
+    def compute(self, subject: Subject, images: Tensor, chunk: Batch, fits: Fits) -> Float[Tensor, "image patch"]:
         """Differentiate once for the chunk; needs "attention_pattern", "head" and a class token."""
         labels, place = labels_for(self.labels, subject, images, chunk), _class_place(subject)
         relevance: Tensor | None = None
@@ -97,7 +97,7 @@ class RolloutRelevance:
     fits = ()
     passes = 2.0
 
-    def compute(self, subject: Subject, images: Tensor, chunk: Chunk, fits: Fits) -> Float[Tensor, "image patch"]:
+    def compute(self, subject: Subject, images: Tensor, chunk: Batch, fits: Fits) -> Float[Tensor, "image patch"]:
         """Read the pattern of every block, which runs it twice; needs "attention_pattern" and a class token."""
         place, stream = _class_place(subject), subject.start(images)
         rollout: Tensor | None = None
@@ -110,7 +110,7 @@ class RolloutRelevance:
         return rollout[:, place, len(subject.card.prefix) :]
 
 
-def labels_for(which: WhichLabels, subject: Subject, images: Tensor, chunk: Chunk) -> Int[Tensor, "image"]:
+def labels_for(which: WhichLabels, subject: Subject, images: Tensor, chunk: Batch) -> Int[Tensor, "image"]:
     """Give the images' own labels, or the classes that the model predicts in a pass of its own."""
     if which == "own":
         if chunk.labels is None:

@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from harness.errors import ClaimsError
-from harness.images.batch import Chunk
+from harness.images.batch import Batch
 from harness.interventions.intervention import Intervention
 from harness.interventions.patch_scores import Score
 from harness.models.sites import EMBEDDING
@@ -36,7 +36,7 @@ class KeepPatches:
         return self.score.exchanges
 
     def apply(
-        self, tokens: Float[Tensor, "image token width"], card: ModelCard, chunk: Chunk
+        self, tokens: Float[Tensor, "image token width"], card: ModelCard, chunk: Batch
     ) -> Float[Tensor, "image kept width"]:
         """Return the stream of what is kept; raises ClaimsError where patches are missing already or too few."""
         prefix = len(card.prefix)

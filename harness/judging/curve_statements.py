@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from harness.judging import curve_bounds
-from harness.judging.quantities import Difference, Level, PValues, Quantity, Sheet
+from harness.judging.quantities import Difference, Level, Observations, PValues, Quantity
 from harness.judging.statements import Finding, union
 
 INTERVAL_LEVEL = 0.01  # error of the interval that is shown
@@ -32,7 +32,7 @@ class Rises:
     def bound_names(self) -> tuple[str, ...]:
         return (self.bound,)
 
-    def p_values(self, sheet: Sheet) -> PValues:
+    def p_values(self, sheet: Observations) -> PValues:
         bound = sheet.bounds[self.bound]
         if bound.direction != ">=":
             raise ValueError(f"the bound {self.bound!r} of a rising curve must be >=")
@@ -44,7 +44,7 @@ class Rises:
                 p_below[low, high], p_below[high, low] = p.true, p.false
         return PValues(*curve_bounds.spearman_p(p_below, bound.value))
 
-    def findings(self, sheet: Sheet) -> tuple[Finding, ...]:
+    def findings(self, sheet: Observations) -> tuple[Finding, ...]:
         bound = sheet.bounds[self.bound]
         levels = [float(np.mean(sheet.samples[arm].values)) for arm in self.curve]
         return (
@@ -85,7 +85,7 @@ class Shape:
     def bound_names(self) -> tuple[str, ...]:
         return (self.bound,)
 
-    def p_values(self, sheet: Sheet) -> PValues:
+    def p_values(self, sheet: Observations) -> PValues:
         bound = sheet.bounds[self.bound]
         true = false = 1.0
         for level in reversed(BOX_LEVELS):
@@ -98,7 +98,7 @@ class Shape:
             true, false = (level, false) if holds else (true, level)
         return PValues(true, false)
 
-    def findings(self, sheet: Sheet) -> tuple[Finding, ...]:
+    def findings(self, sheet: Observations) -> tuple[Finding, ...]:
         bound = sheet.bounds[self.bound]
         estimates = np.array([point.estimate(sheet) for point in self._points])
         return (
@@ -113,14 +113,14 @@ class Shape:
             ),
         )
 
-    def _over_box(self, sheet: Sheet, level: float) -> tuple[float, float]:
+    def _over_box(self, sheet: Observations, level: float) -> tuple[float, float]:
         """Bound the functional over the box whose sides miss together with at most this probability."""
         ends = [_interval(point, sheet, level / len(self.curve)) for point in self._points]
         low, high = (np.array(side) for side in zip(*ends, strict=True))
         return self.functional(low, high)
 
 
-def _interval(point: Quantity, sheet: Sheet, alpha: float) -> tuple[float, float]:
+def _interval(point: Quantity, sheet: Observations, alpha: float) -> tuple[float, float]:
     """Give the interval of a quantity, from memory where this sheet was asked for it before."""
     if (point, alpha) not in sheet.intervals:
         sheet.intervals[point, alpha] = point.interval(sheet, alpha)

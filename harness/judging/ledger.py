@@ -73,7 +73,7 @@ class Bound(_Record):
         return max(self.value, self.chance_times * chance, floor)
 
 
-class Curve(_Record):
+class PublishedCurve(_Record):
     """A published curve: one value per layer, of a named model."""
 
     model: Text
@@ -82,7 +82,7 @@ class Curve(_Record):
     origin: Text
 
     @model_validator(mode="after")
-    def _aligned(self) -> "Curve":
+    def _aligned(self) -> "PublishedCurve":
         if len(self.layers) != len(self.values):
             raise ValueError(f"{len(self.layers)} layers but {len(self.values)} values in the curve of {self.model!r}")
         return self
@@ -93,7 +93,7 @@ class Published(_Record):
 
     value: float | None
     text: Text
-    curves: Mapping[str, tuple[Curve, ...]] = {}
+    curves: Mapping[str, tuple[PublishedCurve, ...]] = {}
 
 
 class ClaimSpec(_Record):

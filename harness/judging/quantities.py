@@ -54,7 +54,7 @@ class Sample:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sheet:
+class Observations:
     """What a statement is evaluated on: samples by arm (paired by unit), bounds by name, and the target.
 
     `classes` scales bounds that are given in units of chance; `population` is the number of units in a finite image
@@ -89,11 +89,11 @@ class Quantity(Protocol):
 
     def label(self) -> str: ...
 
-    def estimate(self, sheet: Sheet) -> float: ...
+    def estimate(self, sheet: Observations) -> float: ...
 
-    def interval(self, sheet: Sheet, alpha: float) -> tuple[float, float]: ...
+    def interval(self, sheet: Observations, alpha: float) -> tuple[float, float]: ...
 
-    def above(self, sheet: Sheet, bound: float) -> PValues:
+    def above(self, sheet: Observations, bound: float) -> PValues:
         """Give the p-values of "quantity >= bound"."""
 
 
@@ -109,13 +109,13 @@ class Level:
     def label(self) -> str:
         return self.arm
 
-    def estimate(self, sheet: Sheet) -> float:
+    def estimate(self, sheet: Observations) -> float:
         return float(np.mean(sheet.samples[self.arm].values))
 
-    def interval(self, sheet: Sheet, alpha: float) -> tuple[float, float]:
+    def interval(self, sheet: Observations, alpha: float) -> tuple[float, float]:
         return betting.mean_interval(*_parts(sheet.samples[self.arm]), alpha, population=sheet.population)
 
-    def above(self, sheet: Sheet, bound: float) -> PValues:
+    def above(self, sheet: Observations, bound: float) -> PValues:
         return _above(*_parts(sheet.samples[self.arm]), bound, sheet.population)
 
 
@@ -132,13 +132,13 @@ class Difference:
     def label(self) -> str:
         return f"{self.first} - {self.second}"
 
-    def estimate(self, sheet: Sheet) -> float:
+    def estimate(self, sheet: Observations) -> float:
         return float(np.mean(_contrast(sheet, self, 1.0)[0]))
 
-    def interval(self, sheet: Sheet, alpha: float) -> tuple[float, float]:
+    def interval(self, sheet: Observations, alpha: float) -> tuple[float, float]:
         return betting.mean_interval(*_contrast(sheet, self, 1.0), alpha, population=sheet.population)
 
-    def above(self, sheet: Sheet, bound: float) -> PValues:
+    def above(self, sheet: Observations, bound: float) -> PValues:
         return _above(*_contrast(sheet, self, 1.0), bound, sheet.population)
 
 
@@ -155,11 +155,11 @@ class Ratio:
     def label(self) -> str:
         return f"{self.first} / {self.second}"
 
-    def estimate(self, sheet: Sheet) -> float:
+    def estimate(self, sheet: Observations) -> float:
         below = float(np.mean(sheet.samples[self.second].values))
         return float(np.mean(sheet.samples[self.first].values)) / below if below else float("nan")
 
-    def interval(self, sheet: Sheet, alpha: float) -> tuple[float, float]:
+    def interval(self, sheet: Observations, alpha: float) -> tuple[float, float]:
         first, second = sheet.samples[self.first], sheet.samples[self.second]
         if first.low < 0:
             return _ratio_over_box(first, second, alpha, sheet.population)
@@ -167,7 +167,7 @@ class Ratio:
             first.values, second.values, alpha, a_max=first.high, b_max=second.high, population=sheet.population
         )
 
-    def above(self, sheet: Sheet, bound: float) -> PValues:
+    def above(self, sheet: Observations, bound: float) -> PValues:
         return _above(*_contrast(sheet, self, bound), 0.0, sheet.population)
 
 
@@ -175,7 +175,7 @@ def _parts(sample: Sample) -> tuple[np.ndarray, float, float]:
     return sample.values, sample.low, sample.high
 
 
-def _contrast(sheet: Sheet, pair: Difference | Ratio, factor: float) -> tuple[np.ndarray, float, float]:
+def _contrast(sheet: Observations, pair: Difference | Ratio, factor: float) -> tuple[np.ndarray, float, float]:
     """Give first - factor x second [unit] with its range, which is narrower where the two are one arm."""
     first, second = sheet.samples[pair.first], sheet.samples[pair.second]
     if pair.first == pair.second and factor != 1.0:

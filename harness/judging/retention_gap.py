@@ -13,7 +13,7 @@ from harness.judging.quantities import Ratio
 
 
 @dataclass(frozen=True)
-class Kept:
+class Retention:
     """What one model keeps: the arm under the edit, and the arm without it."""
 
     edited: str
@@ -21,14 +21,14 @@ class Kept:
 
 
 @dataclass(frozen=True)
-class Gap:
+class RetentionGap:
     """By how much the first keeps more than the second: a ratio of derived arms, to be put into a plan."""
 
     derived: Mapping[str, Derived]
     quantity: Ratio
 
 
-def gap_kept(name: str, first: Kept, second: Kept) -> Gap:
+def gap_kept(name: str, first: Retention, second: Retention) -> RetentionGap:
     """Derive first.edited/first.full - second.edited/second.full; pairs of images become the units."""
     others = {one.full: f"{one.full}, the neighbour's" for one in (first, second)}
     keeps = {"first": (first.edited, others[second.full]), "second": (second.edited, others[first.full])}
@@ -36,4 +36,4 @@ def gap_kept(name: str, first: Kept, second: Kept) -> Gap:
     derived |= {f"{name}: {which}": Product(factors) for which, factors in keeps.items()}
     derived[f"{name}: more"] = Mix(((f"{name}: first", 1.0), (f"{name}: second", -1.0)))
     derived[f"{name}: both"] = Product((first.full, others[second.full]))
-    return Gap(derived, Ratio(f"{name}: more", f"{name}: both"))
+    return RetentionGap(derived, Ratio(f"{name}: more", f"{name}: both"))

@@ -12,7 +12,7 @@ from typing import Literal, Protocol
 import numpy as np
 
 from harness.judging import multiplicity
-from harness.judging.quantities import PValues, Quantity, Sheet
+from harness.judging.quantities import Observations, PValues, Quantity
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,10 +43,10 @@ class Statement(Protocol):
     def bound_names(self) -> tuple[str, ...]:
         """List the ledger bounds it uses."""
 
-    def p_values(self, sheet: Sheet) -> PValues:
+    def p_values(self, sheet: Observations) -> PValues:
         """Weigh it, valid at every stopping time."""
 
-    def findings(self, sheet: Sheet) -> tuple[Finding, ...]:
+    def findings(self, sheet: Observations) -> tuple[Finding, ...]:
         """List its comparisons with their estimates."""
 
 
@@ -64,14 +64,14 @@ class Holds:
     def bound_names(self) -> tuple[str, ...]:
         return (self.bound,)
 
-    def p_values(self, sheet: Sheet) -> PValues:
+    def p_values(self, sheet: Observations) -> PValues:
         bound = sheet.bounds[self.bound]
         p = self.quantity.above(sheet, bound.at(sheet.classes))
         if p.true == p.false and sheet.complete:
             return PValues(0.0, 1.0)  # all is seen and neither side is excluded: exactly at the bound
         return p if bound.direction == ">=" else PValues(p.false, p.true)
 
-    def findings(self, sheet: Sheet) -> tuple[Finding, ...]:
+    def findings(self, sheet: Observations) -> tuple[Finding, ...]:
         bound = sheet.bounds[self.bound]
         return (
             Finding(
@@ -98,11 +98,11 @@ class Every:
     def bound_names(self) -> tuple[str, ...]:
         return union(part.bound_names() for part in self.parts)
 
-    def p_values(self, sheet: Sheet) -> PValues:
+    def p_values(self, sheet: Observations) -> PValues:
         weighed = [part.p_values(sheet) for part in self.parts]
         return PValues(*map(float, multiplicity.every([p.true for p in weighed], [p.false for p in weighed])))
 
-    def findings(self, sheet: Sheet) -> tuple[Finding, ...]:
+    def findings(self, sheet: Observations) -> tuple[Finding, ...]:
         return tuple(finding for part in self.parts for finding in part.findings(sheet))
 
 
@@ -118,11 +118,11 @@ class Some:
     def bound_names(self) -> tuple[str, ...]:
         return union(part.bound_names() for part in self.parts)
 
-    def p_values(self, sheet: Sheet) -> PValues:
+    def p_values(self, sheet: Observations) -> PValues:
         weighed = [part.p_values(sheet) for part in self.parts]
         return PValues(*map(float, multiplicity.some([p.true for p in weighed], [p.false for p in weighed])))
 
-    def findings(self, sheet: Sheet) -> tuple[Finding, ...]:
+    def findings(self, sheet: Observations) -> tuple[Finding, ...]:
         """Report the part that comes closest to holding: its findings stand for the statement."""
         candidates = [part.findings(sheet) for part in self.parts]
         return max(candidates, key=lambda found: min((_known(f.margin) for f in found), default=-np.inf))
@@ -145,12 +145,12 @@ class AtLeast:
     def bound_names(self) -> tuple[str, ...]:
         return union(part.bound_names() for part in self.parts)
 
-    def p_values(self, sheet: Sheet) -> PValues:
+    def p_values(self, sheet: Observations) -> PValues:
         weighed = [part.p_values(sheet) for part in self.parts]
         trues, falses = ([getattr(p, side) for p in weighed] for side in ("true", "false"))
         return PValues(*multiplicity.at_least(self.count, trues, falses))
 
-    def findings(self, sheet: Sheet) -> tuple[Finding, ...]:
+    def findings(self, sheet: Observations) -> tuple[Finding, ...]:
         """Report the part on which it hangs: the last one needed, from the one that holds most clearly down."""
         candidates = [part.findings(sheet) for part in self.parts]
         margins = [min((_known(f.margin) for f in found), default=-np.inf) for found in candidates]

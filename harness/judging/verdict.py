@@ -12,7 +12,7 @@ from enum import StrEnum
 
 import numpy as np
 
-from harness.judging.quantities import PValues, Sheet
+from harness.judging.quantities import Observations, PValues
 from harness.judging.statements import Finding, Statement, headline
 
 
@@ -64,7 +64,7 @@ class Judgement:
         return self.effect[headline(self.effect)]
 
 
-def decide(question: Question, sheet: Sheet, delta: float) -> tuple[Verdict, float]:
+def decide(question: Question, sheet: Observations, delta: float) -> tuple[Verdict, float]:
     """Weigh a question once: the verdict (INCONCLUSIVE: not yet) and the error level at which it stands."""
     if question.report_only:
         return Verdict.REPORTED, 1.0
@@ -76,7 +76,7 @@ def decide(question: Question, sheet: Sheet, delta: float) -> tuple[Verdict, flo
     return verdict, min(1.0, p * present)
 
 
-def judge(question: Question, sheet: Sheet, delta: float) -> Judgement:
+def judge(question: Question, sheet: Observations, delta: float) -> Judgement:
     """Weigh a question and write down why, with an anytime-valid interval at `delta` for each deciding finding."""
     verdict, p = decide(question, sheet, delta)
     effect, control, gate = (
@@ -102,7 +102,7 @@ def _combine(gate: PValues | None, effect: PValues, control: PValues | None, alp
     return (verdict, p) if p <= alpha else (Verdict.INCONCLUSIVE, p)
 
 
-def _with_interval(part: Statement, sheet: Sheet, alpha: float) -> tuple[Finding, ...]:
+def _with_interval(part: Statement, sheet: Observations, alpha: float) -> tuple[Finding, ...]:
     """Draw the interval of the deciding finding only: intervals of hundreds of parts would cost more than the run."""
     findings = list(part.findings(sheet))
     chosen = headline(findings)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import torch
 
-from harness.images.batch import Chunk
+from harness.images.batch import Batch
 from harness.interventions.intervention import Edit
 from harness.interventions.patch_scores import score_of
 from harness.measurement.forward import PROBED
@@ -108,7 +108,7 @@ class _Walk:
             return tokens
         if (edit, tokens) not in self.counts:
             stream = torch.zeros(_IMAGES, tokens, self.card.width)
-            chunk = Chunk(
+            chunk = Batch(
                 positions=range(_IMAGES),
                 donors=torch.arange(_IMAGES).roll(1),
                 labels=torch.arange(_IMAGES),

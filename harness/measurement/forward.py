@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 import torch
 
 from harness.errors import ClaimsError
-from harness.images.batch import Chunk
+from harness.images.batch import Batch
 from harness.interventions.intervention import Edit, ImageMask, Mask, PixelEdit, Start
 from harness.interventions.patch_scores import Score
 from harness.interventions.pixels import edit_pictures
@@ -20,7 +20,7 @@ from harness.models.sites import EMBEDDING, Site
 from harness.models.subject import Stream, Subject
 from harness.probes.fittable import Fittable, Fitted
 from harness.readouts.reading import Reading
-from harness.results.measurements import Receipt, Row, refuse_outside
+from harness.results.measurements import MeasuredBatch, Receipt, refuse_outside
 
 PROBED = 1  # images per chunk on which a mask's effect is checked against the mask that allows everything
 
@@ -28,11 +28,11 @@ PROBED = 1  # images per chunk on which a mask's effect is checked against the m
 def measure_chunk(
     subject: Subject,
     images: torch.Tensor,
-    chunk: Chunk,
+    chunk: Batch,
     wanted: Sequence[Wanted],
     fits: Mapping[Fittable, Fitted],
     bill: Bill,
-) -> list[Row]:
+) -> list[MeasuredBatch]:
     """Measure all wanted readouts on one chunk: one row per entry of `wanted`, in order.
 
     Raises ClaimsError where a number is not finite or out of its declared range, or where an intervention never fired
@@ -61,13 +61,13 @@ class _Pass:
     def __init__(self, subject, images, chunk, wanted, fits, bill) -> None:
         self.subject, self.images, self.chunk = subject, images, chunk
         self.wanted, self.fits, self.bill = wanted, fits, bill
-        self.rows: list[Row | None] = [None] * len(wanted)
+        self.rows: list[MeasuredBatch | None] = [None] * len(wanted)
         self.clean: Reading | None = None
         self.edited: tuple[PixelEdit, torch.Tensor, Receipt] | None = None
         self.scores: Mapping[Score, torch.Tensor] = {}
         self.full_tokens = 0
 
-    def run(self) -> list[Row]:
+    def run(self) -> list[MeasuredBatch]:
         root = program_tree(self.wanted, self.subject.card)
         with torch.inference_mode():
             for start in sorted(root.branches, key=_unedited_first):
@@ -197,7 +197,7 @@ class _Pass:
             numbers = readout.read(reading.lent_to(readout.exchanges, readout.sites)).double().cpu().numpy()
             what = f"{readout!r} under {self.wanted[index].intervention.key}"
             refuse_outside(numbers, (readout.low, readout.high), what, "image", self.chunk.positions)
-            self.rows[index] = Row(numbers=numbers, receipts=state.receipts)
+            self.rows[index] = MeasuredBatch(numbers=numbers, receipts=state.receipts)
         return reading.shared
 
     def _probe_mask(self, mask: Mask, block: int, stream: Stream, allowed: torch.Tensor) -> Receipt:
@@ -229,7 +229,7 @@ def _changed(before: torch.Tensor, after: torch.Tensor) -> int:
     return int((before != after).flatten(1).any(dim=1).sum())
 
 
-def _refuse_idle(receipt: Receipt, chunk: Chunk) -> None:
+def _refuse_idle(receipt: Receipt, chunk: Batch) -> None:
     if receipt.changed == 0:
         raise ClaimsError(
             f"the intervention {receipt.place} changed nothing on images {chunk.positions.start}.."

@@ -6,10 +6,10 @@ from typing import Protocol, runtime_checkable
 from harness.images.thumbnails import Picture, pixels_of, strip
 from harness.interventions.intervention import PixelEdit
 from harness.interventions.pixels import edit_pictures
-from harness.measurement.loaded_model import Bench
-from harness.measurement.on_images import SeveralBenches
+from harness.measurement.loaded_model import LoadedModel
+from harness.measurement.on_images import OnSeveralModels
 from harness.measurement.plan import Plan, Weights
-from harness.readouts.members import Place
+from harness.readouts.members import MemberContext
 
 MOST_PICTURES = 12  # of one outcome
 SHOWN = 3  # of the pictures that an arm edits
@@ -20,17 +20,17 @@ MOST_EDITS = 12  # shown beside a picture
 class Shows(Protocol):
     """A readout that leaves pictures of what it found, drawn once its numbers are there."""
 
-    def pictures(self, place: Place) -> Sequence[Picture]:
+    def pictures(self, place: MemberContext) -> Sequence[Picture]:
         """Draw them; what is costly should come from `place.once` or its folder."""
 
 
-def pictures_of(plan: Plan, bench: Bench | SeveralBenches, pictures: int) -> tuple[Picture, ...]:
+def pictures_of(plan: Plan, bench: LoadedModel | OnSeveralModels, pictures: int) -> tuple[Picture, ...]:
     """Collect what the arms of a plan do to pictures, and what its readouts show, each once per model and weights.
 
     `pictures` is how many a census looks at, as in the ledger.
     """
     found: list[Picture] = _edited(plan, bench)
-    asked: list[tuple[object, Bench, Weights]] = []
+    asked: list[tuple[object, LoadedModel, Weights]] = []
     for arm in plan.arms.values():
         one = (arm.readout, bench.bench_of(arm), arm.weights)
         if not isinstance(arm.readout, Shows) or one in asked:
@@ -41,7 +41,7 @@ def pictures_of(plan: Plan, bench: Bench | SeveralBenches, pictures: int) -> tup
     return tuple(found[:MOST_PICTURES])
 
 
-def _edited(plan: Plan, bench: Bench | SeveralBenches) -> list[Picture]:
+def _edited(plan: Plan, bench: LoadedModel | OnSeveralModels) -> list[Picture]:
     """Show the first pictures as they are beside what every arm makes of their pixels, as the first model sees them."""
     found: dict[PixelEdit, str] = {}
     for name, arm in plan.arms.items():

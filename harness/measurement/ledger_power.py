@@ -25,7 +25,7 @@ from harness.judging.statements import Every, Holds, Some, Statement
 from harness.measurement.expected_images import expected_images
 from harness.measurement.plan import Plan, propose
 from harness.models.subject import ModelCard
-from harness.readouts.members import Place
+from harness.readouts.members import MemberContext
 
 MOST = 1000.0  # budgets; whatever needs more is given as this many
 CLASSES = 1000  # assumed where a trunk has no head
@@ -64,7 +64,7 @@ class BudgetShare:
     low = 0.0
     high = MOST
 
-    def numbers(self, place: Place, members: Int[np.ndarray, "member"]) -> Float[np.ndarray, "member"]:
+    def numbers(self, place: MemberContext, members: Int[np.ndarray, "member"]) -> Float[np.ndarray, "member"]:
         """Read the one member of `TheModel`."""
         found = _judged(self.folder, place).get(self.claim)
         needed = None if found is None else images_needed_by(*found, _classes(place))
@@ -82,7 +82,7 @@ class LeastShare:
     low = 0.0
     high = MOST
 
-    def numbers(self, place: Place, members: Int[np.ndarray, "member"]) -> Float[np.ndarray, "member"]:
+    def numbers(self, place: MemberContext, members: Int[np.ndarray, "member"]) -> Float[np.ndarray, "member"]:
         """Read the one member of `TheModel`."""
         shares, classes = [MOST], _classes(place)
         for spec, plan in _judged(self.folder, place).values():
@@ -101,7 +101,7 @@ class CheckedShare:
     low = 0.0
     high = 1.0
 
-    def numbers(self, place: Place, members: Int[np.ndarray, "member"]) -> Float[np.ndarray, "member"]:
+    def numbers(self, place: MemberContext, members: Int[np.ndarray, "member"]) -> Float[np.ndarray, "member"]:
         """Read the one member of `TheModel`."""
         found = [(spec, plan) for spec, plan in _judged(self.folder, place).values() if plan.census is None]
         known = [images_needed_by(*one, _classes(place)) is not None for one in found]
@@ -160,11 +160,11 @@ def _width(arm: str, plan: Plan) -> float:
     return found.high - found.low
 
 
-def _classes(place: Place) -> int:
+def _classes(place: MemberContext) -> int:
     return place.subject.card.classes or CLASSES
 
 
-def _judged(folder: ClaimsFolder, place: Place) -> dict[str, tuple[ClaimSpec, Plan]]:
+def _judged(folder: ClaimsFolder, place: MemberContext) -> dict[str, tuple[ClaimSpec, Plan]]:
     """List the claims that end in a verdict on this model, with their plans."""
     card = place.subject.card
     return place.once(("judged claims", folder), lambda: dict(_plans(folder, card)))

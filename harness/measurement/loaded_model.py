@@ -9,10 +9,10 @@ import numpy as np
 import torch
 
 from harness.fingerprint import Reference, Root, fingerprint, roots_in
-from harness.images.batch import Chunk
+from harness.images.batch import Batch
 from harness.images.loading import chunk_of, load_pictures
 from harness.images.open import ImageSet
-from harness.images.sampling import chunk_grid, exchange_pairs, measuring_order, usable_grid
+from harness.images.sampling import batch_ranges, exchange_pairs, measuring_order, usable_grid
 from harness.judging.ledger import ClaimSpec
 from harness.measurement import measured_code as code
 from harness.measurement.forward import measure_chunk
@@ -23,12 +23,12 @@ from harness.models.subject import Subject
 from harness.probes.fittable import Fittable, Fitted
 from harness.probes.training.files import FitPlace
 from harness.probes.training.fits import fit_id
-from harness.readouts.members import Place
-from harness.results.measurements import MeasurementKey, Row, Store
+from harness.readouts.members import MemberContext
+from harness.results.measurements import MeasuredBatch, MeasurementKey, Store
 
 
-class Bench:
-    """One loaded model beside the images it is measured on (a `Table`)."""
+class LoadedModel:
+    """One loaded model beside the images it is measured on (a `MeasurementSource`)."""
 
     what = "images"
 
@@ -66,11 +66,11 @@ class Bench:
         return min(spec.budget, self.usable, self.settings.max_images or spec.budget)
 
     @property
-    def benches(self) -> "tuple[Bench, ...]":
+    def benches(self) -> "tuple[LoadedModel, ...]":
         """List this one."""
         return (self,)
 
-    def bench_of(self, arm: Arm) -> "Bench":
+    def bench_of(self, arm: Arm) -> "LoadedModel":
         """Give this bench: all arms are about its model."""
         return self
 
@@ -107,7 +107,7 @@ class Bench:
             self._hashes[which] = self.weights(which).weights_hash()
         return self._hashes[which]
 
-    def chunk(self, positions: range) -> Chunk:
+    def chunk(self, positions: range) -> Batch:
         """Describe one chunk: donors and labels are fixed by the order of the images and the grid."""
         return chunk_of(self.images, positions, self.subject.card.preprocessing, self.settings)
 
@@ -117,10 +117,10 @@ class Bench:
 
     def measure(
         self, missing: Missing, positions: range, loaded: torch.Tensor
-    ) -> tuple[dict[MeasurementKey, Row], Bill]:
+    ) -> tuple[dict[MeasurementKey, MeasuredBatch], Bill]:
         """Measure arms on one chunk: one merged pass per set of weights."""
         chunk, bill = self.chunk(positions), Bill()
-        fresh: dict[MeasurementKey, Row] = {}
+        fresh: dict[MeasurementKey, MeasuredBatch] = {}
         for which in dict.fromkeys(arm.weights for arm, _ in missing.values()):
             lane = {key: (arm, claims) for key, (arm, claims) in missing.items() if arm.weights == which}
             wanted = [
@@ -158,14 +158,14 @@ class Bench:
             fits="/".join(fit_id(place, described) for described in arm.fits),
         )
 
-    def place(self, which: Weights, pictures: int, charge: Callable[[float], None]) -> Place:
+    def place(self, which: Weights, pictures: int, charge: Callable[[float], None]) -> MemberContext:
         """Give what a census looks at: these weights, and the first `pictures` of the images."""
         fit_place = self.fit_place(which)
-        return Place(
+        return MemberContext(
             subject=self.weights(which),
             images=self.images,
             train=self.train,
-            grid=chunk_grid(pictures, self.settings.batch_size),
+            grid=batch_ranges(pictures, self.settings.batch_size),
             load=self.load,
             chunk_of=self.chunk,
             seed=self.settings.seed,

@@ -6,11 +6,11 @@ Whose `step`, `read`, `apply` or `load` runs is decided while measuring, so the 
 from collections.abc import Iterable
 
 from harness.fingerprint import Reference, Root, fingerprint, roots_in
-from harness.images.sampling import chunk_grid, measuring_order
+from harness.images.sampling import batch_ranges, measuring_order
 from harness.interventions.intervention import Intervention
 from harness.probes.fittable import Fittable
 from harness.probes.training.code import code_of
-from harness.readouts.members import Census, CensusReadout, Place
+from harness.readouts.members import FinitePopulation, MemberContext, MemberReadout
 from harness.readouts.readout import Readout
 
 Roots = list[Root | Reference]
@@ -26,11 +26,11 @@ def of_readout(readout: Readout, fits: Iterable[Fittable] = ()) -> str:
     return "/".join([fingerprint(*roots_in(readout)), *sorted({code_of(fit) for fit in fits})])
 
 
-def of_member_readout(readout: CensusReadout, population: Census) -> str:
+def of_member_readout(readout: MemberReadout, population: FinitePopulation) -> str:
     """Identify the code of a readout of members, and of its population."""
     return fingerprint(*roots_of_members(readout, population))
 
 
-def roots_of_members(readout: CensusReadout, population: Census) -> Roots:
+def roots_of_members(readout: MemberReadout, population: FinitePopulation) -> Roots:
     """List the roots of reading members of a population."""
-    return [Place, measuring_order, chunk_grid, *roots_in(readout, population)]
+    return [MemberContext, measuring_order, batch_ranges, *roots_in(readout, population)]

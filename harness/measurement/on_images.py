@@ -7,22 +7,22 @@ import torch
 
 from harness.errors import ClaimsError
 from harness.judging.ledger import ClaimSpec
-from harness.measurement.loaded_model import Bench
+from harness.measurement.loaded_model import LoadedModel
 from harness.measurement.plan import Arm
 from harness.measurement.prefix_tree import Bill
 from harness.measurement.source import Missing
-from harness.results.measurements import MeasurementKey, Row
+from harness.results.measurements import MeasuredBatch, MeasurementKey
 
 
-class SeveralBenches:
-    """Benches by role, over one set of images in one order, so that arms are paired by image (a `Table`).
+class OnSeveralModels:
+    """Benches by role, over one set of images in one order, so that arms are paired by image (a `MeasurementSource`).
 
     Raises ClaimsError where the images, their order or the settings differ.
     """
 
     what = "images"
 
-    def __init__(self, by_role: Mapping[str, Bench]) -> None:
+    def __init__(self, by_role: Mapping[str, LoadedModel]) -> None:
         self.by_role = dict(by_role)
         first, *others = self.by_role.values()
         for other in others:
@@ -40,7 +40,7 @@ class SeveralBenches:
         self.settings, self.store = first.settings, first.store
 
     @property
-    def benches(self) -> tuple[Bench, ...]:
+    def benches(self) -> tuple[LoadedModel, ...]:
         """List the models by role."""
         return tuple(self.by_role.values())
 
@@ -73,7 +73,7 @@ class SeveralBenches:
         """Give the most images that a claim may use."""
         return self._first.most(spec)
 
-    def bench_of(self, arm: Arm) -> Bench:
+    def bench_of(self, arm: Arm) -> LoadedModel:
         """Give the model in the role of an arm."""
         return self.by_role[arm.subject]
 
@@ -94,9 +94,9 @@ class SeveralBenches:
 
     def measure(
         self, missing: Missing, positions: range, loaded: dict[str, torch.Tensor]
-    ) -> tuple[dict[MeasurementKey, Row], Bill]:
+    ) -> tuple[dict[MeasurementKey, MeasuredBatch], Bill]:
         """Measure the arms of each model in its own merged pass."""
-        fresh: dict[MeasurementKey, Row] = {}
+        fresh: dict[MeasurementKey, MeasuredBatch] = {}
         bill = Bill()
         for role, bench in self.by_role.items():
             own = {key: entry for key, entry in missing.items() if entry[0].subject == role and key not in fresh}

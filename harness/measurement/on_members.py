@@ -5,19 +5,19 @@ from typing import Any
 import numpy as np
 
 from harness.errors import ClaimsError, NotApplicable
-from harness.images.sampling import chunk_grid, measuring_order
+from harness.images.sampling import batch_ranges, measuring_order
 from harness.judging.ledger import ClaimSpec
 from harness.measurement import measured_code as code
-from harness.measurement.loaded_model import Bench
+from harness.measurement.loaded_model import LoadedModel
 from harness.measurement.plan import Arm
 from harness.measurement.prefix_tree import Bill
-from harness.measurement.source import Missing, Table
-from harness.readouts.members import Census, CensusReadout
-from harness.results.measurements import MeasurementKey, Row, refuse_outside
+from harness.measurement.source import MeasurementSource, Missing
+from harness.readouts.members import FinitePopulation, MemberReadout
+from harness.results.measurements import MeasuredBatch, MeasurementKey, refuse_outside
 
 
-class CensusTable:
-    """All members of a population, in an order drawn by the seed of the run (a `Table`).
+class OnMembers:
+    """All members of a population, in an order drawn by the seed of the run (a `MeasurementSource`).
 
     Every statement about it is about exactly these members, and about the first `pictures` of the set where pictures
     are looked at; with several models all must have the same number of members.
@@ -25,7 +25,7 @@ class CensusTable:
     Raises NotApplicable where a model has no such members.
     """
 
-    def __init__(self, bench: Table, census: Census, pictures: int) -> None:
+    def __init__(self, bench: MeasurementSource, census: FinitePopulation, pictures: int) -> None:
         self.bench, self.census = bench, census
         self.settings, self.store, self.what = bench.settings, bench.store, census.what
         self.pictures = min(pictures, bench.usable, bench.settings.max_images or pictures)
@@ -35,11 +35,11 @@ class CensusTable:
         (self.population,) = set(counts.values())
         if not self.population:
             raise NotApplicable(f"{next(iter(counts))} has no {self.what}")
-        self.grid = chunk_grid(self.population, census.chunk)
+        self.grid = batch_ranges(self.population, census.chunk)
         self._order = measuring_order(self.population, bench.settings.seed)
 
     @property
-    def benches(self) -> tuple[Bench, ...]:
+    def benches(self) -> tuple[LoadedModel, ...]:
         """List the models."""
         return self.bench.benches
 
@@ -62,7 +62,7 @@ class CensusTable:
         """Give the most members that a claim may use; a cap on images caps the pictures instead."""
         return min(spec.budget, self.population)
 
-    def bench_of(self, arm: Arm) -> Bench:
+    def bench_of(self, arm: Arm) -> LoadedModel:
         """Give the model that an arm is about."""
         return self.bench.bench_of(arm)
 
@@ -82,7 +82,9 @@ class CensusTable:
     def load(self, positions: range) -> None:
         """Load nothing: a reading looks at pictures itself."""
 
-    def measure(self, missing: Missing, positions: range, loaded: Any) -> tuple[dict[MeasurementKey, Row], Bill]:
+    def measure(
+        self, missing: Missing, positions: range, loaded: Any
+    ) -> tuple[dict[MeasurementKey, MeasuredBatch], Bill]:
         """Read the members at these places of the order."""
         members, bill = self._order[positions.start : positions.stop], Bill()
         fresh = {}
@@ -94,11 +96,11 @@ class CensusTable:
             if numbers.shape != members.shape:
                 raise ClaimsError(f"{readout!r} read numbers of shape {numbers.shape} for {len(members)} members")
             refuse_outside(numbers, (readout.low, readout.high), repr(readout), "member", members.tolist())
-            fresh[key] = Row(numbers=numbers)
+            fresh[key] = MeasuredBatch(numbers=numbers)
             bill.charge(set(claimants), sum(spent))
         return fresh, bill
 
 
-def _member_readout(arm: Arm) -> CensusReadout:
-    assert isinstance(arm.readout, CensusReadout), "propose() lets no other readout into a census"
+def _member_readout(arm: Arm) -> MemberReadout:
+    assert isinstance(arm.readout, MemberReadout), "propose() lets no other readout into a census"
     return arm.readout

@@ -13,7 +13,7 @@ from harness.judging.statements import Holds, Statement
 from harness.judging.verdict import Question
 from harness.models.subject import ModelCard
 from harness.probes.fittable import Fittable
-from harness.readouts.members import Census, CensusReadout
+from harness.readouts.members import FinitePopulation, MemberReadout
 from harness.readouts.own_answer import Accuracy
 from harness.readouts.readout import Readout, block_of
 
@@ -28,21 +28,21 @@ class Arm:
     """
 
     intervention: Intervention = NONE
-    readout: Readout | CensusReadout = field(default_factory=Accuracy)
+    readout: Readout | MemberReadout = field(default_factory=Accuracy)
     weights: Weights = "given"
     subject: str = ""
 
     @property
     def per_image(self) -> Readout:
         """Give the readout of an arm that is about images; TypeError for one that reads a census."""
-        if isinstance(self.readout, CensusReadout):
+        if isinstance(self.readout, MemberReadout):
             raise TypeError(f"{self.readout!r} reads no images")
         return self.readout
 
     @property
     def fits(self) -> tuple[Fittable, ...]:
         """List the fits that must exist before the arm can be read."""
-        read = () if isinstance(self.readout, CensusReadout) else self.readout.fits
+        read = () if isinstance(self.readout, MemberReadout) else self.readout.fits
         return tuple(dict.fromkeys((*read, *self.intervention.fits)))
 
 
@@ -72,7 +72,7 @@ class Plan:
     gate: Statement | Level | Difference | Ratio | None = None
     curves: Mapping[str, Curve] = field(default_factory=dict)
     derived: Mapping[str, Derived] = field(default_factory=dict)
-    census: Census | None = None
+    census: FinitePopulation | None = None
     report_only: str = ""
 
     @property
@@ -178,9 +178,9 @@ def curve(points: Mapping[int, Quantity]) -> Curve:
     return Curve(tuple(points.items()))
 
 
-def _refuse_arm(arm: Arm, card: ModelCard, census: Census | None, where: str) -> None:
+def _refuse_arm(arm: Arm, card: ModelCard, census: FinitePopulation | None, where: str) -> None:
     """Raise ClaimsError where an arm is at places that the model lacks, or reads what its plan does not sample."""
-    if isinstance(arm.readout, CensusReadout) is (census is None):
+    if isinstance(arm.readout, MemberReadout) is (census is None):
         raise ClaimsError(f"{where}: {arm.readout!r} does not read {'images' if census is None else census.what}")
     if census is not None:
         if arm.intervention != NONE:

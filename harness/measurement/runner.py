@@ -11,18 +11,18 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 from harness.errors import NotApplicable
-from harness.images.sampling import chunk_grid
-from harness.measurement.loaded_model import Bench
-from harness.measurement.on_images import SeveralBenches
-from harness.measurement.on_members import CensusTable
+from harness.images.sampling import batch_ranges
+from harness.measurement.loaded_model import LoadedModel
+from harness.measurement.on_images import OnSeveralModels
+from harness.measurement.on_members import OnMembers
 from harness.measurement.plan import Arm, Weights
 from harness.measurement.prefix_tree import Bill
-from harness.measurement.sequential import Job, Outcome, Trial
-from harness.measurement.source import Missing, Table
+from harness.measurement.sequential import Job, Outcome, SequentialTest
+from harness.measurement.source import MeasurementSource, Missing
 from harness.probes.fittable import Fittable
 from harness.probes.training.fits import fit_all
 from harness.probes.training.linear import Training
-from harness.readouts.members import Census
+from harness.readouts.members import FinitePopulation
 from harness.results.measurements import MeasurementKey
 
 Advance = Callable[[str, int, int], None]
@@ -32,36 +32,36 @@ def silent(what: str, done: int, total: int) -> None:
     """Show no progress."""
 
 
-def run(jobs: Sequence[Job], bench: Bench | SeveralBenches, advance: Advance = silent) -> dict[str, Outcome]:
+def run(jobs: Sequence[Job], bench: LoadedModel | OnSeveralModels, advance: Advance = silent) -> dict[str, Outcome]:
     """Measure and judge claims on one model, or on one set of models; every outcome by claim id.
 
     Raises what a readout or intervention raises: an error is never a verdict. What was stored before stays.
     """
     outcomes: dict[str, Outcome] = {}
     for table, group in _tables(jobs, bench):
-        trials = [Trial(job, table) for job in group]
+        trials = [SequentialTest(job, table) for job in group]
         _fit(trials, advance)
         _run(trials, table, advance)
         outcomes |= {trial.job.spec.id: trial.outcome() for trial in trials}
     return outcomes
 
 
-def keys_of(job: Job, bench: Bench | SeveralBenches) -> list[MeasurementKey]:
+def keys_of(job: Job, bench: LoadedModel | OnSeveralModels) -> list[MeasurementKey]:
     """Name the measurements of all arms of a job; NotApplicable where its members are not there."""
     ((table, _),) = _tables([job], bench)
     return list(dict.fromkeys(table.key(arm) for arm in job.plan.arms.values()))
 
 
-def _tables(jobs: Sequence[Job], bench: Bench | SeveralBenches) -> list[tuple[Table, list[Job]]]:
+def _tables(jobs: Sequence[Job], bench: LoadedModel | OnSeveralModels) -> list[tuple[MeasurementSource, list[Job]]]:
     """Put together the jobs whose arms are measured on the same members: on images, or on the same census."""
-    groups: dict[tuple[Census, int] | None, list[Job]] = {}
+    groups: dict[tuple[FinitePopulation, int] | None, list[Job]] = {}
     for job in jobs:
         census = job.plan.census
         groups.setdefault(None if census is None else (census, job.spec.pictures), []).append(job)
-    return [(bench if key is None else CensusTable(bench, *key), group) for key, group in groups.items()]
+    return [(bench if key is None else OnMembers(bench, *key), group) for key, group in groups.items()]
 
 
-def _run(trials: list[Trial], table: Table, advance: Advance) -> None:
+def _run(trials: list[SequentialTest], table: MeasurementSource, advance: Advance) -> None:
     """Measure chunk by chunk until every claim is decided or its budget used."""
     total = max((trial.budget for trial in trials), default=0)
     with ThreadPoolExecutor(max_workers=1) as pool:
@@ -80,7 +80,7 @@ def _run(trials: list[Trial], table: Table, advance: Advance) -> None:
 class _Loader:
     """Loads the next chunk while the current one is measured."""
 
-    def __init__(self, table: Table, pool: ThreadPoolExecutor) -> None:
+    def __init__(self, table: MeasurementSource, pool: ThreadPoolExecutor) -> None:
         self.table, self.pool = table, pool
         self.ahead: tuple[range, Future[Any]] | None = None
 
@@ -92,7 +92,13 @@ class _Loader:
         return loaded
 
 
-def _look(active: list[Trial], table: Table, positions: range, loader: _Loader, following: Sequence[range]) -> None:
+def _look(
+    active: list[SequentialTest],
+    table: MeasurementSource,
+    positions: range,
+    loader: _Loader,
+    following: Sequence[range],
+) -> None:
     """Give every active claim the numbers of one chunk, measuring what the store does not hold."""
     arms: dict[MeasurementKey, Arm] = {}
     claimants: dict[MeasurementKey, set[str]] = {}
@@ -112,7 +118,7 @@ def _look(active: list[Trial], table: Table, positions: range, loader: _Loader, 
         trial.take(rows)
 
 
-def _charge(active: list[Trial], missing: Missing, bill: Bill, seconds: float, images: int) -> None:
+def _charge(active: list[SequentialTest], missing: Missing, bill: Bill, seconds: float, images: int) -> None:
     """Bill a pass: time follows block evaluations, and whoever wanted something pays at least one per image."""
     wanting = set().union(*(claims for _, claims in missing.values()))
     weights = {name: bill.shares.get(name, 0.0) + images for name in wanting}
@@ -123,9 +129,9 @@ def _charge(active: list[Trial], missing: Missing, bill: Bill, seconds: float, i
             trial.charge(blocks=bill.shares.get(name, 0.0), seconds=share, images=images)
 
 
-def _fit(trials: list[Trial], advance: Advance) -> None:
+def _fit(trials: list[SequentialTest], advance: Advance) -> None:
     """Fit what the readouts of the claims need, for each model and set of weights, and split the bill."""
-    benches: dict[Bench, list[tuple[Weights, Fittable]]] = {}
+    benches: dict[LoadedModel, list[tuple[Weights, Fittable]]] = {}
     for trial in trials:
         for bench, which, described in trial.fits:
             if (which, described) not in bench.fits:
@@ -138,10 +144,10 @@ def _fit(trials: list[Trial], advance: Advance) -> None:
         trial.charge(blocks=0.0, seconds=(time.perf_counter() - start) / len(users), images=0)
 
 
-def _fit_bench(bench: Bench, wanted: Sequence[tuple[Weights, Fittable]], advance: Advance) -> None:
+def _fit_bench(bench: LoadedModel, wanted: Sequence[tuple[Weights, Fittable]], advance: Advance) -> None:
     if bench.train is None:
         raise NotApplicable("no training images are given (--train-data)")
-    grid = chunk_grid(len(bench.train), bench.settings.batch_size)
+    grid = batch_ranges(len(bench.train), bench.settings.batch_size)
     for which in dict.fromkeys(owner for owner, _ in wanted):
         training = Training(subject=bench.weights(which), images=bench.train, chunks=grid, seed=bench.settings.seed)
         mine = [described for owner, described in wanted if owner == which]

@@ -11,16 +11,16 @@ from harness.errors import NotApplicable
 from harness.images.sampling import whole_pairs
 from harness.judging.derived_arms import resolve
 from harness.judging.ledger import ClaimSpec
-from harness.judging.quantities import Pairs, Sample, Sheet
+from harness.judging.quantities import Observations, Pairs, Sample
 from harness.judging.verdict import Judgement, Verdict, decide, judge
 from harness.measurement.plan import Curve, Plan, Weights
 from harness.probes.fittable import Fittable
-from harness.results.measurements import MeasurementKey, Row
+from harness.results.measurements import MeasuredBatch, MeasurementKey
 
 if TYPE_CHECKING:  # judging stored numbers needs no bench, and the bench imports the model libraries
     from harness.images.thumbnails import Picture
-    from harness.measurement.loaded_model import Bench
-    from harness.measurement.source import Table
+    from harness.measurement.loaded_model import LoadedModel
+    from harness.measurement.source import MeasurementSource
 
 CurveRow = tuple[int, float, float, float]
 
@@ -71,13 +71,13 @@ class Outcome:
     pictures: "tuple[Picture, ...]" = ()
 
 
-class Trial:
+class SequentialTest:
     """A job while it runs.
 
     Raises NotApplicable where images are to exchange and no pair of two classes is within the budget.
     """
 
-    def __init__(self, job: Job, table: "Table") -> None:
+    def __init__(self, job: Job, table: "MeasurementSource") -> None:
         self.job, self.table = job, table
         self.keys = {name: table.key(arm) for name, arm in job.plan.arms.items()}
         self.delta = table.settings.delta or job.spec.delta
@@ -93,12 +93,12 @@ class Trial:
         self._blocks, self._seconds, self._measured = 0.0, 0.0, 0
 
     @property
-    def fits(self) -> list[tuple["Bench", Weights, Fittable]]:
+    def fits(self) -> list[tuple["LoadedModel", Weights, Fittable]]:
         """List the fits that the arms read, each with the model and the weights it belongs to."""
         arms = self.job.plan.arms.values()
         return [(self.table.bench_of(arm), arm.weights, fit) for arm in arms for fit in arm.fits]
 
-    def take(self, rows: Mapping[str, Row]) -> None:
+    def take(self, rows: Mapping[str, MeasuredBatch]) -> None:
         """Take the numbers of one chunk, stored or new, by measurement id."""
         for name, key in self.keys.items():
             self._parts[name].append(rows[key.id].numbers)
@@ -161,7 +161,7 @@ class Trial:
                 "different classes, so none can exchange; allowed: pictures in random order, of more than one class"
             )
 
-    def _sheet(self) -> Sheet:
+    def _sheet(self) -> Observations:
         numbers = {name: np.concatenate(parts)[: self.images] for name, parts in self._parts.items()}
         return lay_out(
             self.job,
@@ -174,7 +174,7 @@ class Trial:
 
 def lay_out(
     job: Job, numbers: Mapping[str, np.ndarray], *, classes: int, population: int | None, pairs: Pairs | None
-) -> Sheet:
+) -> Observations:
     """Lay numbers per arm [image] beside their ranges and the bounds of the ledger.
 
     With `pairs` the unit is the pair: the sheet holds one mean per pair [pair], and `population`, the images of a
@@ -186,10 +186,10 @@ def lay_out(
     if pairs is not None:
         samples = {name: Sample(pairs.means(one.values), one.low, one.high) for name, one in samples.items()}
         population = None if population is None else pairs.in_all
-    return Sheet(samples=samples, bounds=job.spec.bounds, classes=classes, population=population)
+    return Observations(samples=samples, bounds=job.spec.bounds, classes=classes, population=population)
 
 
-def draw_curves(plan: Plan, sheet: Sheet, delta: float) -> dict[str, tuple[CurveRow, ...]]:
+def draw_curves(plan: Plan, sheet: Observations, delta: float) -> dict[str, tuple[CurveRow, ...]]:
     """Estimate every curve of a plan with anytime-valid intervals, point by point, at error `delta` each."""
     return {
         name: tuple(

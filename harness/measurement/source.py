@@ -9,10 +9,10 @@ import numpy as np
 from harness.judging.ledger import ClaimSpec
 from harness.measurement.plan import Arm
 from harness.measurement.prefix_tree import Bill
-from harness.results.measurements import MeasurementKey, Row, Store
+from harness.results.measurements import MeasuredBatch, MeasurementKey, Store
 
 if TYPE_CHECKING:
-    from harness.measurement.loaded_model import Bench
+    from harness.measurement.loaded_model import LoadedModel
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +34,7 @@ class Settings:
 Missing = Mapping[MeasurementKey, tuple[Arm, frozenset[str]]]
 
 
-class Table(Protocol):
+class MeasurementSource(Protocol):
     """Where arms are measured, chunk by chunk of a random order: what the runner and the trials ask of it.
 
     `population` is the number of members in all where a statement is about exactly those, None where it is about the
@@ -58,12 +58,12 @@ class Table(Protocol):
     def pairs(self) -> np.ndarray: ...
 
     @property
-    def benches(self) -> "tuple[Bench, ...]": ...
+    def benches(self) -> "tuple[LoadedModel, ...]": ...
 
     def most(self, spec: ClaimSpec) -> int:
         """Give the most members that a claim may use here."""
 
-    def bench_of(self, arm: Arm) -> "Bench":
+    def bench_of(self, arm: Arm) -> "LoadedModel":
         """Give the model that an arm is about, beside its images."""
 
     def key(self, arm: Arm) -> MeasurementKey:
@@ -72,5 +72,7 @@ class Table(Protocol):
     def load(self, positions: range) -> Any:
         """Load what a chunk is measured on."""
 
-    def measure(self, missing: Missing, positions: range, loaded: Any) -> tuple[dict[MeasurementKey, Row], Bill]:
+    def measure(
+        self, missing: Missing, positions: range, loaded: Any
+    ) -> tuple[dict[MeasurementKey, MeasuredBatch], Bill]:
         """Measure arms on one chunk."""

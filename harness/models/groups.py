@@ -10,19 +10,19 @@ VERSUS = " vs "
 
 
 @dataclass(frozen=True)
-class Cohort:
+class ModelGroup:
     """Models by role, under a label by which results are kept; a claim about one model has the one role ""."""
 
     label: str
     roles: Mapping[str, str]
 
 
-def lone(name: str) -> Cohort:
+def lone(name: str) -> ModelGroup:
     """Ask one model."""
-    return Cohort(name, {"": name})
+    return ModelGroup(name, {"": name})
 
 
-def cohorts(subjects: Mapping[str, Sequence[str]], cards: Mapping[str, ModelCard]) -> tuple[list[Cohort], str]:
+def cohorts(subjects: Mapping[str, Sequence[str]], cards: Mapping[str, ModelCard]) -> tuple[list[ModelGroup], str]:
     """List every set of different models that meets the needs of the roles, in their order; else say why there is none.
 
     `subjects` maps roles to the capabilities that they need.
@@ -32,7 +32,7 @@ def cohorts(subjects: Mapping[str, Sequence[str]], cards: Mapping[str, ModelCard
         for role, needs in subjects.items()
     }
     found = [
-        Cohort(VERSUS.join(names), dict(zip(subjects, names, strict=True)))
+        ModelGroup(VERSUS.join(names), dict(zip(subjects, names, strict=True)))
         for names in permutations(cards, len(subjects))
         if all(name in fitting[role] for role, name in zip(subjects, names, strict=True))
     ]

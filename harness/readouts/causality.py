@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 
-from harness.images.batch import Chunk, ShuffleClass
+from harness.images.batch import Batch, ShuffleClass
 from harness.models.sites import EMBEDDING
 from harness.models.subject import Subject
-from harness.readouts.members import Place
+from harness.readouts.members import MemberContext
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +28,7 @@ class SameClassToken:
     low = 0.0
     high = 1.0
 
-    def numbers(self, place: Place, members: Int[np.ndarray, "member"]) -> Float[np.ndarray, "member"]:
+    def numbers(self, place: MemberContext, members: Int[np.ndarray, "member"]) -> Float[np.ndarray, "member"]:
         """Read the one member of `TheModel`."""
         same = place.once("class tokens under every exchange", lambda: _same(place))[self.after]
         end = self.after - EMBEDDING  # row 0 is the embedding
@@ -37,7 +37,7 @@ class SameClassToken:
 
 
 def class_tokens(
-    subject: Subject, images: Float[torch.Tensor, "image channel row column"], chunk: Chunk, after: int | None
+    subject: Subject, images: Float[torch.Tensor, "image channel row column"], chunk: Batch, after: int | None
 ) -> Float[torch.Tensor, "step image width"]:
     """Run a whole pass and give the class token at every step, of which the first is the embedding.
 
@@ -54,7 +54,7 @@ def class_tokens(
     return torch.stack(found)
 
 
-def _same(place: Place) -> Bool[np.ndarray, "after step image"]:
+def _same(place: MemberContext) -> Bool[np.ndarray, "after step image"]:
     """Compare passes for every block after which to exchange; an image that is alone in its chunk has no say."""
     subject, found = place.subject, []
     for positions in place.grid:

@@ -9,7 +9,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from harness.errors import ClaimsError
-from harness.images.batch import Chunk
+from harness.images.batch import Batch
 from harness.models.sites import EMBEDDING
 from harness.models.subject import Stream, Subject
 from harness.probes.fittable import Fittable, Fitted, linear_fit
@@ -97,7 +97,7 @@ class ProbeTokenScore:
         return tuple(probe for layer in self.layers for probe in self._at(layer))
 
     def compute(
-        self, subject: Subject, images: Tensor, chunk: Chunk, fits: Mapping[Fittable, Fitted]
+        self, subject: Subject, images: Tensor, chunk: Batch, fits: Mapping[Fittable, Fitted]
     ) -> Float[Tensor, "image patch"]:
         """Score the patch tokens of preprocessed pictures; `fits` holds at least those that `self.fits` names.
 

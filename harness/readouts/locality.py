@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from harness.errors import ClaimsError
-from harness.readouts.members import Place
+from harness.readouts.members import MemberContext
 from harness.readouts.reading import ranks
 
 TINY = 1e-12  # total variance below which a unit does nothing
@@ -36,7 +36,7 @@ class WithinShare:
     low = 0.0
     high = 1.0
 
-    def numbers(self, place: Place, members: np.ndarray) -> Float[np.ndarray, "member"]:
+    def numbers(self, place: MemberContext, members: np.ndarray) -> Float[np.ndarray, "member"]:
         return np.full(len(members), np.median(_found(place).within[list(self.blocks)]))
 
 
@@ -48,7 +48,7 @@ class PatchCosine:
     low = -1.0
     high = 1.0
 
-    def numbers(self, place: Place, members: np.ndarray) -> Float[np.ndarray, "member"]:
+    def numbers(self, place: MemberContext, members: np.ndarray) -> Float[np.ndarray, "member"]:
         return np.full(len(members), _found(place).cosine[self.block])
 
 
@@ -60,7 +60,7 @@ class PatchHead:
     low = 0.0
     high = 1.0
 
-    def numbers(self, place: Place, members: np.ndarray) -> Float[np.ndarray, "member"]:
+    def numbers(self, place: MemberContext, members: np.ndarray) -> Float[np.ndarray, "member"]:
         return np.full(len(members), _found(place).patches[self.block])
 
 
@@ -71,7 +71,7 @@ class ModelAccuracy:
     low = 0.0
     high = 1.0
 
-    def numbers(self, place: Place, members: np.ndarray) -> Float[np.ndarray, "member"]:
+    def numbers(self, place: MemberContext, members: np.ndarray) -> Float[np.ndarray, "member"]:
         return np.full(len(members), _found(place).model)
 
 
@@ -95,12 +95,12 @@ def mean_cosine(tokens: Float[Tensor, "image place width"]) -> Float[Tensor, "im
     return (together - places) / (places * (places - 1))
 
 
-def _found(place: Place) -> _Found:
+def _found(place: MemberContext) -> _Found:
     return place.once("locality", lambda: _look(place))
 
 
 @torch.inference_mode()
-def _look(place: Place) -> _Found:
+def _look(place: MemberContext) -> _Found:
     subject, card = place.subject, place.subject.card
     sums = [torch.zeros(3, subject.unit_shape(block).units, dtype=torch.float64) for block in range(card.depth)]
     cosine, patches, right = np.zeros(card.depth), np.zeros(card.depth), 0.0

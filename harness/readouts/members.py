@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from harness.images.batch import Chunk
+from harness.images.batch import Batch
 from harness.models.subject import Preprocessing, Subject
 
 Found = TypeVar("Found")
@@ -40,7 +40,7 @@ class Pictures(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Place:
+class MemberContext:
     """What a reading of members may look at: the model, and the first pictures of the set in measuring order.
 
     `grid` cuts these pictures into chunks, `load` gives the preprocessed pictures of a chunk, `chunk_of` its labels
@@ -53,7 +53,7 @@ class Place:
     train: Pictures | None
     grid: tuple[range, ...]
     load: Callable[[range], Tensor]
-    chunk_of: Callable[[range], Chunk]
+    chunk_of: Callable[[range], Batch]
     seed: int
     folder: Path | None
     context: str
@@ -73,7 +73,7 @@ class Place:
 
 
 @runtime_checkable
-class Census(Protocol):
+class FinitePopulation(Protocol):
     """A finite population; frozen and hashable. `what` names its members in the plural ("units", "classes")."""
 
     @property
@@ -88,7 +88,7 @@ class Census(Protocol):
 
 
 @runtime_checkable
-class CensusReadout(Protocol):
+class MemberReadout(Protocol):
     """One number per member, between `low` and `high`; frozen and hashable."""
 
     @property
@@ -97,7 +97,7 @@ class CensusReadout(Protocol):
     @property
     def high(self) -> float: ...
 
-    def numbers(self, place: Place, members: Int[np.ndarray, "member"]) -> Float[np.ndarray, "member"]:
+    def numbers(self, place: MemberContext, members: Int[np.ndarray, "member"]) -> Float[np.ndarray, "member"]:
         """Read the members with these numbers (from 0 on)."""
 
 

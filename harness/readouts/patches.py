@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from harness.images.batch import Chunk
+from harness.images.batch import Batch
 from harness.models.subject import ModelCard
 from harness.readouts.reading import Reading
 from harness.readouts.readout import StreamReadout
@@ -80,7 +80,7 @@ def affordable_patches(card: ModelCard) -> int | None:
     return None if affordable >= card.patches else max(affordable, 1)
 
 
-def drawn_patches(chunk: Chunk, patches: int, of: int) -> Int[Tensor, "image patch"]:
+def drawn_patches(chunk: Batch, patches: int, of: int) -> Int[Tensor, "image patch"]:
     """Draw for every picture of a chunk which of its patches are read, the same whatever else is measured."""
     images = len(chunk.positions)
     return torch.rand(images, of, generator=chunk.generator(DRAW)).argsort(dim=1)[:, :patches]

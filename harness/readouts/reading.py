@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from harness.errors import ClaimsError
-from harness.images.batch import Chunk, Whose, object_patches
+from harness.images.batch import Batch, Whose, object_patches
 from harness.models.sites import Site
 from harness.models.subject import ModelCard, Stream, Subject
 from harness.probes.fittable import Fittable, Fitted
@@ -33,7 +33,7 @@ class Reading:
         subject: Subject,
         stream: Stream,
         block: int,
-        chunk: Chunk,
+        chunk: Batch,
         fits: Mapping[Fittable, Fitted],
         clean: "Reading | None",
         *,

@@ -15,7 +15,7 @@ from harness.errors import ClaimsError
 from harness.judging.chance_levels import KEPT
 from harness.models.sites import Branch
 from harness.models.subject import Subject
-from harness.readouts.members import Place
+from harness.readouts.members import MemberContext
 
 MOST_RATIO = 1e3  # of a purity to its null; 1 over the chance that two classes share a group
 
@@ -39,7 +39,7 @@ class ClassValueAgreement:
     low = -1.0
     high = 1.0
 
-    def numbers(self, place: Place, members: Int[np.ndarray, "member"]) -> Float[np.ndarray, "member"]:
+    def numbers(self, place: MemberContext, members: Int[np.ndarray, "member"]) -> Float[np.ndarray, "member"]:
         best = place.once(
             ("class-value agreement", self.block, self.branch),
             lambda: cosines(place.subject, self.block, self.branch).amax(dim=1).clamp(-1.0, 1.0),
@@ -63,7 +63,7 @@ class ClassPurity:
     low = 0.0
     high = MOST_RATIO
 
-    def numbers(self, place: Place, members: Int[np.ndarray, "member"]) -> Float[np.ndarray, "member"]:
+    def numbers(self, place: MemberContext, members: Int[np.ndarray, "member"]) -> Float[np.ndarray, "member"]:
         groups = np.asarray(getattr(place.images, "superclasses", ()))
         if len(groups) != place.subject.card.classes:
             raise ClaimsError(
@@ -89,7 +89,7 @@ class GoldenVectors:
     low = 0.0
     high = 1.0
 
-    def numbers(self, place: Place, members: Int[np.ndarray, "member"]) -> Float[np.ndarray, "member"]:
+    def numbers(self, place: MemberContext, members: Int[np.ndarray, "member"]) -> Float[np.ndarray, "member"]:
         wanted = torch.tensor(self.table)
         if wanted.shape[1] > place.subject.block_weights(self.block).mlp_out.shape[1]:
             return np.zeros(len(members))
@@ -107,7 +107,7 @@ class GoldenDistance:
     low = 0.0
     high = 1.0
 
-    def numbers(self, place: Place, members: Int[np.ndarray, "member"]) -> Float[np.ndarray, "member"]:
+    def numbers(self, place: MemberContext, members: Int[np.ndarray, "member"]) -> Float[np.ndarray, "member"]:
         found = tutorial_projection(place.subject, self.block)[0].topk(len(self.values)).values.cpu()
         return np.full(len(members), min(1.0, float((found - torch.tensor(self.values)).abs().max())))
 

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float, Int
 
 from harness.models.subject import Subject
-from harness.readouts.members import Place
+from harness.readouts.members import MemberContext
 
 Matrix = Literal["query", "key", "value"]
 
@@ -27,7 +27,7 @@ class RankShare:
     low = 0.0
     high = 1.0
 
-    def numbers(self, place: Place, members: Int[np.ndarray, "member"]) -> Float[np.ndarray, "member"]:
+    def numbers(self, place: MemberContext, members: Int[np.ndarray, "member"]) -> Float[np.ndarray, "member"]:
         """Read the one member of `TheModel`."""
         shares = [
             place.once(("rank", self.matrix, block), partial(rank_share, place.subject, self.matrix, block))

@@ -24,7 +24,7 @@ RunPytest = Callable[[Sequence[str]], tuple[int, str]]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Orders:
+class NightlyOptions:
     """What is run: claims folder, models, further arguments for pytest, cache, baseline, and where files go."""
 
     claims: Path
@@ -50,7 +50,7 @@ def run_in_process_of_its_own(arguments: Sequence[str]) -> tuple[int, str]:
     return done.returncode, done.stdout + done.stderr
 
 
-def judge_claims(orders: Orders, run_pytest: RunPytest) -> tuple[list[dict[str, Any]], list[str]]:
+def judge_claims(orders: NightlyOptions, run_pytest: RunPytest) -> tuple[list[dict[str, Any]], list[str]]:
     """Run all claims; return their records, and the tests that raised instead of reaching a verdict.
 
     Raises ClaimsError where pytest refused its arguments or did not come to an end.
@@ -79,7 +79,7 @@ def raised(junit: Path) -> list[str]:
     return found
 
 
-def slowdowns(orders: Orders, history: History, run: str, run_pytest: RunPytest) -> tuple[list[str], int]:
+def slowdowns(orders: NightlyOptions, history: History, run: str, run_pytest: RunPytest) -> tuple[list[str], int]:
     """Time the claims, compare with earlier nights, and keep the timings; return what is slower, and how many claims.
 
     What seems slow is timed again, up to SECOND_LOOKS times, before it is told.
@@ -105,7 +105,7 @@ def slowdowns(orders: Orders, history: History, run: str, run_pytest: RunPytest)
 
 
 def _timings(
-    orders: Orders, run_pytest: RunPytest, models: Sequence[str], claims: Sequence[str]
+    orders: NightlyOptions, run_pytest: RunPytest, models: Sequence[str], claims: Sequence[str]
 ) -> tuple[str, dict[tuple[str, str], Timing]]:
     from harness.regression.timing import read_timings
 

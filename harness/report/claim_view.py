@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from harness.judging.ledger import ClaimSpec
-from harness.report.columns import Column, unique
+from harness.report.columns import ModelColumn, unique
 from harness.report.curve_text import bound_words
 from harness.report.escaping import anchor, prose, web_address
 from harness.report.panels import Line, curve_panels, evidence_panel, lone_points, names_drawn, published_panels
@@ -14,7 +14,7 @@ from harness.report.views import SYMBOLS, BoundRow, Cell, ClaimView, Result, Sou
 TINY = 0.0005  # an end of an interval below this is shown as 0
 
 
-def sources_of(columns: Sequence[Column], specs: Mapping[str, ClaimSpec]) -> tuple[SourceView, ...]:
+def sources_of(columns: Sequence[ModelColumn], specs: Mapping[str, ClaimSpec]) -> tuple[SourceView, ...]:
     """Group the claims of the records by source, in the order of the ledgers; claims without an entry come last."""
     found: dict[str, Mapping[str, Any]] = {}
     for column in columns:
@@ -43,7 +43,7 @@ def counts_of(records: Sequence[Mapping[str, Any]]) -> dict[str, int]:
     return {verdict: found.count(verdict) for verdict in SYMBOLS if verdict in found}
 
 
-def _claim(name: str, place: str, source: int, columns: Sequence[Column], spec: ClaimSpec | None) -> ClaimView:
+def _claim(name: str, place: str, source: int, columns: Sequence[ModelColumn], spec: ClaimSpec | None) -> ClaimView:
     results = tuple(
         _result(column, at, columns[at].records[name], place, spec)
         for at, column in enumerate(columns)
@@ -66,7 +66,7 @@ def _claim(name: str, place: str, source: int, columns: Sequence[Column], spec: 
     )
 
 
-def _result(column: Column, at: int, record: Mapping[str, Any], place: str, spec: ClaimSpec | None) -> Result:
+def _result(column: ModelColumn, at: int, record: Mapping[str, Any], place: str, spec: ClaimSpec | None) -> Result:
     effect = record["effect"]
     row, panels = f"{place}--{column.anchor}", curve_panels(record, spec)
     expected = record.get("expected")
@@ -172,7 +172,7 @@ def _origins(spec: ClaimSpec) -> tuple[tuple[str, str], ...]:
     )
 
 
-def _versions(name: str, columns: Sequence[Column], spec: ClaimSpec | None) -> str:
+def _versions(name: str, columns: Sequence[ModelColumn], spec: ClaimSpec | None) -> str:
     if spec is None:
         return "The ledger entry of this claim is not at hand; only what its records hold is shown."
     others = sorted({c.records[name]["version"] for c in columns if name in c.records} - {spec.version})

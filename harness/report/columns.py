@@ -13,7 +13,7 @@ HASH_SHOWN = 8  # characters of a hash where it tells two columns apart
 
 
 @dataclass(frozen=True, kw_only=True)
-class Column:
+class ModelColumn:
     """One model under one condition: a label of its own, a place for links, and its last record of each claim."""
 
     label: str
@@ -28,7 +28,7 @@ class Column:
             raise ValueError(f"column {self.label!r} holds no records")
 
 
-def columns_of(records: Iterable[Mapping[str, Any]]) -> tuple[Column, ...]:
+def columns_of(records: Iterable[Mapping[str, Any]]) -> tuple[ModelColumn, ...]:
     """Lay out records, oldest first: of two on one claim under one condition the later one stands."""
     gathered: dict[tuple[str, ...], dict[str, Mapping[str, Any]]] = {}
     for record in records:
@@ -37,7 +37,7 @@ def columns_of(records: Iterable[Mapping[str, Any]]) -> tuple[Column, ...]:
     labels = _labels([(model, context) for model, context, _ in parts])
     anchors = unique([anchor(f"model-{label}") for label in labels])
     return tuple(
-        Column(
+        ModelColumn(
             label=label,
             anchor=place,
             model=model,

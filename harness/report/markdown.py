@@ -6,7 +6,7 @@ from typing import Any
 
 from harness.judging.ledger import ClaimSpec
 from harness.report.claim_view import counts_of, sources_of
-from harness.report.columns import Column, columns_of
+from harness.report.columns import ModelColumn, columns_of
 from harness.report.escaping import markdown_code, markdown_text, short
 from harness.report.terminal import jointly
 from harness.report.views import SYMBOLS, Cell, SourceView
@@ -38,7 +38,7 @@ def markdown_report(
     return "\n\n".join(block for block in blocks if block) + "\n"
 
 
-def _changes(sources: Sequence[SourceView], columns: Sequence[Column]) -> list[str]:
+def _changes(sources: Sequence[SourceView], columns: Sequence[ModelColumn]) -> list[str]:
     """List verdicts that differ from the accepted ones: what a reader of a pull request looks for first."""
     lines = [
         f"- {markdown_code(claim.id)} on {markdown_code(columns[cell.column].label)}: expected {cell.changed_from}, "
@@ -51,7 +51,7 @@ def _changes(sources: Sequence[SourceView], columns: Sequence[Column]) -> list[s
     return ["### Verdicts that changed", "\n".join(lines)] if lines else []
 
 
-def _matrix(source: SourceView, columns: Sequence[Column]) -> list[str]:
+def _matrix(source: SourceView, columns: Sequence[ModelColumn]) -> list[str]:
     head = "| claim | " + " | ".join(markdown_code(short(column.label)) for column in columns) + " |"
     rows = [f"| {markdown_code(claim.id)} | " + " | ".join(map(_cell, claim.cells)) + " |" for claim in source.claims]
     rule = "|---|" + "---|" * len(columns)
@@ -65,7 +65,7 @@ def _cell(cell: Cell) -> str:
     return f"{cell.symbol} {cell.verdict}{markdown_text(numbers) and ' ' + markdown_text(numbers)}"
 
 
-def _refusals(columns: Sequence[Column]) -> list[str]:
+def _refusals(columns: Sequence[ModelColumn]) -> list[str]:
     """Say why claims were not applicable, model by model, folded away."""
     blocks = []
     for column in columns:

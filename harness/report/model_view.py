@@ -6,7 +6,7 @@ from typing import Any
 
 from harness.models.subject import CAPABILITIES
 from harness.report.claim_view import counts_of
-from harness.report.columns import Column
+from harness.report.columns import ModelColumn
 from harness.report.escaping import prose
 
 DASH = "–"
@@ -36,7 +36,7 @@ class ModelView:
     provenance: tuple[tuple[str, str], ...]
 
 
-def model_view(column: Column, at: int) -> ModelView:
+def model_view(column: ModelColumn, at: int) -> ModelView:
     """Describe one column from the context of its records."""
     records = list(column.records.values())
     refusals: dict[str, list[str]] = {}
@@ -87,7 +87,7 @@ def _capabilities(card: Mapping[str, Any] | None) -> tuple[Capability, ...]:
     )
 
 
-def _provenance(column: Column) -> tuple[tuple[str, str], ...]:
+def _provenance(column: ModelColumn) -> tuple[tuple[str, str], ...]:
     context = column.context
     train = context.get("train_images")
     given = (context.get("delta"), context.get("max_images"))
@@ -112,7 +112,7 @@ def _provenance(column: Column) -> tuple[tuple[str, str], ...]:
     return tuple((name, str(value)) for name, value in facts.items() if value not in (None, ""))
 
 
-def _times(column: Column) -> list[str]:
+def _times(column: ModelColumn) -> list[str]:
     """Give the first and last time of its records, where they hold one."""
     times = sorted({str(record["time"]) for record in column.records.values() if record.get("time")})
     return times if len(times) < 2 else [f"{times[0]} to {times[-1]}"]

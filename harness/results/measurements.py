@@ -69,7 +69,7 @@ class Receipt:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Row:
+class MeasuredBatch:
     """One chunk of one measurement: numbers [image] and the receipts of its intervention."""
 
     numbers: np.ndarray
@@ -109,7 +109,7 @@ class Store:
         """Close the file; what was appended stays."""
         self._database.close()
 
-    def load(self, identifiers: Iterable[str], chunk: range) -> dict[str, Row]:
+    def load(self, identifiers: Iterable[str], chunk: range) -> dict[str, MeasuredBatch]:
         """Load what is stored of these measurements for one chunk."""
         found = {}
         for identifier in identifiers:
@@ -119,7 +119,7 @@ class Store:
                 found[identifier] = _row(identifier, chunk, *row)
         return found
 
-    def append(self, chunk: range, rows: Mapping[MeasurementKey, Row]) -> None:
+    def append(self, chunk: range, rows: Mapping[MeasurementKey, MeasuredBatch]) -> None:
         """Write one chunk of several measurements in one transaction; rows that exist stay as they are."""
         for key, row in rows.items():
             if len(row.numbers) != len(chunk) or not np.isfinite(row.numbers).all():
@@ -190,12 +190,12 @@ class Store:
         self._database.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
 
-def _row(identifier: str, chunk: range, stop: int, data: bytes, receipts: str) -> Row:
+def _row(identifier: str, chunk: range, stop: int, data: bytes, receipts: str) -> MeasuredBatch:
     if stop != chunk.stop or len(data) != 8 * len(chunk):
         raise ClaimsError(
             f"stored measurement {identifier[:12]} has images {chunk.start}..{stop - 1} in {len(data)} bytes where "
             f"{chunk.start}..{chunk.stop - 1} belong: the file is damaged; move it away"
         )
-    return Row(
+    return MeasuredBatch(
         numbers=np.frombuffer(data, dtype="<f8"), receipts=tuple(Receipt(**receipt) for receipt in json.loads(receipts))
     )

@@ -11,14 +11,14 @@ from harness.models.sites import UnitShape
 from harness.models.subject import ModelCard, Preprocessing
 
 if TYPE_CHECKING:  # reading a context back needs no model library
-    from harness.measurement.loaded_model import Bench
+    from harness.measurement.loaded_model import LoadedModel
     from harness.models.zoo import ModelEntry
     from harness.run.options import RunOptions
 
 PACKAGES = ("torch", "timm", "numpy", "scipy", "pytest")
 
 
-def context_of(entry: "ModelEntry", bench: "Bench", options: "RunOptions") -> dict[str, Any]:
+def context_of(entry: "ModelEntry", bench: "LoadedModel", options: "RunOptions") -> dict[str, Any]:
     """Describe weights, images, settings, versions and machine."""
     card = bench.subject.card
     return {

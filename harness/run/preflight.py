@@ -11,7 +11,7 @@ from harness.run.options import RunOptions
 from harness.run.run_images import EMBEDDED_CLASSES
 
 
-def admitted(options: RunOptions) -> dict[str, ModelEntry]:
+def check_models(options: RunOptions) -> dict[str, ModelEntry]:
     """Resolve the models of a run by name.
 
     Raises ClaimsError for a device that cannot be used, and in one message for every model whose labels the images

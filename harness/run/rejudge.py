@@ -12,7 +12,7 @@ from harness.judging.verdict import Judgement, judge
 from harness.measurement import measured_code as code
 from harness.measurement.plan import Arm, Plan, propose
 from harness.measurement.sequential import Job, lay_out
-from harness.readouts.members import CensusReadout
+from harness.readouts.members import MemberReadout
 from harness.results.measurements import MeasurementKey, Store
 from harness.run.context import cards_from
 
@@ -125,7 +125,7 @@ def _outdated(plan: Plan, keys: Mapping[str, MeasurementKey]) -> str:
     changed: set[str] = set()
     for name, arm in plan.arms.items():
         if plan.census is not None:
-            assert isinstance(arm.readout, CensusReadout), "propose() lets no other readout into a census"
+            assert isinstance(arm.readout, MemberReadout), "propose() lets no other readout into a census"
             now = code.of_member_readout(arm.readout, plan.census)
             changed |= {"readouts"} if now != keys[name].readout_code else set()
             continue

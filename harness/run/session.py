@@ -14,21 +14,21 @@ from typing import Any
 from harness.errors import NotApplicable
 from harness.judging.ledger import ClaimSpec, missing_data
 from harness.measurement.illustrations import pictures_of
-from harness.measurement.loaded_model import Bench
-from harness.measurement.on_images import SeveralBenches
+from harness.measurement.loaded_model import LoadedModel
+from harness.measurement.on_images import OnSeveralModels
 from harness.measurement.plan import ClaimFunction, propose
 from harness.measurement.record import record_of, record_of_refusal
 from harness.measurement.runner import Advance, keys_of, run, silent
 from harness.measurement.sequential import Job, Outcome
 from harness.measurement.verdict_ground import fingerprints
-from harness.models.groups import Cohort, cohorts, lone
+from harness.models.groups import ModelGroup, cohorts, lone
 from harness.models.subject import ModelCard
 from harness.results.measurements import Store
 from harness.results.recorder import Opened, Recorder
 from harness.run.context import context_of, context_of_several
-from harness.run.loaded_models import Shelf
+from harness.run.loaded_models import LoadedModels
 from harness.run.options import RunOptions
-from harness.run.preflight import admitted
+from harness.run.preflight import check_models
 from harness.run.run_images import have
 
 
@@ -51,8 +51,8 @@ class Refusal:
 class _Loaded:
     """The one group of models in memory, with what has been found out about it."""
 
-    cohort: Cohort
-    bench: Bench | SeveralBenches
+    cohort: ModelGroup
+    bench: LoadedModel | OnSeveralModels
     outcomes: dict[str, Outcome | Refusal] = field(default_factory=dict)
     merged: bool = False
 
@@ -68,11 +68,11 @@ class Session:
         self, options: RunOptions, advance: Advance = silent, run: str | None = None, scratch: bool = False
     ) -> None:
         self.options, self.advance = options, advance
-        self.entries = admitted(options)
+        self.entries = check_models(options)
         self.cohorts = {name: lone(name) for name in self.entries}
         self._scratch = TemporaryDirectory() if scratch and options.cache is None else None
         self.store = Store(Path(self._scratch.name) if self._scratch else options.cache)
-        self._shelf = Shelf(options, self.entries, self.store)
+        self._shelf = LoadedModels(options, self.entries, self.store)
         self.recorder = Recorder(options.history, run)
         self._loaded: _Loaded | None = None
         self.opened: dict[str, Opened] = {}
@@ -157,11 +157,11 @@ class Session:
         def measure() -> Outcome:
             store = Store(None)
             alone = {
-                role: Bench(bench.subject, bench.images, store, bench.settings, bench.train)
+                role: LoadedModel(bench.subject, bench.images, store, bench.settings, bench.train)
                 for role, name in loaded.cohort.roles.items()
                 for bench in [self._shelf.benches[name]]
             }
-            return run([job], SeveralBenches(alone) if len(alone) > 1 else alone[""])[asked.spec.id]
+            return run([job], OnSeveralModels(alone) if len(alone) > 1 else alone[""])[asked.spec.id]
 
         return measure
 

@@ -27,7 +27,7 @@ LOOK_EVERY = 0.2  # seconds between two looks at a process that is waited for
 
 
 @dataclass(frozen=True, kw_only=True)
-class Order:
+class WorkItem:
     """What one process is to measure: claims of one group of models, each by its entry, its file and its function."""
 
     options: RunOptions
@@ -37,7 +37,7 @@ class Order:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Delivery:
+class WorkResult:
     """What a process found: records by claim id, notes for the reader, and the pictures that it measured on."""
 
     records: Mapping[str, dict[str, Any]] = field(default_factory=dict)
@@ -55,7 +55,7 @@ def crew_size(options: RunOptions) -> int:
     return 1 if options.models or options.device != "cpu" else min(processors(), MOST)
 
 
-class Crew:
+class WorkerPool:
     """Measures groups of models, ahead of the tests that ask for them where `size` allows more than one process.
 
     Groups of several models start when the first of them is asked for, so that they find what was measured of each
@@ -66,8 +66,8 @@ class Crew:
         self.session, self.groups, self.merge = session, groups, merge
         self.size = min(size, len(groups))
         self._pool: ProcessPoolExecutor | None = None
-        self._running: dict[str, Future[Delivery]] = {}
-        self._delivered: dict[str, Delivery] = {}
+        self._running: dict[str, Future[WorkResult]] = {}
+        self._delivered: dict[str, WorkResult] = {}
 
     def record(self, models: str, asked: Asked) -> dict[str, Any]:
         """Give the record of a claim; it is measured here where no process could.
@@ -102,7 +102,7 @@ class Crew:
         options = replace(self.session.options, cache=self.session.store.folder, history=None)
         for models, claims in self.groups.items():
             if models in self.session.cohorts and self._alone(models) == alone:
-                order = Order(
+                order = WorkItem(
                     options=options,
                     run=self.session.recorder.run,
                     models=models,
@@ -110,7 +110,7 @@ class Crew:
                 )
                 self._running[models] = self._pool.submit(carry_out, order)
 
-    def _await(self, models: str) -> Delivery:
+    def _await(self, models: str) -> WorkResult:
         """Wait for a group; an empty delivery where its process failed, so that its claims are measured here."""
         order = self._running[models]
         while not wait([order], timeout=LOOK_EVERY).done:
@@ -118,7 +118,7 @@ class Crew:
             self.session.advance("groups of models", done, len(self._running))
         if (error := order.exception()) is not None:
             self.session.remarks.append(f"{models}: measured in the process of the run; its own ended with {error!r}")
-            return Delivery()
+            return WorkResult()
         delivery = order.result()
         self.session.remarks += delivery.notes
         if delivery.opened is not None:
@@ -126,7 +126,7 @@ class Crew:
         return delivery
 
 
-def carry_out(order: Order) -> Delivery:
+def carry_out(order: WorkItem) -> WorkResult:
     """Measure one group of models; a claim that raises is left out, to raise again where it is asked for."""
     session = Session(order.options, run=order.run)
     try:
@@ -134,7 +134,7 @@ def carry_out(order: Order) -> Delivery:
         for one in asked:
             session.cards_for(one.spec)
         records = session.records(order.models, asked)
-        return Delivery(records=records, notes=tuple(session.notes()), opened=session.opened.get(order.models))
+        return WorkResult(records=records, notes=tuple(session.notes()), opened=session.opened.get(order.models))
     finally:
         session.close()
 

@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
-from harness.images.batch import Chunk
+from harness.images.batch import Batch
 from harness.interventions.intervention import isolate_cls, shuffle_cls
 from harness.judging.ledger import Bound, ClaimSpec, Published, Source
-from harness.measurement.loaded_model import Bench
+from harness.measurement.loaded_model import LoadedModel
 from harness.measurement.plan import Arm, Plan, level, ratio
 from harness.measurement.sequential import Job
 from harness.measurement.source import Settings
@@ -76,9 +76,9 @@ def job(
     return Job(spec=spec(identifier, bounds, **changes), plan=plan)
 
 
-def bench(subject=None, images=None, store: Store | None = None, train=None, **settings: Any) -> Bench:
+def bench(subject=None, images=None, store: Store | None = None, train=None, **settings: Any) -> LoadedModel:
     """Set up a bench in memory with chunks of 32."""
-    return Bench(
+    return LoadedModel(
         subject or Planted(),
         images or PlantedImages(),
         store or Store(None),
@@ -87,6 +87,6 @@ def bench(subject=None, images=None, store: Store | None = None, train=None, **s
     )
 
 
-def chunk(images: PlantedImages, positions: range, seed: int = 0) -> Chunk:
+def chunk(images: PlantedImages, positions: range, seed: int = 0) -> Batch:
     """Describe a chunk of planted pictures."""
     return bench(images=images, batch_size=len(positions), seed=seed).chunk(positions)

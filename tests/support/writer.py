@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from harness.results.measurements import MeasurementKey, Receipt, Row, Store
+from harness.results.measurements import MeasuredBatch, MeasurementKey, Receipt, Store
 
 KEYS = 4
 CHUNK = 16
@@ -49,7 +49,7 @@ def write(folder: Path, chunks: int, seen: Path | None = None) -> None:
         keys = {key(number): number for number in range(KEYS)}
         found = store.load([k.id for k in keys], positions)
         missing = {
-            k: Row(numbers=truth(n, positions), receipts=(Receipt("x", 1, 2),))
+            k: MeasuredBatch(numbers=truth(n, positions), receipts=(Receipt("x", 1, 2),))
             for k, n in keys.items()
             if k.id not in found
         }

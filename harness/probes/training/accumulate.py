@@ -23,7 +23,7 @@ class Part(NamedTuple):
 
 
 @dataclass
-class Table:
+class FeatureTable:
     """Features of all training images, fp32 [image, feature]; it grows with their number, as moments do not."""
 
     rows: np.ndarray
@@ -33,7 +33,7 @@ class Table:
         return {"rows": self.rows}
 
 
-Accumulated = Moments | Table
+Accumulated = Moments | FeatureTable
 
 
 def part_of(probe: Probe) -> Part:
@@ -64,7 +64,7 @@ class Accumulator:
             if part not in self.filled:
                 self.filled[part] = self._empty(part, matrix.shape[1])
             filled = self.filled[part]
-            if isinstance(filled, Table):
+            if isinstance(filled, FeatureTable):
                 filled.rows[span.start : span.stop] = matrix
             else:
                 self._add_moments(part, filled, slice(span.start, span.stop), matrix)
@@ -82,11 +82,11 @@ class Accumulator:
         for part in self.kinds:
             prefix = f"{part_name(part)}#"
             own = {key.removeprefix(prefix): array for key, array in arrays.items() if key.startswith(prefix)}
-            self.filled[part] = Table(own["rows"]) if part.table else Moments.from_arrays(own)
+            self.filled[part] = FeatureTable(own["rows"]) if part.table else Moments.from_arrays(own)
 
     def _empty(self, part: Part, width: int) -> Accumulated:
         if part.table:
-            return Table(np.zeros((len(self.design.folds), width), dtype=np.float32))
+            return FeatureTable(np.zeros((len(self.design.folds), width), dtype=np.float32))
         return Moments.empty(width, self.classes, self.kinds[part])
 
     def _add_moments(self, part: Part, moments: Moments, span: slice, matrix: np.ndarray) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 import numpy as np
 import torch
 
-from harness.images.batch import Chunk, ShuffleClass
+from harness.images.batch import Batch, ShuffleClass
 from harness.models.sites import EMBEDDING
 from harness.models.subject import Stream, Subject
 from harness.probes.probe import Reads, features, written
@@ -34,14 +34,14 @@ class FeaturePass:
         """Count the blocks that one image costs, writes apart."""
         return sum(last - (EMBEDDING if after is None else after) for after, last in self._last.items())
 
-    def read(self, images: torch.Tensor, chunk: Chunk) -> Found:
+    def read(self, images: torch.Tensor, chunk: Batch) -> Found:
         """Read everything that is wanted from one chunk of pictures."""
         found: Found = {}
         with torch.inference_mode():
             self._follow(None, self.subject.start(images), EMBEDDING, chunk, found)
         return found
 
-    def _follow(self, after: int | None, stream: Stream, block: int, chunk: Chunk, found: Found) -> None:
+    def _follow(self, after: int | None, stream: Stream, block: int, chunk: Batch, found: Found) -> None:
         """Run one stream from after `block` to the last block that is read of it."""
         while True:
             resid = [reads for reads in self._wanted[after][block] if reads.stream == "resid"]

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from harness.errors import ClaimsError
-from harness.images.batch import Chunk
+from harness.images.batch import Batch
 from harness.images.open import ImageSet
 from harness.images.sampling import donors
 from harness.models.subject import Subject
@@ -132,7 +132,7 @@ class _Pass:
 
     def _read(self, positions: range) -> Found:
         training = self.training
-        chunk = Chunk(
+        chunk = Batch(
             positions=positions, donors=torch.from_numpy(donors(len(positions))), labels=None, seed=training.seed
         )
         return self.features.read(training.images.load(positions, training.subject.card.preprocessing), chunk)

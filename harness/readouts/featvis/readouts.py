@@ -14,7 +14,7 @@ from harness.models.sites import Site
 from harness.probes.training.files import FitPlace
 from harness.readouts.featvis.optimize import Recipe, Wanted, activations, high_frequency_share, optimize, transfer
 from harness.readouts.featvis.sheets import unit_strip
-from harness.readouts.members import Place
+from harness.readouts.members import MemberContext
 from harness.readouts.units.activations import unit_table
 from harness.readouts.units.members import UnitsOf
 
@@ -34,7 +34,7 @@ class DrivesUnit:
     low = 0.0
     high = 1.0
 
-    def numbers(self, place: Place, members: np.ndarray) -> np.ndarray:
+    def numbers(self, place: MemberContext, members: np.ndarray) -> np.ndarray:
         """Read units."""
         found = np.zeros(len(members))
         for block, (where, units) in self.census.places(place.subject, members).items():
@@ -45,7 +45,7 @@ class DrivesUnit:
             found[where] = driven > unit_table(place)[block, SITE].top[0, units]
         return found
 
-    def pictures(self, place: Place) -> Sequence[Picture]:
+    def pictures(self, place: MemberContext) -> Sequence[Picture]:
         """Show the first units of the census: optimized picture, top pictures, and where the unit is active there."""
         if self.picture == "grey":
             return ()
@@ -72,7 +72,7 @@ class IsSpecific:
     low = 0.0
     high = 1.0
 
-    def numbers(self, place: Place, members: np.ndarray) -> np.ndarray:
+    def numbers(self, place: MemberContext, members: np.ndarray) -> np.ndarray:
         """Read units."""
         found = np.zeros(len(members))
         for block, (where, units) in self.census.places(place.subject, members).items():
@@ -98,7 +98,7 @@ class HighFrequency:
     low = 0.0
     high = 1.0
 
-    def numbers(self, place: Place, members: np.ndarray) -> np.ndarray:
+    def numbers(self, place: MemberContext, members: np.ndarray) -> np.ndarray:
         """Read units."""
         found = np.zeros(len(members))
         for block, (where, units) in self.census.places(place.subject, members).items():
@@ -117,7 +117,7 @@ class Transfers:
     low = 0.0
     high = 1.0
 
-    def numbers(self, place: Place, members: np.ndarray) -> np.ndarray:
+    def numbers(self, place: MemberContext, members: np.ndarray) -> np.ndarray:
         """Read units."""
         found = np.zeros(len(members))
         for block, (where, units) in self.census.places(place.subject, members).items():
@@ -126,20 +126,20 @@ class Transfers:
             found[where] = np.divide(own, larger, out=np.zeros_like(own), where=larger > 0)
         return found
 
-    def _transfer(self, place: Place, block: int, units: np.ndarray, recipe: Recipe) -> np.ndarray:
+    def _transfer(self, place: MemberContext, block: int, units: np.ndarray, recipe: Recipe) -> np.ndarray:
         name = ("transfer", block, tuple(units.tolist()), recipe, self.views)
         wanted, pixels = _wanted(block, units), pictures_of(place, block, units, recipe)
         made = place.once(name, lambda: transfer(place.subject, pixels, wanted, self.views, place.seed))
         return np.maximum(made.double().cpu().numpy(), 0.0)
 
 
-def pictures_of(place: Place, block: int, units: np.ndarray, recipe: Recipe, site: Site = SITE) -> Tensor:
+def pictures_of(place: MemberContext, block: int, units: np.ndarray, recipe: Recipe, site: Site = SITE) -> Tensor:
     """Give optimized pictures [unit, channel, row, column] of units that are optimized together, made once and kept."""
     wanted = Wanted(block=block, site=site, units=tuple(units.tolist()))
     return place.once(("optimized", wanted, recipe), lambda: _load_or_make(place, wanted, recipe))
 
 
-def _load_or_make(place: Place, wanted: Wanted, recipe: Recipe) -> Tensor:
+def _load_or_make(place: MemberContext, wanted: Wanted, recipe: Recipe) -> Tensor:
     subject = place.subject
     weights = place.once("weights", subject.weights_hash)
     files = FitPlace(folder=place.folder, context=f"{weights}/{subject.card.preprocessing}/{place.seed}")
@@ -156,7 +156,7 @@ def _wanted(block: int, units: np.ndarray) -> Wanted:
     return Wanted(block=block, site=SITE, units=tuple(units.tolist()))
 
 
-def _responses(place: Place, block: int, units: np.ndarray, recipe: Recipe) -> np.ndarray:
+def _responses(place: MemberContext, block: int, units: np.ndarray, recipe: Recipe) -> np.ndarray:
     """Give the activation of every unit of the block on each of these optimized pictures [picture, unit]."""
     pixels = pictures_of(place, block, units, recipe)
     name = ("responses", block, tuple(units.tolist()), recipe)

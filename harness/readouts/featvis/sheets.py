@@ -10,7 +10,7 @@ from torch import Tensor
 
 from harness.images.thumbnails import Picture, pixels_of, strip
 from harness.models.sites import Site
-from harness.readouts.members import Place
+from harness.readouts.members import MemberContext
 from harness.readouts.units.activations import patch_part, unit_table
 
 TOPS = 5  # natural pictures beside an optimized one
@@ -20,7 +20,9 @@ MARGIN, LABEL = 3, 84
 Pixels = Float[Tensor, "picture channel row column"]
 
 
-def unit_row(place: Place, block: int, site: Site, unit: int) -> tuple[Pixels, Float[Tensor, "picture row column"]]:
+def unit_row(
+    place: MemberContext, block: int, site: Site, unit: int
+) -> tuple[Pixels, Float[Tensor, "picture row column"]]:
     """Give the top pictures of a unit on the [0, 1] scale, and its map on each, scaled to [0, 1] over all of them."""
     subject = place.subject
     where = unit_table(place)[block, site].where[:TOPS, unit]
@@ -36,7 +38,7 @@ def unit_row(place: Place, block: int, site: Site, unit: int) -> tuple[Pixels, F
     return pixels_of(batch, subject.card.preprocessing), maps
 
 
-def unit_strip(place: Place, block: int, unit: int, optimized: Float[Tensor, "channel row column"]) -> Picture:
+def unit_strip(place: MemberContext, block: int, unit: int, optimized: Float[Tensor, "channel row column"]) -> Picture:
     """Draw one unit for a report: its optimized picture, then every top picture beside its map."""
     natural, maps = unit_row(place, block, "units", unit)
     parts = [optimized.cpu()]
@@ -51,7 +53,7 @@ def unit_strip(place: Place, block: int, unit: int, optimized: Float[Tensor, "ch
 
 
 def sheet(
-    place: Place, block: int, site: Site, units: Sequence[int], optimized: Sequence[tuple[str, Pixels]]
+    place: MemberContext, block: int, site: Site, units: Sequence[int], optimized: Sequence[tuple[str, Pixels]]
 ) -> Image.Image:
     """Draw a row per unit: its optimized pictures under each heading, its top pictures, and their maps below them."""
     step, columns = SIDE + MARGIN, len(optimized) + TOPS

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from harness.models.sites import SITE_NEEDS, Site, UnitShape
 from harness.models.subject import ModelCard
-from harness.readouts.members import Place
+from harness.readouts.members import MemberContext
 from harness.readouts.units.mask_overlap import has_masks, mask_areas
 from harness.readouts.units.streaming import Growth, rotation
 
@@ -56,10 +56,10 @@ class UnitRows:
         return same.max(axis=0) / len(shown)
 
 
-Table = Mapping[tuple[int, str], UnitRows]
+UnitActivations = Mapping[tuple[int, str], UnitRows]
 
 
-def unit_table(place: Place) -> Table:
+def unit_table(place: MemberContext) -> UnitActivations:
     """Give the rows by block and site, made once per model and set of pictures."""
     return place.once("unit table", lambda: _stream(place))
 
@@ -75,7 +75,7 @@ def patch_part(values: Tensor, shape: UnitShape) -> Tensor:
 
 
 @torch.no_grad()
-def _stream(place: Place) -> Table:
+def _stream(place: MemberContext) -> UnitActivations:
     subject, card = place.subject, place.subject.card
     growing: dict[tuple[int, str], Growth] = {}
     turns: dict[int, Tensor] = {}
@@ -95,7 +95,11 @@ def _stream(place: Place) -> Table:
 
 
 def _grow(
-    growing: dict[tuple[int, str], Growth], name: tuple[int, str], patches: Tensor, place: Place, positions: range
+    growing: dict[tuple[int, str], Growth],
+    name: tuple[int, str],
+    patches: Tensor,
+    place: MemberContext,
+    positions: range,
 ) -> None:
     if name not in growing:
         keeps_maps = name[1] == "units" and has_masks(place)
@@ -104,7 +108,7 @@ def _grow(
     growing[name].take(patches, positions.start, None if labels is None else labels[positions.start : positions.stop])
 
 
-def _rows(place: Place, block: int, growth: Growth) -> UnitRows:
+def _rows(place: MemberContext, block: int, growth: Growth) -> UnitRows:
     areas: dict[str, np.ndarray] = {}
     if growth.maps is not None:
         areas = mask_areas(place, growth.maps, growth.where, place.subject.unit_shape(block))

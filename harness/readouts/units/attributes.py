@@ -14,7 +14,7 @@ from jaxtyping import Float, Int
 from scipy.stats import rankdata
 
 from harness.errors import ClaimsError
-from harness.readouts.members import Place
+from harness.readouts.members import MemberContext
 
 LEAST = 10  # pictures with a value, and without it, on either half
 
@@ -41,7 +41,7 @@ class BestUnits:
     low = 0.0
     high = 1.0
 
-    def numbers(self, place: Place, members: np.ndarray) -> Float[np.ndarray, "member"]:
+    def numbers(self, place: MemberContext, members: np.ndarray) -> Float[np.ndarray, "member"]:
         found = place.once(("best units", self.shuffled), lambda: _scores(place, self.shuffled))
         kept = [score for name, score in found.items() if not self.among or name in self.among]
         return np.full(len(members), np.mean(kept))
@@ -91,7 +91,7 @@ def _areas(ranks: np.ndarray, positive: np.ndarray) -> np.ndarray:
     return (ranks[positive].sum(axis=0) - inside * (inside + 1) / 2) / (inside * outside)
 
 
-def _scores(place: Place, shuffled: bool) -> dict[str, float]:
+def _scores(place: MemberContext, shuffled: bool) -> dict[str, float]:
     images, labels = place.images, place.images.labels
     if not isinstance(images, Described) or labels is None:
         raise ClaimsError("the attributes of the pictures are not known; name 'attributes' in the claim's needs")
@@ -110,7 +110,7 @@ def _scores(place: Place, shuffled: bool) -> dict[str, float]:
     return found
 
 
-def _ranked(place: Place, halves: tuple[np.ndarray, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+def _ranked(place: MemberContext, halves: tuple[np.ndarray, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     """Rank the responses within each half, once for all attributes that the same pictures have."""
     responses = place.once("unit responses", lambda: _responses(place))
     name = ("ranked responses", *(half.tobytes() for half in halves))
@@ -119,7 +119,7 @@ def _ranked(place: Place, halves: tuple[np.ndarray, np.ndarray]) -> tuple[np.nda
 
 
 @torch.inference_mode()
-def _responses(place: Place) -> np.ndarray:
+def _responses(place: MemberContext) -> np.ndarray:
     """Run all pictures once: patch means of the units of all blocks side by side, [picture, unit]."""
     subject, depth = place.subject, place.subject.card.depth
     rows = []

@@ -11,12 +11,12 @@ from torch.nn.functional import adaptive_avg_pool2d
 
 from harness.images.open import ObjectImages
 from harness.models.sites import UnitShape
-from harness.readouts.members import Place
+from harness.readouts.members import MemberContext
 
 COMPARED = ("own", "other", "permuted")
 
 
-def mask_areas(place: Place, maps: np.ndarray, where: np.ndarray, shape: UnitShape) -> dict[str, np.ndarray]:
+def mask_areas(place: MemberContext, maps: np.ndarray, where: np.ndarray, shape: UnitShape) -> dict[str, np.ndarray]:
     """Give the area per map with the mask of its own picture and with two that tell nothing, [rank, unit] each.
 
     maps [rank, unit, place] of the pictures at `where` [rank, unit]. "other" takes the mask of the next picture,
@@ -33,7 +33,7 @@ def mask_areas(place: Place, maps: np.ndarray, where: np.ndarray, shape: UnitSha
     return {name: _areas(ranks, torch.from_numpy(mask)).numpy() for name, mask in chosen.items()}
 
 
-def has_masks(place: Place) -> bool:
+def has_masks(place: MemberContext) -> bool:
     """Say whether the objects of the pictures are marked."""
     return isinstance(place.images, ObjectImages) and place.images.has_masks
 
@@ -43,7 +43,7 @@ def folded(areas: np.ndarray) -> np.ndarray:
     return np.abs(areas - 0.5) + 0.5
 
 
-def _place_masks(place: Place, where: np.ndarray, shape: UnitShape) -> np.ndarray:
+def _place_masks(place: MemberContext, where: np.ndarray, shape: UnitShape) -> np.ndarray:
     """Say which places of a map lie on the object with at least half of their pixels: bool [rank, unit, place]."""
     images = place.images
     assert isinstance(images, ObjectImages), "has_masks() was asked"

@@ -6,7 +6,7 @@ from typing import Literal
 import numpy as np
 
 from harness.errors import ClaimsError
-from harness.readouts.members import Place
+from harness.readouts.members import MemberContext
 from harness.readouts.units.activations import UnitRows, unit_table
 from harness.readouts.units.mask_overlap import folded
 
@@ -26,7 +26,7 @@ class Purity:
     low = 0.0
     high = 1.0
 
-    def numbers(self, place: Place, members: np.ndarray) -> np.ndarray:
+    def numbers(self, place: MemberContext, members: np.ndarray) -> np.ndarray:
         """Read the model."""
         labels = place.images.labels
         if labels is None:
@@ -45,7 +45,7 @@ class DistinctTop:
     low = 0.0
     high = 1.0
 
-    def numbers(self, place: Place, members: np.ndarray) -> np.ndarray:
+    def numbers(self, place: MemberContext, members: np.ndarray) -> np.ndarray:
         """Read the model."""
         first = _rows(place, self.block, "units").where[0]
         return np.full(len(members), len(np.unique(first)) / len(first))
@@ -64,7 +64,7 @@ class ObjectArea:
     low = 0.0
     high = 1.0
 
-    def numbers(self, place: Place, members: np.ndarray) -> np.ndarray:
+    def numbers(self, place: MemberContext, members: np.ndarray) -> np.ndarray:
         """Read the model."""
         areas = _areas(place, self.block, self.mask)
         return np.full(len(members), np.nanmean(folded(areas)))
@@ -78,18 +78,18 @@ class BackgroundUnits:
     low = 0.0
     high = 1.0
 
-    def numbers(self, place: Place, members: np.ndarray) -> np.ndarray:
+    def numbers(self, place: MemberContext, members: np.ndarray) -> np.ndarray:
         """Read the model."""
         areas = _areas(place, self.block, "own")
         known = np.isfinite(areas).any(axis=0)
         return np.full(len(members), (np.nanmean(areas[:, known], axis=0) <= BACKGROUND).mean())
 
 
-def _rows(place: Place, block: int, site: str) -> UnitRows:
+def _rows(place: MemberContext, block: int, site: str) -> UnitRows:
     return unit_table(place)[block, site]
 
 
-def _areas(place: Place, block: int, mask: str) -> np.ndarray:
+def _areas(place: MemberContext, block: int, mask: str) -> np.ndarray:
     """Give the areas [rank, unit]; ClaimsError where no picture has both object and background."""
     areas = _rows(place, block, "units").areas
     if not areas:

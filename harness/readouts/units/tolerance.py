@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn.functional import affine_grid, grid_sample
 
 from harness.models.subject import Preprocessing
-from harness.readouts.members import Place
+from harness.readouts.members import MemberContext
 from harness.readouts.units.activations import patch_part, unit_table
 
 SHIFTS = 4  # per axis, in quarters of a patch, 0 among them: 0, 4, 8, 12 px of 16 in the source
@@ -37,7 +37,7 @@ class Kept:
     low = 0.0
     high = MOST
 
-    def numbers(self, place: Place, members: np.ndarray) -> np.ndarray:
+    def numbers(self, place: MemberContext, members: np.ndarray) -> np.ndarray:
         """Read units with these numbers in the block."""
         top = unit_table(place)[self.block, "units"].top[0, members]
         if self.move == "none":
@@ -56,7 +56,7 @@ class Elsewhere:
     low = 0.0
     high = MOST
 
-    def numbers(self, place: Place, members: np.ndarray) -> np.ndarray:
+    def numbers(self, place: MemberContext, members: np.ndarray) -> np.ndarray:
         """Read units with these numbers in the block."""
         rows = unit_table(place)[self.block, "units"]
         return _over(rows.mean[members], rows.top[0, members])
@@ -86,7 +86,7 @@ def _over(activations: np.ndarray, top: np.ndarray) -> np.ndarray:
 
 
 @torch.no_grad()
-def _moved(place: Place, members: np.ndarray) -> Mapping[int, Mapping[tuple[str, str], np.ndarray]]:
+def _moved(place: MemberContext, members: np.ndarray) -> Mapping[int, Mapping[tuple[str, str], np.ndarray]]:
     """Run every variant of the top pictures of these units once: by block, mean activations by picture and move."""
     subject, table = place.subject, unit_table(place)
     card = subject.card
@@ -117,7 +117,7 @@ def _moved(place: Place, members: np.ndarray) -> Mapping[int, Mapping[tuple[str,
     return found
 
 
-def _variants(place: Place, position: int) -> Pixels:
+def _variants(place: MemberContext, position: int) -> Pixels:
     card = place.subject.card
     assert card.grid is not None, "the claim needs patch tokens"
     picture = place.load(range(position, position + 1))[0]
