@@ -341,6 +341,8 @@ class _Writer:
             self._name(node.id)
         elif isinstance(node, ast.Attribute):
             self._attribute(node)
+        elif isinstance(node, ast.Call) and (told := self._told(node)) is not None:
+            self.pieces.append(told)
         elif isinstance(node, ast.Constant):
             self.pieces.append(f"{node.value!r},")
         else:
@@ -402,6 +404,13 @@ class _Writer:
             self.pieces.append("@self," if own and not self.scopes else found)
         else:
             self.pieces.append(f"{found or name},")
+
+    def _told(self, node: ast.Call) -> Reference | None:
+        """Read a `Reference` that the code itself makes: it stands for what it names."""
+        if not isinstance(node.func, ast.Name) or self._meaning(node.func.id) != f"{__name__}.Reference":
+            return None
+        module, name = (ast.literal_eval(argument) for argument in node.args)
+        return Reference(module, name)
 
     def _attribute(self, node: ast.Attribute) -> None:
         """Follow a name through modules: `recipes.RECIPES` is the constant of that module."""
