@@ -9,9 +9,9 @@ from harness.judging.discovery import MARK
 from harness.judging.ledger import ClaimSpec, spec_beside
 
 if TYPE_CHECKING:
-    from harness.run.session import Asked
+    from harness.judging.discovery import Claim
 
-ASKED_KEY = pytest.StashKey["Asked"]()
+ASKED_KEY = pytest.StashKey["Claim"]()
 
 
 def benchmarked(config: pytest.Config) -> bool:
@@ -40,9 +40,9 @@ def spec_of(item: pytest.Item) -> ClaimSpec:
         raise pytest.UsageError(f"{item.nodeid}: {error}") from error
 
 
-def by_models(session: pytest.Session) -> "dict[str, list[Asked]]":
+def by_models(session: pytest.Session) -> "dict[str, list[Claim]]":
     """Group the claims of a run by the models that they are asked of."""
-    groups: dict[str, list[Asked]] = {}
+    groups: dict[str, list[Claim]] = {}
     for item in session.items:
         if ASKED_KEY in item.stash:
             groups.setdefault(models_of(item), []).append(item.stash[ASKED_KEY])

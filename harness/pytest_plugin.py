@@ -15,7 +15,8 @@ from harness.report.escaping import plain
 from harness.run.options import OPTIONS, RunOptions, parse
 
 if TYPE_CHECKING:
-    from harness.run.session import Asked, Session
+    from harness.judging.discovery import Claim
+    from harness.run.session import Session
     from harness.run.workers import WorkerPool
 
 OPTIONS_KEY = pytest.StashKey[RunOptions]()
@@ -85,10 +86,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for name in wanted:
         if name not in known:
             raise pytest.UsageError(str(unknown("claim", name, known, "--claim")))
-    from harness.run.session import Asked
+    from harness.judging.discovery import Claim
 
     for item, spec in specs.items():
-        item.stash[ASKED_KEY] = Asked(spec=spec, function=item.obj)  # type: ignore[attr-defined]
+        item.stash[ASKED_KEY] = Claim(spec=spec, function=item.obj, path=item.path)  # type: ignore[attr-defined]
     dropped = [item for item in claims if wanted and specs[item].id not in wanted]
     if dropped:
         config.hook.pytest_deselected(items=dropped)
@@ -217,7 +218,7 @@ def _session(config: pytest.Config) -> "Session":
     return config.stash[SESSION_KEY]
 
 
-def _measure(item: pytest.Function, asked: "Asked") -> dict[str, Any]:
+def _measure(item: pytest.Function, asked: "Claim") -> dict[str, Any]:
     """Get the record of a claim; it is measured once more, alone and without the cache, when it is benchmarked."""
     session, model, crew = _session(item.config), models_of(item), _crew(item.session)
     record = crew.record(model, asked)

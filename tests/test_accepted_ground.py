@@ -11,7 +11,7 @@ import pytest
 from harness.judging.discovery import find_claims
 from harness.results.baselines import accepted
 from harness.run.options import parse
-from harness.run.session import Asked, Session
+from harness.run.session import Session
 
 CLAIMS = Path(__file__).parent.parent / "claims"
 
@@ -28,7 +28,7 @@ def today():
     asked = {}
     for claim in find_claims(CLAIMS).values():
         for label in session.cards_for(claim.spec)[0]:
-            asked.setdefault(label, []).append(Asked(spec=claim.spec, function=claim.function))
+            asked.setdefault(label, []).append(claim)
     for label, claims in asked.items():
         found[label] = {one.spec.id: session.ground(label, one, claims) for one in claims}
     session.close()

@@ -4,11 +4,11 @@ from functools import cache, partial
 
 import pytest
 import torch
-from harness.fixtures.families import SMALL_MODELS
-from harness.fixtures.recipes import RECIPES, construct
 from torch import Tensor, nn
 
 from harness.errors import ClaimsError
+from harness.fixtures.families import SMALL_MODELS
+from harness.fixtures.recipes import RECIPES, construct
 from harness.models.families import FAMILIES, adapt, card_of
 from harness.models.sites import SITE_NEEDS, Site
 from harness.models.subject import CAPABILITIES, Stream, Subject

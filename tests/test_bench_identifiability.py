@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 import timm
 import torch
-from support.cards import CLAIMS
 from test_identifiability_claims import RESIDUAL
 
 from harness.images.batch import Batch
@@ -20,6 +19,7 @@ from harness.measurement.forward import measure_chunk
 from harness.measurement.plan import propose
 from harness.measurement.prefix_tree import Bill, Wanted
 from harness.models.families import adapt
+from support.cards import CLAIMS
 
 ROUNDS = 3  # the least of so many is compared
 # Images in a chunk; of eight, a wide model reads the head's matrix from memory for too few tokens to pay.

@@ -3,10 +3,10 @@
 import pytest
 import timm
 import torch
-from harness.fixtures.recipes import RECIPES, construct
 from safetensors.torch import load_file, save_file
 
 from harness.errors import ClaimsError
+from harness.fixtures.recipes import RECIPES, construct
 from harness.models.zoo import resolve
 
 SMALL = "test_vit.r160_in1k"  # the smallest transformer in timm, 0.4 M parameters

@@ -10,6 +10,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+
+from harness.judging.ledger import LEDGER_NAME, read_ledger
+from harness.measurement.plan import Plan
+from harness.models.subject import CAPABILITIES
+from harness.readouts.linear_probes import ProbeAccuracy
+from harness.readouts.own_answer import Accuracy
 from support.cards import (
     BEIT,
     CARDS,
@@ -28,12 +34,6 @@ from support.cards import (
     make_card,
     plan_for,
 )
-
-from harness.judging.ledger import LEDGER_NAME, read_ledger
-from harness.measurement.plan import Plan
-from harness.models.subject import CAPABILITIES
-from harness.readouts.linear_probes import ProbeAccuracy
-from harness.readouts.own_answer import Accuracy
 
 # Checkpoints that some claims have bounds of their own for.
 NAMED = (

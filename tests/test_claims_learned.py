@@ -5,19 +5,19 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from scipy.stats import kendalltau
+
+from harness.errors import ClaimsError
 from harness.fixtures.planted.query_model import CONTENT, LOUD, NEVER, ODD, QUERY, QueryBlock, QueryModel
 from harness.fixtures.planted.query_pictures import CLASSES, CUES, QueryPictures, Shown
 from harness.fixtures.planted.query_worlds import WORLDS
-from scipy.stats import kendalltau
-from support.cards import CLIP, CLS, DINOV2, GAP, SPECS, at_depth, make_card, plan_for
-
-from harness.errors import ClaimsError
 from harness.judging.derived_arms import resolve
 from harness.judging.quantities import Pairs, Sample
 from harness.measurement.plan import Plan
 from harness.models.subject import CAPABILITIES
 from harness.probes.learned_token import Recipe
 from harness.readouts.learned_tokens import LearnedAccuracy
+from support.cards import CLIP, CLS, DINOV2, GAP, SPECS, at_depth, make_card, plan_for
 
 CODES = {f"B{number}" for number in range(7, 15)}
 CLAIMS = sorted(name for name, spec in SPECS.items() if spec.source.key == "multiple_readouts" and spec.code in CODES)

@@ -5,13 +5,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from support.cards import ORIG, SPECS, make_card, plan_for
-from support.tiny import DEPTH, WIDTH, RandomImages, tiny_vit
 
 from harness.measurement.loaded_model import LoadedModel
-from harness.measurement.source import Settings
+from harness.measurement.settings import Settings
 from harness.readouts.weight_ranks import RankShare, rank_share
 from harness.results.measurements import Store
+from support.cards import ORIG, SPECS, make_card, plan_for
+from support.tiny import DEPTH, WIDTH, RandomImages, tiny_vit
 
 
 def test_learning_curves_are_those_of_four_blocks_and_share_their_places():

@@ -6,15 +6,15 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 import pytest
-from support import declared_objects, declared_tokens, declared_writes
-from support.cards import CARDS, CLIP, CLS, DEIT, DINOV2, DIST, GAP, ORIG, SPECS, plan_for
-from support.restoration_numbers import WORLDS as RESTORATION
 
 from harness.judging.derived_arms import resolve
 from harness.judging.quantities import Observations, Sample
 from harness.judging.verdict import judge
 from harness.measurement.plan import Plan
 from harness.models.subject import ModelCard
+from support import declared_objects, declared_tokens, declared_writes
+from support.cards import CARDS, CLIP, CLS, DEIT, DINOV2, DIST, GAP, ORIG, SPECS, plan_for
+from support.restoration_numbers import WORLDS as RESTORATION
 
 Mean = float | Callable[[float], float]  # in units of the range; a function takes layer/depth
 Means = Mapping[str, Mean]

@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 import torch
-from support.cards import CLS, ORIG, make_card, plan_for
-from support.tiny import DEPTH, RandomImages, tiny_vit
 
 from harness.measurement.loaded_model import LoadedModel
-from harness.measurement.source import Settings
+from harness.measurement.settings import Settings
 from harness.readouts.causality import SameClassToken, class_tokens
 from harness.results.measurements import Store
+from support.cards import CLS, ORIG, make_card, plan_for
+from support.tiny import DEPTH, RandomImages, tiny_vit
 
 
 def _place(images: int, batch: int = 8):

@@ -6,7 +6,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from support.cards import CARDS, CLAIMS, CLIP, ORIG, SPECS, make_card
 
 from harness.errors import NotApplicable
 from harness.judging.derived_arms import resolve
@@ -14,6 +13,7 @@ from harness.judging.quantities import Observations, Pairs, Sample
 from harness.judging.verdict import Judgement, judge
 from harness.measurement.plan import Plan, propose
 from harness.models.groups import cohorts
+from support.cards import CARDS, CLAIMS, CLIP, ORIG, SPECS, make_card
 
 LONGEST_CLAIM = 60  # lines
 SEVERAL = sorted(identifier for identifier, spec in SPECS.items() if spec.subjects)

@@ -11,8 +11,6 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from support.claims import accuracy, bench, bound, isolation, retention, spec
-from support.planted import Planted, PlantedImages
 from timm.models import create_model
 
 from harness.cli.__main__ import main
@@ -25,6 +23,7 @@ from harness.judging.statements import Holds, every, some
 from harness.measurement.cost import Share, block_evaluations, expected_bill, forecast, plan_evaluations
 from harness.measurement.expected_images import expected_images, rounded
 from harness.measurement.forward import measure_chunk
+from harness.measurement.on_images import OnImages
 from harness.measurement.plan import Arm, Plan, level, propose, ratio
 from harness.measurement.prefix_tree import Bill, Wanted
 from harness.measurement.record import record_of
@@ -37,6 +36,8 @@ from harness.results.measurements import Store
 from harness.results.recorder import Recorder
 from harness.run.context import card_data, card_from, context_of
 from harness.run.options import parse
+from support.claims import accuracy, bench, bound, isolation, loaded, retention, spec
+from support.planted import Planted, PlantedImages
 
 REAL = Path(__file__).parents[1] / "claims"
 LEDGER = """
@@ -89,13 +90,13 @@ def folder(tmp_path, monkeypatch):
 def records(folder):
     """Measure the planted claims on a planted model, as a run does, and give what was recorded."""
     with closing(Store(Path(".claims"))) as store:
-        here = bench(Planted(), PlantedImages(count=256, wrong=0.1), store)
+        here = loaded(Planted(), PlantedImages(count=256, wrong=0.1), store)
         jobs = [
             Job(spec=one.spec, plan=propose(one.function, one.spec, here.subject.card))
             for one in find_claims(Path("claims")).values()
         ]
         context = context_of(SimpleNamespace(resolved="planted:late_reader"), here, parse({}, {}))
-        found = [record_of(outcome, "nameless", context) for outcome in run(jobs, here).values()]
+        found = [record_of(outcome, "nameless", context) for outcome in run(jobs, OnImages.of(here)).values()]
         recorder = Recorder(Path(".claims"), "a run")
         for record in found:
             record["run"] = recorder.run
@@ -384,9 +385,10 @@ def test_a_forecast_counts_what_a_run_of_several_claims_bills():
     outcomes = run([Job(spec=spec(name), plan=plan) for name, plan in plans.items()], here)
     shares = {name: Share(plan=plan, images=outcomes[name].images) for name, plan in plans.items()}
     billed = sum(outcome.cost.block_evaluations for outcome in outcomes.values())
-    counted = forecast(shares, here.subject.card, here.settings.batch_size)
+    card, batch = here.models[0].subject.card, here.settings.batch_size
+    counted = forecast(shares, card, batch)
     assert counted.total == pytest.approx(billed)
-    assert counted.per_image == pytest.approx(plan_evaluations(plans, here.subject.card, here.settings.batch_size))
+    assert counted.per_image == pytest.approx(plan_evaluations(plans, card, batch))
 
 
 def published(value: float | None) -> dict:

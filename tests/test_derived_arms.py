@@ -4,8 +4,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.cards import CLS
-from support.claims import bound, spec
 
 from harness.errors import ClaimsError
 from harness.interventions.intervention import shuffle_cls
@@ -13,6 +11,8 @@ from harness.judging.derived_arms import Covaries, Exceeds, Largest, Mix, OfNeig
 from harness.judging.quantities import Pairs, Sample
 from harness.measurement.plan import Arm, Plan, level, mean_of, mix, propose
 from harness.measurement.sequential import Job, lay_out
+from support.cards import CLS
+from support.claims import bound, spec
 
 OUTCOMES = st.lists(st.tuples(st.integers(0, 1), st.integers(0, 1)), min_size=2, max_size=30)
 

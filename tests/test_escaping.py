@@ -7,7 +7,6 @@ import unicodedata
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.records import HOSTILE
 
 from harness.report.escaping import (
     FORMULA,
@@ -22,6 +21,7 @@ from harness.report.escaping import (
     spreadsheet,
     web_address,
 )
+from support.records import HOSTILE
 
 texts = st.text(st.characters(), max_size=40)
 hostile = pytest.mark.parametrize("name", HOSTILE.values(), ids=HOSTILE.keys())

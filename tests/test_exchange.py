@@ -11,14 +11,12 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from support.claims import accuracy, bench, bound, isolation, job, retention, spec
-from support.planted import Planted, PlantedImages
 
 from harness.errors import ClaimsError, NotApplicable
 from harness.images.sampling import exchange_pairs
 from harness.interventions.intervention import Intervention, cls_alone, isolate_cls, isolate_cls_with_noise, shuffle_cls
 from harness.judging import betting
-from harness.judging.discovery import ListedClaim
+from harness.judging.discovery import Claim
 from harness.judging.quantities import Pairs
 from harness.judging.statements import Holds, every
 from harness.measurement.plan import Arm, Plan, curve, difference, level, ratio
@@ -29,6 +27,8 @@ from harness.results.measurements import Store
 from harness.run.context import context_of
 from harness.run.options import parse
 from harness.run.rejudge import rejudge
+from support.claims import accuracy, bench, bound, isolation, job, retention, spec
+from support.planted import Planted, PlantedImages
 
 NOISY = PlantedImages(count=101, wrong=0.2)  # chunks of 32 and a last one of 5
 OWN = (NOISY.shown == NOISY.labels).astype(float)
@@ -210,7 +210,7 @@ def test_judging_again_equals_judging_bit_for_bit(plan, target):
         (outcome,) = run([job(plan(), bounds=bounds, budget=99)], here).values()
         record = record_of(outcome, "nameless", context_of(SimpleNamespace(resolved="planted"), here, options))
         kept = json.loads(json.dumps(record))
-        listed = ListedClaim(spec=spec(bounds=bounds, budget=99), function=lambda card: plan(), path=Path("none"))
+        listed = Claim(spec=spec(bounds=bounds, budget=99), function=lambda card: plan(), path=Path("none"))
         again = rejudge(listed, listed.spec, kept, store, None)
         assert again.judgement == outcome.judgement
         assert again.images == outcome.images

@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 import torch
-from support.planted import DEPTH, Counting, Planted, PlantedImages
-from support.tiny import RandomImages, tiny_vit
 
 from harness.images.batch import Batch
 from harness.images.sampling import donors
 from harness.probes.probe import Probe
 from harness.probes.training.feature_pass import FeaturePass
+from support.planted import DEPTH, Counting, Planted, PlantedImages
+from support.tiny import RandomImages, tiny_vit
 
 COUNT = 6
 CHUNK = Batch(positions=range(COUNT), donors=torch.from_numpy(donors(COUNT)), labels=None, seed=0)

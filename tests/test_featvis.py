@@ -5,11 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from harness.fixtures.planted.featvis_worlds import APART, HALVES_SIZE, dull_pictures, half_units
 from PIL import Image
-from support.claims import bench
 
 from harness.cli.__main__ import main
+from harness.fixtures.planted.featvis_worlds import APART, HALVES_SIZE, dull_pictures, half_units
 from harness.readouts.featvis import readouts as featvis_readouts
 from harness.readouts.featvis.augmentations import ViewRecipe, ViewSource
 from harness.readouts.featvis.optimize import (
@@ -24,6 +23,7 @@ from harness.readouts.featvis.optimize import (
 from harness.readouts.featvis.readouts import DrivesUnit, IsSpecific, pictures_of
 from harness.readouts.units.members import UnitsOf
 from harness.results.measurements import Store
+from support.claims import loaded
 
 QUICK = Recipe(steps=60, views=ViewRecipe(copies=4))
 PLAIN = ViewRecipe(copies=1, jitter=0.0, colour=0.0, noise=0.0)
@@ -143,11 +143,12 @@ def test_activations_are_patch_averages_of_what_passes_the_site():
 
 
 def test_finished_pictures_are_read_back_and_not_made_again(tmp_path, monkeypatch):
-    table = bench(half_units(0), dull_pictures(0), Store(tmp_path))
+    monkeypatch.setattr(featvis_readouts, "fingerprint", lambda *roots: "the same")
+    table = loaded(half_units(0), dull_pictures(0), Store(tmp_path))
     units = np.array([1, 2])
     first = pictures_of(table.place("given", 64, lambda blocks: None), 0, units, replace(QUICK, steps=3))
     monkeypatch.setattr(featvis_readouts, "optimize", None)
-    again = bench(half_units(0), dull_pictures(0), Store(tmp_path))
+    again = loaded(half_units(0), dull_pictures(0), Store(tmp_path))
     assert torch.equal(
         pictures_of(again.place("given", 32, lambda blocks: None), 0, units, replace(QUICK, steps=3)), first
     )
@@ -155,16 +156,16 @@ def test_finished_pictures_are_read_back_and_not_made_again(tmp_path, monkeypatc
 
 def test_equal_units_share_their_ranks():
     census = UnitsOf(blocks=(0,))
-    place = bench(half_units(0), dull_pictures(0)).place("given", 128, lambda blocks: None)
+    place = loaded(half_units(0), dull_pictures(0)).place("given", 128, lambda blocks: None)
     members = np.arange(32)
     assert IsSpecific(census=census, recipe=QUICK).numbers(place, members).all()  # rank (4 - 1) / 2 of 32
-    constant = bench(half_units(0, reads=False), dull_pictures(0)).place("given", 128, lambda blocks: None)
+    constant = loaded(half_units(0, reads=False), dull_pictures(0)).place("given", 128, lambda blocks: None)
     assert not IsSpecific(census=census, recipe=replace(QUICK, steps=2)).numbers(constant, members).any()
 
 
 def test_results_keep_pictures_of_some_units():
     census = UnitsOf(blocks=(0,))
-    place = bench(half_units(0), dull_pictures(0)).place("given", 128, lambda blocks: None)
+    place = loaded(half_units(0), dull_pictures(0)).place("given", 128, lambda blocks: None)
     readout = DrivesUnit(census=census, recipe=replace(QUICK, steps=2))
     shown = readout.pictures(place)
     assert 1 <= len(shown) <= 12

@@ -6,8 +6,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from support.claims import bench
-from support.planted import Counting, Planted, PlantedImages
 
 from harness.errors import ClaimsError
 from harness.images.sampling import batch_ranges
@@ -19,6 +17,8 @@ from harness.probes.training.design import Design
 from harness.probes.training.files import FitPlace
 from harness.probes.training.fits import fit_all, fit_id
 from harness.probes.training.linear import Training
+from support.claims import loaded
+from support.planted import Counting, Planted, PlantedImages
 
 TRAIN = PlantedImages(count=160, seed=11, noise=0.5)
 PROBES = (Probe(layer=5), Probe(layer=2, kind="class+patch mean"), Probe(layer=2, kind="patch mean", labels="permuted"))
@@ -122,11 +122,11 @@ PLACES = {
 @pytest.mark.parametrize("change", PLACES)
 def test_whatever_a_fit_depends_on_is_in_its_name(change):
     def name(**settings) -> str:
-        return fit_id(bench(**{"train": TRAIN, **settings}).fit_place("given"), PROBES[0])
+        return fit_id(loaded(**{"train": TRAIN, **settings}).fit_place("given"), PROBES[0])
 
     assert name() == name()
     assert name(**PLACES[change]) != name()
-    assert fit_id(bench(train=TRAIN).fit_place("untrained"), PROBES[0]) != name()
+    assert fit_id(loaded(train=TRAIN).fit_place("untrained"), PROBES[0]) != name()
 
 
 def test_every_probe_has_a_name_of_its_own(monkeypatch):

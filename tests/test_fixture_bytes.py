@@ -4,6 +4,7 @@ import hashlib
 
 import numpy as np
 import pytest
+
 from harness.fixtures.captions import write_captions
 from harness.fixtures.pictures import render
 from harness.fixtures.switches import CAPTIONED, Switches

@@ -5,6 +5,9 @@ from collections import Counter
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from harness.fixtures.attributes import ATTRIBUTE_VALUES, main_attributes, read_attributes
 from harness.fixtures.captions import CaptionStyle, write_captions
 from harness.fixtures.colours import COLOUR_NAMES, SECTOR
@@ -24,8 +27,6 @@ from harness.fixtures.vocabulary import (
     decode,
     encode,
 )
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 COUNT = 1000
 TEXTURED = Switches(vivid=True, objects=(1, 3), object_texture=0.1)

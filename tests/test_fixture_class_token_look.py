@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 import torch
+
 from harness.fixtures import class_token_look as looking
 from harness.fixtures import zoo
 from harness.fixtures.pictures import render
-
 from harness.images.batch import Batch, ShuffleClass
 from harness.interventions.intervention import IsolateClass
 from harness.models.families import adapt

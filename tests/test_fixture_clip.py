@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
+
 from harness.fixtures import clip, zoo
 from harness.fixtures.checkpoints import write_tensors
 from harness.fixtures.objectives import OBJECTIVES

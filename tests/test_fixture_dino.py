@@ -5,12 +5,13 @@ import math
 import pytest
 import torch
 import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from harness.fixtures import dino, views
 from harness.fixtures.probe_head import RIDGE, ridge, with_probe
 from harness.fixtures.recipes import Recipe, construct
 from harness.fixtures.views import random_view
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 MICRO = Recipe(
     name="micro",

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+
 from harness.fixtures import experiments, train, zoo
 from harness.fixtures.class_token_look import _streams
 from harness.fixtures.pictures import render

@@ -2,11 +2,12 @@
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from harness.fixtures.occlusion import GREY, fill_boxes, fill_masks, frames
 from harness.fixtures.pictures import remove_objects, render
 from harness.fixtures.switches import CAPTIONED, SIZES, TEXTURE_IS_CLASS, Switches
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 INDICES = np.arange(60)
 some_indices = st.lists(st.integers(0, 10**9), min_size=1, max_size=30).map(np.array)

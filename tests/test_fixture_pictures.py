@@ -2,12 +2,13 @@
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from harness.fixtures.counter_random import splitmix64
 from harness.fixtures.pictures import SPLITS, render
 from harness.fixtures.scenes import CLASS_NAMES, TEXTURE_NAMES
 from harness.fixtures.switches import SIZES, Switches
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 some_indices = st.lists(st.integers(0, 10**9), min_size=1, max_size=40)
 COUNT = 2000

@@ -3,9 +3,10 @@
 import sys
 
 import numpy as np
+from PIL import Image
+
 from harness.fixtures import sheet
 from harness.fixtures.pictures import render
-from PIL import Image
 
 
 def test_the_sheet_shows_pictures_by_class_above_their_masks(tmp_path, monkeypatch) -> None:

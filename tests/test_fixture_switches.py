@@ -4,13 +4,14 @@ import itertools
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from harness.fixtures.colours import COLOUR_NAMES, SECTOR
 from harness.fixtures.pictures import Pictures, render
 from harness.fixtures.scenes import CLASS_NAMES
 from harness.fixtures.shapes import SHAPES
 from harness.fixtures.switches import CAPTIONED, COLOUR_IS_CLASS, REACH, SIZES, TEXTURE_IS_CLASS, Switches
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 COUNT = 3000
 correlations = st.floats(0, 1)

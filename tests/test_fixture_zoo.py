@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+
 from harness.fixtures import clip, objectives, train, zoo
 from harness.fixtures.captions import write_captions
 from harness.fixtures.pictures import render
 from harness.fixtures.probe_head import with_probe
 from harness.fixtures.recipes import OBJECTIVES, RECIPES, Recipe, construct
-
 from harness.models.zoo import resolve
 
 LIMIT = 40 * 2**20  # bytes, all weights together

@@ -6,7 +6,6 @@ from functools import cache
 import numpy as np
 import pytest
 import torch
-from support.planted import Counting, Planted, PlantedImages
 from timm.models.vision_transformer import VisionTransformer
 
 from harness.errors import ClaimsError
@@ -23,6 +22,7 @@ from harness.measurement.forward import PROBED, measure_chunk
 from harness.measurement.prefix_tree import Bill, Wanted
 from harness.models.families import adapt
 from harness.readouts.own_answer import Accuracy, Agreement, CrossEntropy, SameLogits
+from support.planted import Counting, Planted, PlantedImages
 
 IMAGES = 6
 DEPTH = 5

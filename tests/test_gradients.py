@@ -4,9 +4,9 @@ from functools import cache
 
 import pytest
 import torch
-from harness.fixtures.families import SMALL_MODELS
 
 from harness.errors import ClaimsError
+from harness.fixtures.families import SMALL_MODELS
 from harness.models.families import adapt
 from harness.models.subject import Subject
 

@@ -3,9 +3,9 @@
 from dataclasses import replace
 
 import pytest
-from support.cards import CLS, GAP, NO_CLASS
 
 from harness.models.groups import cohorts, lone, models_of
+from support.cards import CLS, GAP, NO_CLASS
 
 CARDS = {"a": replace(CLS, name="a"), "b": replace(NO_CLASS, name="b"), "c": replace(CLS, name="c")}
 ROLES = {"reader": ("class_readout",), "pooler": ("patch_mean_readout",)}

@@ -8,17 +8,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+
+from harness.judging.verdict import Verdict
+from harness.measurement.on_images import OnImages
+from harness.measurement.plan import Plan, propose
+from harness.measurement.runner import run
+from harness.measurement.sequential import Job, Outcome
+from harness.measurement.settings import Missing
 from support.cards import CARDS, CLAIMS, CLS, ORIG, SPECS, make_card, plan_for
 from support.claims import bench
 from support.planted import Counting
 from support.tiny import DEPTH, SIZE, RandomImages, tiny_vit
-
-from harness.judging.verdict import Verdict
-from harness.measurement.loaded_model import LoadedModel
-from harness.measurement.plan import Plan, propose
-from harness.measurement.runner import run
-from harness.measurement.sequential import Job, Outcome
-from harness.measurement.source import Missing
 
 RESIDUAL = (
     "image-tokens-class-identifiable-final",
@@ -60,7 +60,7 @@ for count in (1_000, 10_000):
         rows, _ = here.measure(wanted, positions, here.load(positions))
         here.store.append(positions, rows)
     say()
-kept = [model.start(here.load(positions)) for positions in here.grid]
+kept = [model.start(here.models[0].load(positions)) for positions in here.grid]
 say()
 """
 
@@ -82,11 +82,11 @@ def measured(subject, images) -> dict[str, Outcome]:
     return run(jobs, bench(subject, images, batch_size=64))
 
 
-def read_of_the_model(here: LoadedModel) -> Missing:
+def read_of_the_model(here: OnImages) -> Missing:
     """List what they measure on the model itself, without their controls."""
     arms = {}
     for name in RESIDUAL:
-        plan = propose(CLAIMS[name].function, CLAIMS[name].spec, here.subject.card)
+        plan = propose(CLAIMS[name].function, CLAIMS[name].spec, here.models[0].subject.card)
         arms |= {here.key(arm): arm for arm in plan.arms.values() if arm.weights == "given"}
     return {key: (arm, frozenset({"x"})) for key, arm in arms.items()}
 

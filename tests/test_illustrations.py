@@ -7,14 +7,12 @@ from io import BytesIO
 import numpy as np
 import torch
 from PIL import Image
-from support.claims import bench, job
-from support.planted import Planted, PlantedImages
 
 from harness.images.thumbnails import GAP, MOST_SIDE, pixels_of, strip
 from harness.interventions.intervention import Intervention
 from harness.interventions.pixel_filters import Roll
 from harness.measurement.illustrations import MOST_PICTURES, pictures_of
-from harness.measurement.on_images import OnSeveralModels
+from harness.measurement.on_images import OnImages
 from harness.measurement.plan import Arm, Plan, level
 from harness.measurement.record import record_of
 from harness.measurement.runner import run
@@ -22,6 +20,8 @@ from harness.models.subject import Preprocessing
 from harness.readouts.members import TheModel
 from harness.results.measurements import Store
 from harness.results.run_file import Picture as PictureOfFile
+from support.claims import bench, job, loaded
+from support.planted import Planted, PlantedImages
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ def test_every_readout_is_asked_once_per_weights_and_shows_so_many_at_most():
 def test_arms_that_edit_pixels_are_shown_beside_the_picture_each_edit_once():
     edits = {"left": Roll(0, 2), "also left": Roll(0, 2), "down": Roll(2, 0)}
     arms = {"clean": Arm(), **{n: Arm(intervention=Intervention(pixels=edit)) for n, edit in edits.items()}}
-    shown = pictures_of(Plan(arms=arms, effect=level("clean")), place := bench(Planted()), 0)
+    shown = pictures_of(Plan(arms=arms, effect=level("clean")), OnImages.of(place := loaded(Planted())), 0)
     assert [picture.title for picture in shown] == [f"Picture {name}" for name in place.images.names[:3]]
     assert shown[0].caption == "As it is, then as in the arms left; down."
     looks = place.subject.card.preprocessing
@@ -101,7 +101,7 @@ def test_a_claim_about_several_models_shows_the_edits_of_the_first():
     edited = Intervention(pixels=Roll(0, 2))
     arms = {f"{role} {n}": Arm(subject=role, intervention=edited) for role in ("one", "other") for n in ("a", "b")}
     store = Store(None)
-    both = OnSeveralModels({role: bench(Planted(), PlantedImages(), store) for role in ("one", "other")})
+    both = OnImages({role: loaded(Planted(), PlantedImages(), store) for role in ("one", "other")})
     shown = pictures_of(Plan(arms=arms, effect=level("one a")), both, 0)
     assert [picture.caption for picture in shown] == ["As it is, then as in the arms one a."] * 3
 

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from harness.fixtures.scenes import CLASS_NAMES
 from PIL import Image
 
 from harness.errors import ClaimsError
+from harness.fixtures.scenes import CLASS_NAMES
 from harness.images.open import ImageSet, open_images
 from harness.models.subject import ModelCard, Preprocessing
 

@@ -8,7 +8,6 @@ from functools import cache
 
 import pytest
 import torch
-from support.planted import Planted
 from timm.models.deit import VisionTransformerDistilled
 from timm.models.vision_transformer import VisionTransformer
 
@@ -27,6 +26,7 @@ from harness.interventions.intervention import (
 from harness.measurement.measured_code import of_intervention
 from harness.models.families import adapt
 from harness.models.sites import EMBEDDING
+from support.planted import Planted
 
 IMAGES, DEPTH = 4, 3
 VIT = {"img_size": 16, "patch_size": 4, "embed_dim": 24, "depth": DEPTH, "num_heads": 2, "num_classes": 5}

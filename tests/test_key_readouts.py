@@ -6,14 +6,14 @@ from functools import cache
 import numpy as np
 import pytest
 import torch
-from harness.fixtures.planted.key_models import KeyModel, key_model
-from harness.fixtures.planted.spot_pictures import PREPROCESSING, SpotPictures
 from timm.models.vision_transformer import VisionTransformer
 from torch import nn
 
+from harness.fixtures.planted.key_models import KeyModel, key_model
+from harness.fixtures.planted.spot_pictures import PREPROCESSING, SpotPictures
 from harness.images.batch import Batch
 from harness.measurement.loaded_model import LoadedModel
-from harness.measurement.source import Settings
+from harness.measurement.settings import Settings
 from harness.models.families import adapt
 from harness.readouts.keys import KeyValueAgreement, MemoryMatch, meeting
 from harness.readouts.reading import Reading

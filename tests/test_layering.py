@@ -20,10 +20,10 @@ ORDER = (
     *("report", "run", "regression", "cli"),
     *("pytest_items", "pytest_plugin"),
 )
-FLAT = ("errors", "fingerprint", "pytest_items", "pytest_plugin")  # single files; every other name is a folder
+FLAT = ("errors", "pytest_items", "pytest_plugin")  # single files; every other name is a folder
 OUTSIDE = ("fixtures",)
 # Modules that know one another, each pair to be taken apart; no other may.
-KNOWN_CIRCLES: tuple[frozenset[str], ...] = (frozenset({"measurement.loaded_model", "measurement.source"}),)
+KNOWN_CIRCLES: tuple[frozenset[str], ...] = ()
 MAY_IMPORT = {
     "torch": ("models", "images", "probes", "interventions", "readouts", "measurement", "run", "regression", "cli"),
     "timm": ("models", "images"),

@@ -5,10 +5,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from harness.fixtures.planted.ledger_worlds import WORLDS as LEDGERS
-from support.cards import CLS, ROOT
-from support.records import spec as make_spec
 
+from harness.fixtures.planted.ledger_worlds import WORLDS as LEDGERS
 from harness.interventions.intervention import shuffle_cls
 from harness.judging.curve_statements import Rises
 from harness.judging.derived_arms import Mix
@@ -18,6 +16,8 @@ from harness.measurement.ledger_power import ClaimsFolder, at_margin, images_nee
 from harness.measurement.plan import Arm, Plan, difference, level
 from harness.readouts.members import TheModel
 from harness.readouts.weight_ranks import RankShare
+from support.cards import CLS, ROOT
+from support.records import spec as make_spec
 
 ARMS = {"first": Arm(), "second": Arm()}
 

@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 import torch
+
 from harness.fixtures import zoo
 from harness.fixtures.planted.patchwork import GRID, SHOWN, Patchwork, PatchworkReader
-from support.claims import bench
-
 from harness.images.procedural import EmbeddedImages
 from harness.models.families import adapt
 from harness.readouts.locality import ModelAccuracy, PatchCosine, PatchHead, WithinShare, mean_cosine, within_share
+from support.claims import loaded
 
 ONE = np.zeros(1, dtype=np.int64)
 
@@ -45,7 +45,7 @@ def test_the_mean_cosine_is_that_of_all_pairs():
 def test_a_block_that_mixes_a_share_shrinks_the_variance_within_by_its_square():
     share, images = 0.6, Patchwork(seed=0, count=96)
     reader = PatchworkReader(mixing=(0.0, share))
-    place = bench(reader, images).place("given", 96, lambda blocks: None)
+    place = loaded(reader, images).place("given", 96, lambda blocks: None)
     first, last = (WithinShare((block,)).numbers(place, ONE)[0] for block in (0, 1))
     scores = np.eye(6)[images.shown.reshape(96, -1)]
     within, between = scores.var(axis=1).mean(axis=0), scores.mean(axis=1).var(axis=0)
@@ -57,7 +57,7 @@ def test_a_block_that_mixes_a_share_shrinks_the_variance_within_by_its_square():
 
 def test_the_head_on_single_patches_is_right_as_often_as_patches_show_the_label():
     images = Patchwork(seed=0, count=96)
-    place = bench(PatchworkReader(mixing=(0.0, 0.0)), images).place("given", 96, lambda blocks: None)
+    place = loaded(PatchworkReader(mixing=(0.0, 0.0)), images).place("given", 96, lambda blocks: None)
     right = (images.shown == images.labels[:, None, None]).mean()
     assert PatchHead(1).numbers(place, ONE)[0] == pytest.approx(right)
     assert right == pytest.approx(SHOWN + (1 - SHOWN) / 6, abs=0.05)
@@ -65,7 +65,7 @@ def test_the_head_on_single_patches_is_right_as_often_as_patches_show_the_label(
 
 def test_all_readings_share_one_pass_over_the_pictures_that_is_charged_once():
     spent = []
-    place = bench(PatchworkReader(mixing=(0.0, 0.0)), Patchwork(seed=0, count=64)).place("given", 48, spent.append)
+    place = loaded(PatchworkReader(mixing=(0.0, 0.0)), Patchwork(seed=0, count=64)).place("given", 48, spent.append)
     for readout in (WithinShare((0,)), PatchCosine(1), PatchHead(0), ModelAccuracy()):
         assert readout.low <= readout.numbers(place, ONE)[0] <= readout.high
     assert sum(spent) == 2 * 48
@@ -74,7 +74,7 @@ def test_all_readings_share_one_pass_over_the_pictures_that_is_charged_once():
 def test_a_trained_vit_is_read_as_numpy_reads_it_at_once():
     subject = adapt(zoo.build("tiny_vit"), name="tiny_vit", arch="tiny_vit", pretrained=True)
     images = EmbeddedImages(split="test", seed=0, limit=64)
-    place = bench(subject, images).place("given", 64, lambda blocks: None)
+    place = loaded(subject, images).place("given", 64, lambda blocks: None)
     stream = subject.start(images.load(range(64), subject.card.preprocessing))
     for block in range(3):
         stream, passed = subject.watch(block, stream, ("units",))

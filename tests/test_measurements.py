@@ -13,10 +13,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support import writer
 
 from harness.errors import ClaimsError
 from harness.results.measurements import FILE_NAME, MeasuredBatch, MeasurementKey, Receipt, Store
+from support import writer
 
 POSITIONS = range(4)
 NUMBERS = np.array([0.5, 0.25, 1.0, 0.1])

@@ -5,14 +5,14 @@ Weights-only claims have one number per arm and are exact; of the others numbers
 
 import numpy as np
 import pytest
-from support.cards import SPECS, plan_for
-from support.memory_numbers import CLAIMS, WORLDS
 
 from harness.judging.derived_arms import resolve
 from harness.judging.quantities import Observations, Pairs, Sample
 from harness.judging.verdict import judge
 from harness.measurement.plan import Plan
 from harness.readouts.members import TheModel
+from support.cards import SPECS, plan_for
+from support.memory_numbers import CLAIMS, WORLDS
 
 PICTURES = 2000
 

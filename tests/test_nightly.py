@@ -4,7 +4,6 @@ import json
 from pathlib import Path
 
 import pytest
-from support import changing
 
 import harness.report.figures  # an inner run forgets what it imports, and some libraries cannot be imported twice
 import harness.run.session  # noqa: F401
@@ -13,6 +12,7 @@ from harness.cli.__main__ import main, parser
 from harness.errors import ClaimsError
 from harness.regression import nightly as night_run
 from harness.regression.nightly import raised
+from support import changing
 
 QUICK = "--import-mode=importlib -p no:hypothesispytest -p no:anyio -p no:jaxtyping"
 

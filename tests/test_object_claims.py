@@ -1,8 +1,7 @@
 """The claims about objects and context: which masks and which blocks their statements are about."""
 
-from support.cards import CARDS, ORIG, plan_for
-
 from harness.judging.derived_arms import measured
+from support.cards import CARDS, ORIG, plan_for
 
 
 def masks(plan, statement):

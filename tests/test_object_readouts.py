@@ -5,11 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from harness.fixtures.planted.code_model import CodeBlock, Read, code_subject
-from harness.fixtures.planted.code_pictures import CodePictures
-from support.tiny import CLASSES, PATCHES, RandomImages, tiny_vit
 
 from harness.errors import ClaimsError
+from harness.fixtures.planted.code_model import CodeBlock, Read, code_subject
+from harness.fixtures.planted.code_pictures import CodePictures
 from harness.images.batch import Batch
 from harness.images.object_marks import ObjectMarks
 from harness.interventions.attention_masks import keep_patches
@@ -17,6 +16,7 @@ from harness.interventions.intervention import NONE
 from harness.measurement.forward import measure_chunk
 from harness.measurement.prefix_tree import Bill, Wanted
 from harness.readouts.objects import LOTTERY, AttentionLead, HasBoth, RegionAccuracy, RegionIdentifiability
+from support.tiny import CLASSES, PATCHES, RandomImages, tiny_vit
 
 COUNT = 12
 IMAGES = RandomImages(count=COUNT)

@@ -5,8 +5,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from support.cards import make_card
-from support.tiny import CLASSES, DEPTH, PATCHES, PREPROCESSING, RandomImages, tiny_vit
 
 from harness.errors import ClaimsError
 from harness.images.batch import Batch
@@ -25,6 +23,8 @@ from harness.readouts.patches import (
 )
 from harness.readouts.reading import Reading, ranks
 from harness.readouts.readout import block_of
+from support.cards import make_card
+from support.tiny import CLASSES, DEPTH, PATCHES, PREPROCESSING, RandomImages, tiny_vit
 
 IMAGES = 12
 PICTURES = RandomImages(count=IMAGES)

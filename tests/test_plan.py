@@ -1,8 +1,6 @@
 """A plan that cannot be measured or judged is refused before any forward pass."""
 
 import pytest
-from support.claims import bound, isolation, spec
-from support.planted import Planted
 
 from harness.errors import ClaimsError
 from harness.interventions.intervention import isolate_cls, shuffle_cls
@@ -12,6 +10,8 @@ from harness.measurement.plan import Arm, Plan, claim, curve, difference, level,
 from harness.probes.probe import Probe
 from harness.readouts.linear_probes import ProbeAccuracy
 from harness.readouts.own_answer import Accuracy
+from support.claims import bound, isolation, spec
+from support.planted import Planted
 
 CARD = Planted().card
 

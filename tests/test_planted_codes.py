@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+
 from harness.fixtures.planted.code_model import LEANT_TO, CodeBlock, Read, channels, code_subject
 from harness.fixtures.planted.code_pictures import CLASSES, GRID, PATCHES, SIDE, SIZE, CodePictures, codes
 from support.cards import PREPROCESSING

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+
 from harness.fixtures.planted import cue_worlds, factories, rates
 from harness.fixtures.planted.assemble import assemble, subject
 from harness.fixtures.planted.circuit import Block, Read
@@ -18,9 +19,8 @@ from harness.fixtures.planted.pictures import SIZE, CuePictures, Cues
 from harness.fixtures.planted.trials import verdicts
 from harness.fixtures.planted.world import TRUTHS
 from harness.fixtures.planted.worlds import WORLDS, lacking
-from support.cards import CLAIMS, PREPROCESSING, SPECS
-
 from harness.images.open import open_images
+from support.cards import CLAIMS, PREPROCESSING, SPECS
 
 SEEDS = 3  # the table over 20 and more: python -m harness.fixtures.planted.rates --seeds 20
 OTHER_SEED = 20  # the normal suite tries one that the rates do not

@@ -7,8 +7,6 @@ from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from support.features import CLASSES, IMAGES, WIDTH, data, moments
-from support.planted import Planted, PlantedImages
 
 from harness.images.sampling import batch_ranges
 from harness.probes.lda import SHRINKAGES, fit_lda, fold_costs
@@ -18,6 +16,8 @@ from harness.probes.probe import ABSENT, FOLDS, Fit, Probe
 from harness.probes.training.files import FitPlace
 from harness.probes.training.fits import fit_all
 from harness.probes.training.linear import Training
+from support.features import CLASSES, IMAGES, WIDTH, data, moments
+from support.planted import Planted, PlantedImages
 
 
 def examples(classes: int = CLASSES) -> Examples:

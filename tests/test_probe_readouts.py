@@ -7,9 +7,6 @@ import pytest
 import torch
 from scipy.special import softmax
 from scipy.stats import entropy
-from support.claims import bench, job
-from support.planted import Planted, PlantedImages
-from support.tiny import CLASSES, DEPTH, PATCHES, WIDTH, RandomImages, tiny_vit
 
 from harness.errors import ClaimsError
 from harness.images.batch import Batch
@@ -26,6 +23,9 @@ from harness.readouts.linear_probes import (
 )
 from harness.readouts.reading import Reading
 from harness.readouts.readout import block_of
+from support.claims import bench, job
+from support.planted import Planted, PlantedImages
+from support.tiny import CLASSES, DEPTH, PATCHES, WIDTH, RandomImages, tiny_vit
 
 COUNT = 5
 IMAGES = RandomImages(count=COUNT)

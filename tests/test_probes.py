@@ -8,13 +8,13 @@ import torch
 from sklearn.linear_model import Ridge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from support.features import CLASSES, IMAGES, WIDTH, data, moments
-from support.planted import Planted, PlantedImages
 
 from harness.errors import ClaimsError
 from harness.probes.moments import Moments
 from harness.probes.probe import FOLDS, Probe, check_probe, features
 from harness.probes.ridge import STRENGTHS, fit_ridge, fold_errors
+from support.features import CLASSES, IMAGES, WIDTH, data, moments
+from support.planted import Planted, PlantedImages
 
 
 def twin(strength: float, rows: np.ndarray, standardized: bool = False):

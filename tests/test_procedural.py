@@ -5,10 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from harness.fixtures import colours, counter_random, pictures, scenes, shapes, surfaces, switches, textures
 
 from harness.errors import ClaimsError
 from harness.fingerprint import CODE
+from harness.fixtures import colours, counter_random, pictures, scenes, shapes, surfaces, switches, textures
 from harness.images.open import ImageSet, ObjectImages, open_images
 from harness.images.procedural import EmbeddedImages
 from harness.images.procedural_switches import EmbeddedWorld

@@ -1,9 +1,9 @@
 """How --data names the embedded pictures, and what it refuses with the nearest match."""
 
 import pytest
-from harness.fixtures.switches import PLAIN, Switches
 
 from harness.errors import ClaimsError
+from harness.fixtures.switches import PLAIN, Switches
 from harness.images.procedural_switches import EmbeddedWorld, is_embedded, read_world
 
 

@@ -6,11 +6,11 @@ import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 import pytest
-from support import folders, planted
 
 import harness.run.session  # noqa: F401 - an inner run forgets what it imports, and torch cannot be imported twice
 from harness.results.baselines import accept
 from harness.results.history import open_history
+from support import folders, planted
 
 LATE = "support.zoo:late_reader"
 # Of the other plugins those that take seconds to report nothing stay away.

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import torch
 from scipy.special import log_softmax
-from support.planted import Planted
 
 from harness.errors import ClaimsError
 from harness.images.batch import Batch
@@ -17,6 +16,7 @@ from harness.readouts.linear_probes import ProbeAccuracy
 from harness.readouts.own_answer import Accuracy, Agreement, CrossEntropy, Identifiability, PatchAccuracy, SameLogits
 from harness.readouts.reading import Reading, ranks
 from harness.readouts.readout import block_of
+from support.planted import Planted
 
 CLASSES, IMAGES = 4, 6
 CHUNK = Batch(

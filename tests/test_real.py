@@ -11,7 +11,7 @@ from harness.interventions.intervention import NONE, shuffle_cls
 from harness.measurement.forward import measure_chunk
 from harness.measurement.loaded_model import LoadedModel
 from harness.measurement.prefix_tree import Bill, Wanted
-from harness.measurement.source import Settings
+from harness.measurement.settings import Settings
 from harness.models.zoo import resolve
 from harness.readouts.own_answer import Accuracy
 from harness.results.measurements import Store

@@ -6,7 +6,6 @@ from functools import cache
 import numpy as np
 import pytest
 import torch
-from support.planted import Counting
 from timm.models.vision_transformer import VisionTransformer
 
 from harness.errors import ClaimsError
@@ -17,6 +16,7 @@ from harness.measurement.forward import measure_chunk
 from harness.measurement.prefix_tree import Bill, Wanted
 from harness.models.families import adapt
 from harness.readouts.own_answer import Accuracy
+from support.planted import Counting
 
 IMAGES, DEPTH, HEADS = 4, 3, 2
 LABELS = torch.tensor([0, 3, 5, 1])

@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from support.records import HOSTILE, context, finding, record, spec
 
 from harness.report.html import html_report
+from support.records import HOSTILE, context, finding, record, spec
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")

@@ -4,14 +4,14 @@ import json
 from datetime import UTC, datetime
 
 import pytest
-from support import folders
-from support.records import context, record, spec
 
 import harness.run.session  # noqa: F401 - an inner run forgets what it imports, and torch cannot be imported twice
 from harness.cli.__main__ import main
 from harness.errors import ClaimsError
 from harness.results.run_file import document_text
 from harness.run.options import report_path
+from support import folders
+from support.records import context, record, spec
 
 LATE = "support.zoo:late_reader"
 QUICK = "--import-mode=importlib -p no:hypothesispytest -p no:anyio -p no:jaxtyping"

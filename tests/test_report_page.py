@@ -9,12 +9,12 @@ from html.parser import HTMLParser
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.records import HOSTILE, context, finding, record, spec
 
 from harness.report.columns import ModelColumn, columns_of
 from harness.report.figures import curve_svg, evidence_svg
 from harness.report.html import html_report, source_of_picture
 from harness.report.panels import CurvePanel, Line, Mark, curve_panels, evidence_panel, published_panels
+from support.records import HOSTILE, context, finding, record, spec
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 PIXEL = base64.b64encode(b"\x89PNG\r\n\x1a\n").decode()

@@ -8,13 +8,13 @@ from datetime import UTC, datetime
 
 import pandas
 import pytest
-from support.records import HOSTILE, context, finding, record, spec
 
 from harness.errors import ClaimsError
 from harness.report.escaping import FORMULA
 from harness.report.export import CURVE_KINDS, RESULT_KINDS, csv_text, curve_rows, parquet_bytes, result_rows
 from harness.report.markdown import markdown_report
 from harness.report.write import write_report
+from support.records import HOSTILE, context, finding, record, spec
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 RECORDS = [

@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
-from support.records import HOSTILE, context, finding, record, spec
 
 from harness.report import terminal
 from harness.report.curve_text import BARS, curve_charts, sparkline
 from harness.report.verdict_text import paragraph, properties
 from harness.run.summary import told
+from support.records import HOSTILE, context, finding, record, spec
 
 LONG = "auxiliary-readout-shape-append-vs-average"
 VERDICTS = ("supported", "refuted", "vacuous", "inconclusive", "reported", "not applicable")

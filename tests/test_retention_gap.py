@@ -5,7 +5,6 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 import torch
-from support.claims import bench, bound, spec
 
 from harness.judging.derived_arms import resolve
 from harness.judging.quantities import Observations, Pairs, Sample
@@ -15,6 +14,7 @@ from harness.measurement.runner import run
 from harness.measurement.sequential import Job
 from harness.readouts.own_answer import TopAccuracy, usual_count
 from harness.readouts.reading import Reading
+from support.claims import bench, bound, spec
 
 MEANS = {"a": 0.5, "b": 0.9, "c": 0.3, "d": 0.8}
 GAP = gap_kept("kept", Retention("a", "b"), Retention("c", "d"))

@@ -5,10 +5,10 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import jsonschema
 import pytest
-from support.records import HOSTILE, finding, record, spec
 
 from harness.errors import ClaimsError
 from harness.results.run_file import SCHEMA_FILE, document_text, read_document, schema_text
+from support.records import HOSTILE, finding, record, spec
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 SCHEMA = json.loads(SCHEMA_FILE.read_text(encoding="utf-8"))

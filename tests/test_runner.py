@@ -7,8 +7,6 @@ from itertools import permutations
 import numpy as np
 import pytest
 import torch
-from support.claims import accuracy, bench, bound, isolation, job, retention
-from support.planted import DEPTH, Counting, Planted, PlantedImages
 
 from harness.errors import NotApplicable
 from harness.interventions.intervention import isolate_cls, shuffle_cls
@@ -20,6 +18,8 @@ from harness.probes.probe import Probe
 from harness.readouts.linear_probes import ProbeAccuracy
 from harness.readouts.own_answer import Accuracy, Agreement
 from harness.results.measurements import Store
+from support.claims import accuracy, bench, bound, isolation, job, retention
+from support.planted import DEPTH, Counting, Planted, PlantedImages
 
 TRAIN = PlantedImages(count=160, seed=11, noise=0.5)
 NOISY = PlantedImages(count=256, wrong=0.1)
@@ -211,7 +211,7 @@ def test_pairs_that_count_are_of_two_classes_and_all_others_of_one():
     for classes in (2, 4, 8):
         prepared = bench(Planted(classes=classes), PlantedImages(classes=classes))
         for positions in prepared.grid:
-            made = prepared.chunk(positions)
+            made = prepared.models[0].chunk(positions)
             differ = np.flatnonzero(made.labels != made.labels[made.donors]) + positions.start
             first = prepared.pairs[np.isin(prepared.pairs, positions)]
             assert sorted([*first, *(first + 1)]) == differ.tolist()
@@ -349,13 +349,15 @@ def test_changed_preprocessing_has_another_key():
     assert bench(Recropped()).key(Arm()).id != bench().key(Arm()).id
 
 
-@pytest.mark.parametrize("part", ["measured_code.of_intervention", "measured_code.of_readout", "bench.fingerprint"])
+@pytest.mark.parametrize(
+    "part", ["measured_code.of_intervention", "measured_code.of_readout", "loaded_model.fingerprint"]
+)
 def test_changed_code_of_intervention_readout_or_model_never_meets_old_measurements(monkeypatch, part):
     arm = Arm(intervention=shuffle_cls(1))
     with closing(Store(None)) as store:
         run([job(retention(1))], bench(store=store))
         before = bench().key(arm).id
-        monkeypatch.setattr(f"harness.{part}", lambda *values: "0" * 16)
+        monkeypatch.setattr(f"harness.measurement.{part}", lambda *values: "0" * 16)
         assert bench().key(arm).id != before
         counted = Counting(inner=Planted())
         run([job(retention(1))], bench(counted, store=store))

@@ -2,16 +2,18 @@
 
 from contextlib import closing
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
-from support import folders, planted
-from support.claims import accuracy, bound, isolation, retention, spec
 
 from harness.errors import ClaimsError, NotApplicable
+from harness.judging.discovery import Claim
 from harness.measurement.plan import Arm, Plan, level
 from harness.readouts.own_answer import Accuracy
 from harness.run.options import parse
-from harness.run.session import Asked, Refusal, Session
+from harness.run.session import Refusal, Session
+from support import folders, planted
+from support.claims import accuracy, bound, isolation, retention, spec
 
 LATE = "support.zoo:late_reader"
 
@@ -26,21 +28,20 @@ def refuses(card):
     raise NotApplicable("never asked")
 
 
-ASKED = {
-    one.spec.id: one
-    for one in (
-        Asked(spec=spec("isolation", budget=96), function=lambda card: isolation()),
-        Asked(spec=spec("last", budget=96), function=lambda card: retention(5)),
-        Asked(spec=spec("close", {"bound": bound(0.999)}, budget=64), function=lambda card: accuracy()),
-        Asked(
-            spec=spec("readout-bug"), function=lambda card: Plan(arms={"r": Arm(readout=Raising())}, effect=level("r"))
-        ),
-        Asked(spec=spec("plan-bug"), function=lambda card: Plan(arms={}, effect=level("absent"))),
-        Asked(spec=spec("refused"), function=refuses),
-        Asked(spec=spec("needy", needs=("distillation_token",)), function=lambda card: accuracy()),
-        Asked(spec=spec("trained", needs=("train",)), function=lambda card: accuracy()),
-    )
+PLANS = {
+    "isolation": (spec("isolation", budget=96), lambda card: isolation()),
+    "last": (spec("last", budget=96), lambda card: retention(5)),
+    "close": (spec("close", {"bound": bound(0.999)}, budget=64), lambda card: accuracy()),
+    "readout-bug": (
+        spec("readout-bug"),
+        lambda card: Plan(arms={"r": Arm(readout=Raising())}, effect=level("r")),
+    ),
+    "plan-bug": (spec("plan-bug"), lambda card: Plan(arms={}, effect=level("absent"))),
+    "refused": (spec("refused"), refuses),
+    "needy": (spec("needy", needs=("distillation_token",)), lambda card: accuracy()),
+    "trained": (spec("trained", needs=("train",)), lambda card: accuracy()),
 }
+ASKED = {name: Claim(spec=entry, function=function, path=Path(__file__)) for name, (entry, function) in PLANS.items()}
 SOUND = ("isolation", "last", "close")
 
 
@@ -121,7 +122,7 @@ def test_timing_measures_alone_and_without_the_cache(session):
 def test_a_finite_set_is_all_of_the_given_pictures_whatever_the_budgets(pictures):
     with closing(opened(pictures, claims_target="images")) as made:
         made.outcome(LATE, ASKED["close"], [ASKED["close"]])
-        assert made._loaded.bench.usable == 256
+        assert made._loaded.images.usable == 256
 
 
 def test_a_model_whose_labels_the_embedded_pictures_cannot_have_is_refused_at_the_door():

@@ -4,16 +4,16 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
-from support.claims import bench, bound, spec
-from support.planted import Planted, PlantedImages
 
 from harness.errors import ClaimsError, NotApplicable
-from harness.measurement.on_images import OnSeveralModels
+from harness.measurement.on_images import OnImages
 from harness.measurement.plan import Arm, Plan, difference, level, propose
 from harness.measurement.runner import run
 from harness.measurement.sequential import Job
 from harness.readouts.members import Classes, TheModel
 from harness.results.measurements import Store
+from support.claims import bench, bound, loaded, spec
+from support.planted import Planted, PlantedImages
 
 IMAGES = PlantedImages()
 
@@ -52,7 +52,7 @@ def versus(**arms):
 
 def several(**weights):
     store = Store(None)
-    return OnSeveralModels({role: bench(Planted(**w), IMAGES, store) for role, w in weights.items()})
+    return OnImages({role: loaded(Planted(**w), IMAGES, store) for role, w in weights.items()})
 
 
 def census(plan, identifier="planted-claim", **changes):
@@ -74,14 +74,17 @@ def test_arms_of_two_models_are_paired_by_image():
 
 def test_a_model_is_measured_once_for_all_that_it_is_compared_with():
     table = several(first={}, second={})
-    run([Job(spec=spec("alone", budget=64), plan=Plan(arms={"clean": Arm()}, effect=level("clean")))], table.benches[0])
+    run(
+        [Job(spec=spec("alone", budget=64), plan=Plan(arms={"clean": Arm()}, effect=level("clean")))],
+        OnImages.of(table.models[0]),
+    )
     job = Job(spec=spec(bounds={"bound": bound(-0.5)}, budget=64), plan=versus(one="first", two="second"))
     assert run([job], table)["planted-claim"].cost.block_evaluations == 0.0
 
 
 def test_models_on_other_images_are_not_compared():
     with pytest.raises(ClaimsError, match="compared on the same images"):
-        OnSeveralModels({"a": bench(images=IMAGES), "b": bench(images=PlantedImages(count=64))})
+        OnImages({"a": loaded(images=IMAGES), "b": loaded(images=PlantedImages(count=64))})
 
 
 def test_an_arm_of_an_unknown_role_is_refused_with_the_nearest():

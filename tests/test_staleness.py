@@ -3,8 +3,6 @@
 import textwrap
 
 import pytest
-from support.claims import accuracy, bench, bound, spec
-from support.planted import Planted, PlantedImages
 
 from harness.fingerprint import fingerprint_outside
 from harness.judging.discovery import load_file
@@ -13,6 +11,8 @@ from harness.measurement.sequential import Job
 from harness.measurement.verdict_ground import fingerprints
 from harness.results.measurements import Store
 from harness.results.staleness import PARTS, changed_parts
+from support.claims import accuracy, bench, bound, spec
+from support.planted import Planted, PlantedImages
 
 CODE = '''
 """Two claims."""
@@ -64,9 +64,9 @@ def ground(subject=None, images=None, entry=None, context=None) -> dict[str, str
     here = bench(subject or Planted(), images or PlantedImages(count=64), store)
     (outcome,) = run([Job(spec=entry or spec(), plan=accuracy())], here).values()
     about = {
-        "image_fingerprint": here.images.fingerprint,
+        "image_fingerprint": here.models[0].images.fingerprint,
         "train_images": None,
-        "weights": here.weights_hash("given"),
+        "weights": here.models[0].weights_hash("given"),
         **(context or {}),
     }
     return fingerprints(accuracy, entry or spec(), about, outcome.plan, outcome.keys)

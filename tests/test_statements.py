@@ -5,13 +5,13 @@ from itertools import pairwise
 import numpy as np
 import pytest
 from scipy.stats import spearmanr
-from support.claims import bound
 
 from harness.judging import betting
 from harness.judging.curve_bounds import area_bounds
 from harness.judging.curve_statements import BOX_LEVELS, INTERVAL_LEVEL, Rises, Shape
 from harness.judging.quantities import Difference, Level, Observations, PValues, Ratio, Sample
 from harness.judging.statements import AtLeast, Every, Finding, Holds, Some, every, headline, most, some
+from support.claims import bound
 
 
 def sheet(bounds=None, classes: int = 0, population: int | None = None, **arms) -> Observations:

@@ -12,7 +12,7 @@ from harness.errors import ClaimsError
 from harness.images.object_marks import ObjectMarks
 from harness.images.open import ObjectImages, open_images
 from harness.measurement.loaded_model import LoadedModel
-from harness.measurement.source import Settings
+from harness.measurement.settings import Settings
 from harness.models.subject import ModelCard, Preprocessing
 from harness.results.measurements import Store
 

@@ -7,9 +7,6 @@ import pytest
 import torch
 from scipy.special import softmax
 from scipy.stats import entropy
-from support.claims import bench, job
-from support.planted import Counting, Planted, PlantedImages
-from support.tiny import CLASSES, DEPTH, WIDTH, RandomImages, tiny_vit
 
 from harness.errors import ClaimsError
 from harness.images.batch import Batch
@@ -33,6 +30,9 @@ from harness.readouts.learned_tokens import (
 )
 from harness.readouts.reading import Reading
 from harness.readouts.readout import block_of
+from support.claims import bench, job
+from support.planted import Counting, Planted, PlantedImages
+from support.tiny import CLASSES, DEPTH, WIDTH, RandomImages, tiny_vit
 
 MODES = ("null", "null_reinit", "replace", "augment", "deterministic")
 TRAIN = RandomImages(count=90, seed=3)

@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 import torch
-from support.planted import Counting
 from test_forward import CHUNK, DEPTH, IMAGES, measured, pictures, subject, wanted
 
 from harness.errors import ClaimsError
@@ -17,6 +16,7 @@ from harness.measurement.cost import expected_bill
 from harness.measurement.measured_code import of_intervention
 from harness.measurement.prefix_tree import Bill, Wanted
 from harness.readouts.own_answer import Accuracy
+from support.planted import Counting
 
 CARD = subject().card
 CALLS: list = []

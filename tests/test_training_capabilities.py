@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 import timm
 import torch
+
 from harness.fixtures import zoo
 from harness.fixtures.families import SMALL_MODELS
-
 from harness.models.families import adapt, card_of
 from harness.models.families.training_data import caption_tower
 from harness.models.subject import CAPABILITIES

@@ -5,14 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 import torch
-from harness.fixtures.planted.featvis_worlds import detectors, gratings, pictures_of
-from harness.fixtures.planted.unit_worlds import object_pictures, watching_objects
 from sklearn.metrics import roc_auc_score
-from support.claims import bench
-from support.planted import Planted
-from support.tiny import RandomImages, tiny_vit
 
 from harness.errors import ClaimsError, NotApplicable
+from harness.fixtures.planted.featvis_worlds import detectors, gratings, pictures_of
+from harness.fixtures.planted.unit_worlds import object_pictures, watching_objects
 from harness.models.sites import UnitShape
 from harness.readouts.units.activations import ROTATED, unit_table
 from harness.readouts.units.mask_overlap import mask_areas
@@ -21,13 +18,16 @@ from harness.readouts.units.selectivity import BackgroundUnits, DistinctTop, Obj
 from harness.readouts.units.streaming import TOP, rotation
 from harness.readouts.units.tolerance import MOST, Elsewhere, Kept, shifted, turned
 from harness.run.run_images import have
+from support.claims import loaded
+from support.planted import Planted
+from support.tiny import RandomImages, tiny_vit
 
 ONE = np.array([0])
 COUNT = 48
 
 
 def place_of(subject, images, batch_size=32, count=None):
-    return bench(subject, images, batch_size=batch_size).place("given", count or len(images), lambda blocks: None)
+    return loaded(subject, images, batch_size=batch_size).place("given", count or len(images), lambda blocks: None)
 
 
 def everything(subject, images, block, site):
@@ -80,7 +80,7 @@ def test_the_table_does_not_depend_on_how_pictures_are_cut_into_chunks(noise):
 def test_the_table_is_made_once_for_all_who_read_it(noise):
     subject, images, _ = noise
     charged = []
-    place = bench(subject, images).place("given", COUNT, charged.append)
+    place = loaded(subject, images).place("given", COUNT, charged.append)
     for block in range(3):
         Purity(block=block).numbers(place, ONE)
         DistinctTop(block=block).numbers(place, ONE)

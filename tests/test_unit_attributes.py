@@ -2,15 +2,15 @@
 
 import numpy as np
 import pytest
-from harness.fixtures.planted.patchwork import Patchwork, PatchworkReader
 from scipy.stats import rankdata
 from sklearn.metrics import roc_auc_score
-from support.claims import bench
-from support.planted import Planted, PlantedImages
 
 from harness.errors import ClaimsError
+from harness.fixtures.planted.patchwork import Patchwork, PatchworkReader
 from harness.images.procedural import EmbeddedImages
 from harness.readouts.units.attributes import BestUnits, best_unit_scores, free_attributes, halves_of
+from support.claims import loaded
+from support.planted import Planted, PlantedImages
 
 ONE = np.zeros(1, dtype=np.int64)
 RANDOM = np.random.Generator(np.random.PCG64(0))
@@ -22,7 +22,7 @@ def scored(responses, values):
 
 
 def place_of(pictures, **reader):
-    return bench(PatchworkReader(mixing=(0.0, 0.0), **reader), pictures).place("given", len(pictures), lambda b: None)
+    return loaded(PatchworkReader(mixing=(0.0, 0.0), **reader), pictures).place("given", len(pictures), lambda b: None)
 
 
 def test_the_score_is_the_area_of_the_unit_chosen_on_the_other_half():
@@ -81,7 +81,7 @@ def test_units_tell_what_they_see_and_nothing_where_attributes_are_shuffled():
 
 
 def test_pictures_without_attributes_and_too_few_pictures_are_refused():
-    place = bench(Planted(), PlantedImages()).place("given", 32, lambda blocks: None)
+    place = loaded(Planted(), PlantedImages()).place("given", 32, lambda blocks: None)
     with pytest.raises(ClaimsError, match="the attributes of the pictures are not known"):
         BestUnits().numbers(place, ONE)
     with pytest.raises(ClaimsError, match="of 16 pictures no attribute has 10 with and without a value"):

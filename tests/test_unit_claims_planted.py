@@ -2,14 +2,14 @@
 
 import numpy as np
 import pytest
-from support.cards import SPECS, plan_for
-from support.unit_numbers import CLAIMS, IMPLIED, WORLDS
 
 from harness.judging.derived_arms import resolve
 from harness.judging.quantities import Observations, Sample
 from harness.judging.verdict import judge
 from harness.measurement.plan import Plan
 from harness.readouts.members import TheModel
+from support.cards import SPECS, plan_for
+from support.unit_numbers import CLAIMS, IMPLIED, WORLDS
 
 MEMBERS = 192
 

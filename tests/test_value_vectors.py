@@ -5,14 +5,14 @@ from itertools import combinations
 import numpy as np
 import pytest
 import torch
-from harness.fixtures.planted.memory_worlds import ACROSS, GOLDEN_BLOCK, SUPERCLASSES, Turned, golden, grouped, turned
-from harness.fixtures.planted.spot_pictures import PREPROCESSING, SpotPictures
 from timm.models.vision_transformer import ResPostBlock, VisionTransformer
 from torch import nn
 
 from harness.errors import ClaimsError
+from harness.fixtures.planted.memory_worlds import ACROSS, GOLDEN_BLOCK, SUPERCLASSES, Turned, golden, grouped, turned
+from harness.fixtures.planted.spot_pictures import PREPROCESSING, SpotPictures
 from harness.measurement.loaded_model import LoadedModel
-from harness.measurement.source import Settings
+from harness.measurement.settings import Settings
 from harness.models.families import adapt
 from harness.readouts.value_vectors import ClassPurity, ClassValueAgreement, GoldenDistance, GoldenVectors, purity
 from harness.results.measurements import Store

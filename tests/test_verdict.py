@@ -5,12 +5,12 @@ from itertools import product
 import numpy as np
 import pytest
 from scipy.stats import binom
-from support.claims import bound
 
 from harness.judging import betting
 from harness.judging.quantities import Level, Observations, PValues, Ratio, Sample
 from harness.judging.statements import Finding, Holds, every
 from harness.judging.verdict import Question, Verdict, decide, judge
+from support.claims import bound
 
 DELTA = 0.05
 STATES = {"true": PValues(1e-9, 1.0), "false": PValues(1.0, 1e-9), "open": PValues(0.4, 0.4)}

@@ -6,11 +6,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from support import folders
 
 from harness.results.history import open_history
 from harness.run import workers
 from harness.run.options import OPTIONS, parse
+from support import folders
 
 QUICK = "--import-mode=importlib -p no:hypothesispytest -p no:anyio -p no:jaxtyping"
 LATE, EARLY = "support.zoo:late_reader", "support.zoo:early_carrier"

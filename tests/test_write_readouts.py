@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 import torch
-from support.tiny import RandomImages, tiny_vit
 
 from harness.errors import ClaimsError
 from harness.images.batch import Batch
@@ -12,6 +11,7 @@ from harness.measurement.forward import measure_chunk
 from harness.measurement.prefix_tree import Bill, Wanted
 from harness.readouts.reading import Reading
 from harness.readouts.writes import Composition, WriteRaises
+from support.tiny import RandomImages, tiny_vit
 
 COUNT = 12
 MODELS = {

@@ -13,7 +13,7 @@ from harness.errors import ClaimsError, NotApplicable, unknown
 from harness.judging.discovery import chosen, find_claims
 
 if TYPE_CHECKING:
-    from harness.judging.discovery import ListedClaim
+    from harness.judging.discovery import Claim
     from harness.results.measurements import Store
 
 NAME = "judge"
@@ -62,7 +62,7 @@ def run(asked: argparse.Namespace) -> int:
     return 2 if refused else 0
 
 
-def parse_bounds(texts: Sequence[str], claims: Mapping[str, "ListedClaim"]) -> Bounds:
+def parse_bounds(texts: Sequence[str], claims: Mapping[str, "Claim"]) -> Bounds:
     """Read CLAIM.NAME=VALUE; ClaimsError for anything else, for unknown claims and for unknown bounds."""
     from harness.run.rejudge import with_bounds
 
@@ -87,7 +87,7 @@ def _is_number(text: str) -> bool:
 
 
 def _judged(
-    claim: "ListedClaim", record: Mapping[str, Any], store: "Store", bounds: Bounds, delta: float | None
+    claim: "Claim", record: Mapping[str, Any], store: "Store", bounds: Bounds, delta: float | None
 ) -> tuple[tuple[str, ...], list[str]]:
     """Give one row of the table, and what its reader must know."""
     from harness.measurement.record import finding_data

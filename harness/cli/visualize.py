@@ -80,7 +80,7 @@ def _draw(
 def _place(asked: argparse.Namespace) -> "MemberContext":
     from harness.images.open import open_images
     from harness.measurement.loaded_model import LoadedModel
-    from harness.measurement.source import Settings
+    from harness.measurement.settings import Settings
     from harness.models.zoo import resolve
     from harness.results.measurements import Store
 

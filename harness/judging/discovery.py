@@ -18,7 +18,7 @@ Item = TypeVar("Item")
 
 
 @dataclass(frozen=True, kw_only=True)
-class ListedClaim:
+class Claim:
     """A ledger entry with the function that proposes its plan, and the file of that function."""
 
     spec: ClaimSpec
@@ -41,7 +41,7 @@ def find_specs(root: Path) -> dict[str, ClaimSpec]:
     return specs
 
 
-def find_claims(root: Path) -> dict[str, ListedClaim]:
+def find_claims(root: Path) -> dict[str, Claim]:
     """Import the claim files below a folder and pair every marked function with its ledger entry.
 
     Raises ClaimsError for files that cannot be imported, for functions without an entry in the ledger beside them, and
@@ -49,7 +49,7 @@ def find_claims(root: Path) -> dict[str, ListedClaim]:
     """
     find_specs(root)
     ledgers = {path: read_ledger(path) for path in root.rglob(LEDGER_NAME)}
-    claims: dict[str, ListedClaim] = {}
+    claims: dict[str, Claim] = {}
     for path in sorted(root.rglob(PATTERN)):
         ledger = path.parent / LEDGER_NAME
         for identifier, function in _marked(load_file(path)):
@@ -58,7 +58,7 @@ def find_claims(root: Path) -> dict[str, ListedClaim]:
                 raise unknown("claim", identifier, entries, f"{path}; {ledger} must hold its entry")
             if identifier in claims:
                 raise ClaimsError(f"claim {identifier!r} is made by two functions: {claims[identifier].path}, {path}")
-            claims[identifier] = ListedClaim(spec=entries[identifier], function=function, path=path)
+            claims[identifier] = Claim(spec=entries[identifier], function=function, path=path)
     return claims
 
 

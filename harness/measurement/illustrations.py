@@ -7,7 +7,7 @@ from harness.images.thumbnails import Picture, pixels_of, strip
 from harness.interventions.intervention import PixelEdit
 from harness.interventions.pixels import edit_pictures
 from harness.measurement.loaded_model import LoadedModel
-from harness.measurement.on_images import OnSeveralModels
+from harness.measurement.on_images import OnImages
 from harness.measurement.plan import Plan, Weights
 from harness.readouts.members import MemberContext
 
@@ -24,33 +24,33 @@ class Shows(Protocol):
         """Draw them; what is costly should come from `place.once` or its folder."""
 
 
-def pictures_of(plan: Plan, bench: LoadedModel | OnSeveralModels, pictures: int) -> tuple[Picture, ...]:
+def pictures_of(plan: Plan, images: OnImages, pictures: int) -> tuple[Picture, ...]:
     """Collect what the arms of a plan do to pictures, and what its readouts show, each once per model and weights.
 
     `pictures` is how many a census looks at, as in the ledger.
     """
-    found: list[Picture] = _edited(plan, bench)
+    found: list[Picture] = _edited(plan, images)
     asked: list[tuple[object, LoadedModel, Weights]] = []
     for arm in plan.arms.values():
-        one = (arm.readout, bench.bench_of(arm), arm.weights)
+        one = (arm.readout, images.model_of(arm), arm.weights)
         if not isinstance(arm.readout, Shows) or one in asked:
             continue
         asked.append(one)
-        most = min(pictures, bench.usable, bench.settings.max_images or pictures)
+        most = min(pictures, images.usable, images.settings.max_images or pictures)
         found += arm.readout.pictures(one[1].place(arm.weights, most, _free))
     return tuple(found[:MOST_PICTURES])
 
 
-def _edited(plan: Plan, bench: LoadedModel | OnSeveralModels) -> list[Picture]:
+def _edited(plan: Plan, images: OnImages) -> list[Picture]:
     """Show the first pictures as they are beside what every arm makes of their pixels, as the first model sees them."""
     found: dict[PixelEdit, str] = {}
     for name, arm in plan.arms.items():
-        one = bench.bench_of(arm)
-        if arm.intervention.pixels is not None and one is bench.benches[0] and len(found) < MOST_EDITS:
+        one = images.model_of(arm)
+        if arm.intervention.pixels is not None and one is images.models[0] and len(found) < MOST_EDITS:
             found.setdefault(arm.intervention.pixels, name)
     if not found:
         return []
-    one, places = bench.benches[0], range(min(2 * SHOWN, bench.usable))
+    one, places = images.models[0], range(min(2 * SHOWN, images.usable))
     chunk, looks = one.chunk(places), one.subject.card.preprocessing
     loaded = one.load(places)
     rows = [pixels_of(loaded, looks)]

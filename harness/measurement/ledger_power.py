@@ -17,7 +17,7 @@ from jaxtyping import Float, Int
 
 from harness.errors import NotApplicable
 from harness.judging.derived_arms import resolve
-from harness.judging.discovery import PATTERN, ListedClaim, find_claims, find_specs
+from harness.judging.discovery import PATTERN, Claim, find_claims, find_specs
 from harness.judging.ledger import LEDGER_NAME, ClaimSpec
 from harness.judging.quantities import Level, Pairs, Sample
 from harness.judging.sample_size import hoeffding_images
@@ -188,5 +188,5 @@ def _specs(folder: ClaimsFolder) -> dict[str, ClaimSpec]:
 
 
 @cache
-def _claims(folder: ClaimsFolder) -> dict[str, ListedClaim]:
+def _claims(folder: ClaimsFolder) -> dict[str, Claim]:
     return find_claims(folder.root)

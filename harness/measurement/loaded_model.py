@@ -5,7 +5,6 @@ from functools import cache, cached_property
 from importlib.metadata import version
 from typing import Any
 
-import numpy as np
 import torch
 
 from harness.fingerprint import Reference, Root, fingerprint, roots_in
@@ -13,12 +12,11 @@ from harness.images.batch import Batch
 from harness.images.loading import chunk_of, load_pictures
 from harness.images.open import ImageSet
 from harness.images.sampling import batch_ranges, exchange_pairs, measuring_order, usable_grid
-from harness.judging.ledger import ClaimSpec
 from harness.measurement import measured_code as code
 from harness.measurement.forward import measure_chunk
 from harness.measurement.plan import Arm, Weights
 from harness.measurement.prefix_tree import Bill, Wanted
-from harness.measurement.source import Missing, Settings
+from harness.measurement.settings import Missing, Settings
 from harness.models.subject import Subject
 from harness.probes.fittable import Fittable, Fitted
 from harness.probes.training.files import FitPlace
@@ -28,9 +26,7 @@ from harness.results.measurements import MeasuredBatch, MeasurementKey, Store
 
 
 class LoadedModel:
-    """One loaded model beside the images it is measured on (a `MeasurementSource`)."""
-
-    what = "images"
+    """One model in memory, its untrained twin, the images it is measured on and what was fitted for it."""
 
     def __init__(
         self,
@@ -55,29 +51,6 @@ class LoadedModel:
     def classes(self) -> int:
         """Count the classes of the head, or where there is none those of the images."""
         return self.subject.card.classes or self.images.classes
-
-    @property
-    def population(self) -> int | None:
-        """Count the images where a statement is about exactly them."""
-        return self.usable if self.settings.population else None
-
-    def most(self, spec: ClaimSpec) -> int:
-        """Give the most images that a claim may use: its budget, capped by the run and by what is there."""
-        return min(spec.budget, self.usable, self.settings.max_images or spec.budget)
-
-    @property
-    def benches(self) -> "tuple[LoadedModel, ...]":
-        """List this one."""
-        return (self,)
-
-    def bench_of(self, arm: Arm) -> "LoadedModel":
-        """Give this bench: all arms are about its model."""
-        return self
-
-    @cached_property
-    def pairs(self) -> np.ndarray:
-        """List the pairs of images that exchange class tokens and count, by their first positions [pair]."""
-        return exchange_pairs(self.images.labels, self.grid)
 
     @cached_property
     def _twin(self) -> Subject:

@@ -1,4 +1,4 @@
-"""The same images under several models: what a claim that compares them is measured on."""
+"""The images of a run under one model, or under several that a claim compares: one way to measure arms on them."""
 
 from collections.abc import Mapping
 
@@ -6,89 +6,64 @@ import numpy as np
 import torch
 
 from harness.errors import ClaimsError
+from harness.images.sampling import exchange_pairs
 from harness.judging.ledger import ClaimSpec
 from harness.measurement.loaded_model import LoadedModel
 from harness.measurement.plan import Arm
 from harness.measurement.prefix_tree import Bill
-from harness.measurement.source import Missing
+from harness.measurement.settings import Missing
 from harness.results.measurements import MeasuredBatch, MeasurementKey
 
 
-class OnSeveralModels:
-    """Benches by role, over one set of images in one order, so that arms are paired by image (a `MeasurementSource`).
+class OnImages:
+    """Models by role over one set of images in one order, so that arms are paired by image (a `MeasurementSource`).
 
-    Raises ClaimsError where the images, their order or the settings differ.
+    A claim about one model has the one role "". Raises ClaimsError where the images, their order or the settings of the
+    models differ.
     """
 
     what = "images"
 
     def __init__(self, by_role: Mapping[str, LoadedModel]) -> None:
         self.by_role = dict(by_role)
-        first, *others = self.by_role.values()
+        self._first, *others = self.by_role.values()
         for other in others:
-            if (other.images.fingerprint, len(other.images)) != (first.images.fingerprint, len(first.images)):
-                raise ClaimsError(
-                    f"{other.subject.card.name} and {first.subject.card.name} are to be compared on the same images, "
-                    f"but see {len(other.images)} of {other.images.name} and {len(first.images)} of {first.images.name}"
-                )
-            if other.settings != first.settings or other.classes != first.classes:
-                raise ClaimsError(
-                    f"{other.subject.card.name} and {first.subject.card.name} cannot be compared: they have "
-                    f"{other.classes} and {first.classes} classes, under {other.settings} and {first.settings}"
-                )
-        self._first = first
-        self.settings, self.store = first.settings, first.store
+            _refuse_unpaired(self._first, other)
+        self.settings, self.store = self._first.settings, self._first.store
+        self.grid, self.usable, self.classes = self._first.grid, self._first.usable, self._first.classes
+        self.population = self.usable if self.settings.population else None
+        self.pairs: np.ndarray = exchange_pairs(self._first.images.labels, self.grid)
+
+    @classmethod
+    def of(cls, model: LoadedModel) -> "OnImages":
+        """Ask one model."""
+        return cls({"": model})
 
     @property
-    def benches(self) -> tuple[LoadedModel, ...]:
-        """List the models by role."""
+    def models(self) -> tuple[LoadedModel, ...]:
+        """List the models in the order of their roles."""
         return tuple(self.by_role.values())
 
-    @property
-    def classes(self) -> int:
-        """Count the classes."""
-        return self._first.classes
-
-    @property
-    def grid(self) -> tuple[range, ...]:
-        """Cut the images into chunks."""
-        return self._first.grid
-
-    @property
-    def usable(self) -> int:
-        """Count the images that can be measured."""
-        return self._first.usable
-
-    @property
-    def population(self) -> int | None:
-        """Count the images where a statement is about exactly them."""
-        return self._first.population
-
-    @property
-    def pairs(self) -> np.ndarray:
-        """List the pairs of images that exchange."""
-        return self._first.pairs
-
     def most(self, spec: ClaimSpec) -> int:
-        """Give the most images that a claim may use."""
-        return self._first.most(spec)
+        """Give the most images that a claim may use: its budget, capped by the run and by what is there."""
+        return min(spec.budget, self.usable, self.settings.max_images or spec.budget)
 
-    def bench_of(self, arm: Arm) -> LoadedModel:
+    def model_of(self, arm: Arm) -> LoadedModel:
         """Give the model in the role of an arm."""
         return self.by_role[arm.subject]
 
     def key(self, arm: Arm) -> MeasurementKey:
-        """Name the measurement of an arm as it is named for its model alone, so that pairs share it."""
-        return self.bench_of(arm).key(arm)
+        """Name the measurement of an arm as it is named for its model alone, so that groups share it."""
+        return self.model_of(arm).key(arm)
 
     def load(self, positions: range) -> dict[str, torch.Tensor]:
         """Load a chunk as each model takes it, once for all that take it alike."""
         made: dict[str, torch.Tensor] = {}
         loaded = {}
-        for role, bench in self.by_role.items():
-            looks = repr(bench.subject.card.preprocessing)
+        for role, model in self.by_role.items():
+            looks = repr(model.subject.card.preprocessing)
             if looks not in made:
-                made[looks] = bench.load(positions)
+                made[looks] = model.load(positions)
             loaded[role] = made[looks]
         return loaded
 
@@ -98,10 +73,24 @@ class OnSeveralModels:
         """Measure the arms of each model in its own merged pass."""
         fresh: dict[MeasurementKey, MeasuredBatch] = {}
         bill = Bill()
-        for role, bench in self.by_role.items():
+        for role, model in self.by_role.items():
             own = {key: entry for key, entry in missing.items() if entry[0].subject == role and key not in fresh}
             if own:
-                rows, part = bench.measure(own, positions, loaded[role])
+                rows, part = model.measure(own, positions, loaded[role])
                 fresh |= rows
                 bill.add(part)
         return fresh, bill
+
+
+def _refuse_unpaired(first: LoadedModel, other: LoadedModel) -> None:
+    names = f"{other.subject.card.name} and {first.subject.card.name}"
+    if (other.images.fingerprint, len(other.images)) != (first.images.fingerprint, len(first.images)):
+        raise ClaimsError(
+            f"{names} are to be compared on the same images, "
+            f"but see {len(other.images)} of {other.images.name} and {len(first.images)} of {first.images.name}"
+        )
+    if other.settings != first.settings or other.classes != first.classes:
+        raise ClaimsError(
+            f"{names} cannot be compared: they have "
+            f"{other.classes} and {first.classes} classes, under {other.settings} and {first.settings}"
+        )

@@ -9,9 +9,10 @@ from harness.images.sampling import batch_ranges, measuring_order
 from harness.judging.ledger import ClaimSpec
 from harness.measurement import measured_code as code
 from harness.measurement.loaded_model import LoadedModel
+from harness.measurement.on_images import OnImages
 from harness.measurement.plan import Arm
 from harness.measurement.prefix_tree import Bill
-from harness.measurement.source import MeasurementSource, Missing
+from harness.measurement.settings import Missing
 from harness.readouts.members import FinitePopulation, MemberReadout
 from harness.results.measurements import MeasuredBatch, MeasurementKey, refuse_outside
 
@@ -25,28 +26,28 @@ class OnMembers:
     Raises NotApplicable where a model has no such members.
     """
 
-    def __init__(self, bench: MeasurementSource, census: FinitePopulation, pictures: int) -> None:
-        self.bench, self.census = bench, census
-        self.settings, self.store, self.what = bench.settings, bench.store, census.what
-        self.pictures = min(pictures, bench.usable, bench.settings.max_images or pictures)
-        counts = {one.subject.card.name: census.members(one.subject) for one in bench.benches}
+    def __init__(self, images: OnImages, census: FinitePopulation, pictures: int) -> None:
+        self.images, self.census = images, census
+        self.settings, self.store, self.what = images.settings, images.store, census.what
+        self.pictures = min(pictures, images.usable, images.settings.max_images or pictures)
+        counts = {one.subject.card.name: census.members(one.subject) for one in images.models}
         if len(set(counts.values())) != 1:
             raise ClaimsError(f"a census of {self.what} over several models needs as many of each; there are {counts}")
         (self.population,) = set(counts.values())
         if not self.population:
             raise NotApplicable(f"{next(iter(counts))} has no {self.what}")
         self.grid = batch_ranges(self.population, census.chunk)
-        self._order = measuring_order(self.population, bench.settings.seed)
+        self._order = measuring_order(self.population, images.settings.seed)
 
     @property
-    def benches(self) -> tuple[LoadedModel, ...]:
+    def models(self) -> tuple[LoadedModel, ...]:
         """List the models."""
-        return self.bench.benches
+        return self.images.models
 
     @property
     def classes(self) -> int:
         """Count the classes of the head or of the images."""
-        return self.bench.classes
+        return self.images.classes
 
     @property
     def usable(self) -> int:
@@ -62,21 +63,21 @@ class OnMembers:
         """Give the most members that a claim may use; a cap on images caps the pictures instead."""
         return min(spec.budget, self.population)
 
-    def bench_of(self, arm: Arm) -> LoadedModel:
+    def model_of(self, arm: Arm) -> LoadedModel:
         """Give the model that an arm is about."""
-        return self.bench.bench_of(arm)
+        return self.images.model_of(arm)
 
     def key(self, arm: Arm) -> MeasurementKey:
         """Name the members' numbers by weights, pictures, order and code."""
-        bench, readout = self.bench_of(arm), _member_readout(arm)
+        model, readout = self.model_of(arm), _member_readout(arm)
         return MeasurementKey(
-            **bench.conditions(arm.weights),
-            images=f"{self.census!r} of {self.population}, looking at {self.pictures} of {bench.images.fingerprint}",
+            **model.conditions(arm.weights),
+            images=f"{self.census!r} of {self.population}, looking at {self.pictures} of {model.images.fingerprint}",
             intervention="none",
             intervention_code="",
             readout=repr(readout),
             readout_code=code.of_member_readout(readout, self.census),
-            fits="" if bench.train is None else f"{bench.train.fingerprint}/{len(bench.train)}",
+            fits="" if model.train is None else f"{model.train.fingerprint}/{len(model.train)}",
         )
 
     def load(self, positions: range) -> None:
@@ -90,7 +91,7 @@ class OnMembers:
         fresh = {}
         for key, (arm, claimants) in missing.items():
             spent: list[float] = []
-            place = self.bench_of(arm).place(arm.weights, self.pictures, spent.append)
+            place = self.model_of(arm).place(arm.weights, self.pictures, spent.append)
             readout = _member_readout(arm)
             numbers = np.asarray(readout.numbers(place, members), dtype=float)
             if numbers.shape != members.shape:

@@ -13,12 +13,13 @@ from typing import Any
 from harness.errors import NotApplicable
 from harness.images.sampling import batch_ranges
 from harness.measurement.loaded_model import LoadedModel
-from harness.measurement.on_images import OnSeveralModels
+from harness.measurement.on_images import OnImages
 from harness.measurement.on_members import OnMembers
 from harness.measurement.plan import Arm, Weights
 from harness.measurement.prefix_tree import Bill
 from harness.measurement.sequential import Job, Outcome, SequentialTest
-from harness.measurement.source import MeasurementSource, Missing
+from harness.measurement.settings import Missing
+from harness.measurement.source import MeasurementSource
 from harness.probes.fittable import Fittable
 from harness.probes.training.fits import fit_all
 from harness.probes.training.linear import Training
@@ -32,69 +33,69 @@ def silent(what: str, done: int, total: int) -> None:
     """Show no progress."""
 
 
-def run(jobs: Sequence[Job], bench: LoadedModel | OnSeveralModels, advance: Advance = silent) -> dict[str, Outcome]:
+def run(jobs: Sequence[Job], images: OnImages, advance: Advance = silent) -> dict[str, Outcome]:
     """Measure and judge claims on one model, or on one set of models; every outcome by claim id.
 
     Raises what a readout or intervention raises: an error is never a verdict. What was stored before stays.
     """
     outcomes: dict[str, Outcome] = {}
-    for table, group in _tables(jobs, bench):
-        trials = [SequentialTest(job, table) for job in group]
+    for source, group in _sources(jobs, images):
+        trials = [SequentialTest(job, source) for job in group]
         _fit(trials, advance)
-        _run(trials, table, advance)
+        _run(trials, source, advance)
         outcomes |= {trial.job.spec.id: trial.outcome() for trial in trials}
     return outcomes
 
 
-def keys_of(job: Job, bench: LoadedModel | OnSeveralModels) -> list[MeasurementKey]:
+def keys_of(job: Job, images: OnImages) -> list[MeasurementKey]:
     """Name the measurements of all arms of a job; NotApplicable where its members are not there."""
-    ((table, _),) = _tables([job], bench)
-    return list(dict.fromkeys(table.key(arm) for arm in job.plan.arms.values()))
+    ((source, _),) = _sources([job], images)
+    return list(dict.fromkeys(source.key(arm) for arm in job.plan.arms.values()))
 
 
-def _tables(jobs: Sequence[Job], bench: LoadedModel | OnSeveralModels) -> list[tuple[MeasurementSource, list[Job]]]:
+def _sources(jobs: Sequence[Job], images: OnImages) -> list[tuple[MeasurementSource, list[Job]]]:
     """Put together the jobs whose arms are measured on the same members: on images, or on the same census."""
     groups: dict[tuple[FinitePopulation, int] | None, list[Job]] = {}
     for job in jobs:
         census = job.plan.census
         groups.setdefault(None if census is None else (census, job.spec.pictures), []).append(job)
-    return [(bench if key is None else OnMembers(bench, *key), group) for key, group in groups.items()]
+    return [(images if key is None else OnMembers(images, *key), group) for key, group in groups.items()]
 
 
-def _run(trials: list[SequentialTest], table: MeasurementSource, advance: Advance) -> None:
+def _run(trials: list[SequentialTest], source: MeasurementSource, advance: Advance) -> None:
     """Measure chunk by chunk until every claim is decided or its budget used."""
     total = max((trial.budget for trial in trials), default=0)
     with ThreadPoolExecutor(max_workers=1) as pool:
-        loader = _Loader(table, pool)
-        for number, positions in enumerate(table.grid):
+        loader = _Loader(source, pool)
+        for number, positions in enumerate(source.grid):
             active = [trial for trial in trials if not trial.done]
             if not active:
                 break
-            advance(table.what, min(positions.start, total), total)
-            _look(active, table, positions, loader, table.grid[number + 1 : number + 2])
+            advance(source.what, min(positions.start, total), total)
+            _look(active, source, positions, loader, source.grid[number + 1 : number + 2])
             for trial in active:
                 trial.look(positions)
-    advance(table.what, total, total)
+    advance(source.what, total, total)
 
 
 class _Loader:
     """Loads the next chunk while the current one is measured."""
 
-    def __init__(self, table: MeasurementSource, pool: ThreadPoolExecutor) -> None:
-        self.table, self.pool = table, pool
+    def __init__(self, source: MeasurementSource, pool: ThreadPoolExecutor) -> None:
+        self.source, self.pool = source, pool
         self.ahead: tuple[range, Future[Any]] | None = None
 
     def get(self, positions: range, following: Sequence[range]) -> Any:
         """Give this chunk and start on the following one."""
         ready = self.ahead[1] if self.ahead and self.ahead[0] == positions else None
-        loaded = ready.result() if ready else self.table.load(positions)
-        self.ahead = (following[0], self.pool.submit(self.table.load, following[0])) if following else None
+        loaded = ready.result() if ready else self.source.load(positions)
+        self.ahead = (following[0], self.pool.submit(self.source.load, following[0])) if following else None
         return loaded
 
 
 def _look(
     active: list[SequentialTest],
-    table: MeasurementSource,
+    source: MeasurementSource,
     positions: range,
     loader: _Loader,
     following: Sequence[range],
@@ -106,12 +107,12 @@ def _look(
         for name, key in trial.keys.items():
             arms[key] = trial.job.plan.arms[name]
             claimants.setdefault(key, set()).add(trial.job.spec.id)
-    rows = table.store.load({key.id for key in arms}, positions)
+    rows = source.store.load({key.id for key in arms}, positions)
     missing = {key: (arm, frozenset(claimants[key])) for key, arm in arms.items() if key.id not in rows}
     if missing:
         start = time.perf_counter()
-        fresh, bill = table.measure(missing, positions, loader.get(positions, following))
-        table.store.append(positions, fresh)
+        fresh, bill = source.measure(missing, positions, loader.get(positions, following))
+        source.store.append(positions, fresh)
         rows |= {key.id: row for key, row in fresh.items()}
         _charge(active, missing, bill, time.perf_counter() - start, len(positions))
     for trial in active:
@@ -131,25 +132,25 @@ def _charge(active: list[SequentialTest], missing: Missing, bill: Bill, seconds:
 
 def _fit(trials: list[SequentialTest], advance: Advance) -> None:
     """Fit what the readouts of the claims need, for each model and set of weights, and split the bill."""
-    benches: dict[LoadedModel, list[tuple[Weights, Fittable]]] = {}
+    by_model: dict[LoadedModel, list[tuple[Weights, Fittable]]] = {}
     for trial in trials:
-        for bench, which, described in trial.fits:
-            if (which, described) not in bench.fits:
-                benches.setdefault(bench, []).append((which, described))
+        for model, which, described in trial.fits:
+            if (which, described) not in model.fits:
+                by_model.setdefault(model, []).append((which, described))
     start = time.perf_counter()
-    for bench, wanted in benches.items():
-        _fit_bench(bench, list(dict.fromkeys(wanted)), advance)
+    for model, wanted in by_model.items():
+        _fit_model(model, list(dict.fromkeys(wanted)), advance)
     users = [trial for trial in trials if trial.fits]
-    for trial in users if benches else ():
+    for trial in users if by_model else ():
         trial.charge(blocks=0.0, seconds=(time.perf_counter() - start) / len(users), images=0)
 
 
-def _fit_bench(bench: LoadedModel, wanted: Sequence[tuple[Weights, Fittable]], advance: Advance) -> None:
-    if bench.train is None:
+def _fit_model(model: LoadedModel, wanted: Sequence[tuple[Weights, Fittable]], advance: Advance) -> None:
+    if model.train is None:
         raise NotApplicable("no training images are given (--train-data)")
-    grid = batch_ranges(len(bench.train), bench.settings.batch_size)
+    grid = batch_ranges(len(model.train), model.settings.batch_size)
     for which in dict.fromkeys(owner for owner, _ in wanted):
-        training = Training(subject=bench.weights(which), images=bench.train, chunks=grid, seed=bench.settings.seed)
+        training = Training(subject=model.weights(which), images=model.train, chunks=grid, seed=model.settings.seed)
         mine = [described for owner, described in wanted if owner == which]
-        found = fit_all(mine, training, bench.fit_place(which), advance)
-        bench.fits |= {(which, described): fit for described, fit in found.items()}
+        found = fit_all(mine, training, model.fit_place(which), advance)
+        model.fits |= {(which, described): fit for described, fit in found.items()}

@@ -77,16 +77,16 @@ class SequentialTest:
     Raises NotApplicable where images are to exchange and no pair of two classes is within the budget.
     """
 
-    def __init__(self, job: Job, table: "MeasurementSource") -> None:
-        self.job, self.table = job, table
-        self.keys = {name: table.key(arm) for name, arm in job.plan.arms.items()}
-        self.delta = table.settings.delta or job.spec.delta
-        self.budget = table.most(job.spec)
+    def __init__(self, job: Job, source: "MeasurementSource") -> None:
+        self.job, self.source = job, source
+        self.keys = {name: source.key(arm) for name, arm in job.plan.arms.items()}
+        self.delta = source.settings.delta or job.spec.delta
+        self.budget = source.most(job.spec)
         if job.plan.report_only and job.spec.report_budget:
             self.budget = min(self.budget, job.spec.report_budget)
         self.images, self.done = 0, False
         if job.plan.exchanges:
-            self.budget = whole_pairs(self.budget, table.grid)
+            self.budget = whole_pairs(self.budget, source.grid)
             self._refuse_without_pairs()
         self._parts: dict[str, list[np.ndarray]] = {name: [] for name in job.plan.arms}
         self._trace: list[tuple[int, float]] = []
@@ -96,7 +96,7 @@ class SequentialTest:
     def fits(self) -> list[tuple["LoadedModel", Weights, Fittable]]:
         """List the fits that the arms read, each with the model and the weights it belongs to."""
         arms = self.job.plan.arms.values()
-        return [(self.table.bench_of(arm), arm.weights, fit) for arm in arms for fit in arm.fits]
+        return [(self.source.model_of(arm), arm.weights, fit) for arm in arms for fit in arm.fits]
 
     def take(self, rows: Mapping[str, MeasuredBatch]) -> None:
         """Take the numbers of one chunk, stored or new, by measurement id."""
@@ -140,8 +140,8 @@ class SequentialTest:
             arm_means={name: float(np.mean(sample.values)) for name, sample in sheet.samples.items()},
             series=self.job.plan.curves,
             pairs=self._pairs(),
-            what=self.table.what,
-            members=None if self.job.plan.census is None else self.table.population,
+            what=self.source.what,
+            members=None if self.job.plan.census is None else self.source.population,
             plan=self.job.plan,
             keys=tuple(dict.fromkeys(self.keys.values())),
         )
@@ -150,14 +150,14 @@ class SequentialTest:
         """List the pairs within the images used: the budget cuts none in two, and neither does a chunk."""
         if not self.job.plan.exchanges:
             return None
-        first = self.table.pairs
+        first = self.source.pairs
         return Pairs(tuple(first[first < self.images].tolist()), len(first))
 
     def _refuse_without_pairs(self) -> None:
-        first = self.table.pairs
+        first = self.source.pairs
         if not (first < self.budget).any():
             raise NotApplicable(
-                f"among the first {self.budget} of {self.table.usable} pictures no two neighbours are of "
+                f"among the first {self.budget} of {self.source.usable} pictures no two neighbours are of "
                 "different classes, so none can exchange; allowed: pictures in random order, of more than one class"
             )
 
@@ -166,8 +166,8 @@ class SequentialTest:
         return lay_out(
             self.job,
             numbers,
-            classes=self.table.classes,
-            population=self.table.population,
+            classes=self.source.classes,
+            population=self.source.population,
             pairs=self._pairs(),
         )
 

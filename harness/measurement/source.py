@@ -1,41 +1,19 @@
-"""Where arms are measured: the images of one model, the same images under several, the members of a census."""
+"""Where arms are measured: on the images of one or several models, or on the members of a population."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
 from harness.judging.ledger import ClaimSpec
+from harness.measurement.loaded_model import LoadedModel
 from harness.measurement.plan import Arm
 from harness.measurement.prefix_tree import Bill
+from harness.measurement.settings import Missing, Settings
 from harness.results.measurements import MeasuredBatch, MeasurementKey, Store
-
-if TYPE_CHECKING:
-    from harness.measurement.loaded_model import LoadedModel
-
-
-@dataclass(frozen=True, kw_only=True)
-class Settings:
-    """What a run may vary without changing a claim; `delta` and `max_images` None leave it to the ledger.
-
-    `population` judges the image set itself (sampling without replacement) and not the distribution behind it.
-    """
-
-    batch_size: int = 64
-    delta: float | None = None
-    max_images: int | None = None
-    seed: int = 0
-    device: str = "cpu"
-    dtype: str = "float32"
-    population: bool = False
-
-
-Missing = Mapping[MeasurementKey, tuple[Arm, frozenset[str]]]
 
 
 class MeasurementSource(Protocol):
-    """Where arms are measured, chunk by chunk of a random order: what the runner and the trials ask of it.
+    """Where arms are measured, chunk by chunk of a random order: what the runner and the sequential tests ask of it.
 
     `population` is the number of members in all where a statement is about exactly those, None where it is about the
     distribution behind them; `usable` are those that can be measured; `pairs` are neighbours that may exchange.
@@ -58,12 +36,12 @@ class MeasurementSource(Protocol):
     def pairs(self) -> np.ndarray: ...
 
     @property
-    def benches(self) -> "tuple[LoadedModel, ...]": ...
+    def models(self) -> tuple[LoadedModel, ...]: ...
 
     def most(self, spec: ClaimSpec) -> int:
         """Give the most members that a claim may use here."""
 
-    def bench_of(self, arm: Arm) -> "LoadedModel":
+    def model_of(self, arm: Arm) -> LoadedModel:
         """Give the model that an arm is about, beside its images."""
 
     def key(self, arm: Arm) -> MeasurementKey:

@@ -9,7 +9,7 @@ import torch
 from harness.errors import ClaimsError, NotApplicable
 from harness.images.open import ImageSet, open_images
 from harness.images.procedural_switches import is_embedded
-from harness.judging.discovery import ListedClaim
+from harness.judging.discovery import Claim
 from harness.judging.ledger import ClaimSpec, missing_data
 from harness.measurement.cost import Forecast, Share, forecast, plan_evaluations
 from harness.measurement.expected_images import expected_images, rounded
@@ -94,7 +94,7 @@ class Planner:
             return f"{self.images.name} ({len(self.images)} images)"
         return f"images not given (--data): assumed labelled, as many as the budgets, with {self.train} to train on"
 
-    def plan(self, claim: ListedClaim) -> PlannedClaim:
+    def plan(self, claim: Claim) -> PlannedClaim:
         """Ask one claim for its plan and count what it takes."""
         spec, card = claim.spec, self.entry.card
         images = self.images

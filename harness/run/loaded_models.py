@@ -5,8 +5,8 @@ from collections.abc import Mapping
 import torch
 
 from harness.measurement.loaded_model import LoadedModel
-from harness.measurement.on_images import OnSeveralModels
-from harness.measurement.source import Settings
+from harness.measurement.on_images import OnImages
+from harness.measurement.settings import Settings
 from harness.models.groups import ModelGroup
 from harness.models.zoo import ModelEntry
 from harness.results.measurements import Store
@@ -19,28 +19,27 @@ class LoadedModels:
 
     def __init__(self, options: RunOptions, entries: Mapping[str, ModelEntry], store: Store) -> None:
         self.options, self.entries, self.store = options, entries, store
-        self.benches: dict[str, LoadedModel] = {}
+        self.by_name: dict[str, LoadedModel] = {}
 
-    def take(self, cohort: ModelGroup, budget: int) -> LoadedModel | OnSeveralModels:
-        """Give the models of a cohort beside at least `budget` images; the others leave memory first."""
-        names = set(cohort.roles.values())
-        self.benches = {name: bench for name, bench in self.benches.items() if name in names}
-        by_role = {role: self._bench(name, budget) for role, name in cohort.roles.items()}
-        return OnSeveralModels(by_role) if len(by_role) > 1 else by_role[""]
+    def take(self, group: ModelGroup, budget: int) -> OnImages:
+        """Give the models of a group beside at least `budget` images; the others leave memory first."""
+        names = set(group.roles.values())
+        self.by_name = {name: model for name, model in self.by_name.items() if name in names}
+        return OnImages({role: self._load(name, budget) for role, name in group.roles.items()})
 
     def clear(self) -> None:
         """Forget every model."""
-        self.benches = {}
+        self.by_name = {}
 
-    def _bench(self, name: str, budget: int) -> LoadedModel:
+    def _load(self, name: str, budget: int) -> LoadedModel:
         entry = self.entries[name]
         images = measured_images(self.options, entry.card, budget)
-        if name in self.benches and len(self.benches[name].images) == len(images):
-            return self.benches[name]
+        if name in self.by_name and len(self.by_name[name].images) == len(images):
+            return self.by_name[name]
         subject = entry.load(self.options.device, getattr(torch, self.options.dtype))
         train = training_images(self.options, entry.card, images)
-        self.benches[name] = LoadedModel(subject, images, self.store, settings_of(self.options), train)
-        return self.benches[name]
+        self.by_name[name] = LoadedModel(subject, images, self.store, settings_of(self.options), train)
+        return self.by_name[name]
 
 
 def settings_of(options: RunOptions) -> Settings:

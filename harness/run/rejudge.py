@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.errors import ClaimsError, unknown
-from harness.judging.discovery import ListedClaim
+from harness.judging.discovery import Claim
 from harness.judging.ledger import ClaimSpec
 from harness.judging.quantities import Pairs
 from harness.judging.verdict import Judgement, judge
@@ -41,9 +41,7 @@ def with_bounds(spec: ClaimSpec, values: Mapping[str, float]) -> ClaimSpec:
     return spec.model_copy(update={"bounds": changed})
 
 
-def rejudge(
-    claim: ListedClaim, spec: ClaimSpec, record: Mapping[str, Any], store: Store, delta: float | None
-) -> Rejudged:
+def rejudge(claim: Claim, spec: ClaimSpec, record: Mapping[str, Any], store: Store, delta: float | None) -> Rejudged:
     """Judge the numbers behind a record again, on exactly the images that it used.
 
     `spec` holds the bounds to judge by, `delta` None keeps the record's error level. Raises ClaimsError where the

@@ -12,11 +12,11 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from harness.errors import NotApplicable
-from harness.judging.ledger import ClaimSpec, missing_data
+from harness.judging.discovery import Claim
+from harness.judging.ledger import ClaimSpec
 from harness.measurement.illustrations import pictures_of
 from harness.measurement.loaded_model import LoadedModel
-from harness.measurement.on_images import OnSeveralModels
-from harness.measurement.plan import ClaimFunction, propose
+from harness.measurement.on_images import OnImages
 from harness.measurement.record import record_of, record_of_refusal
 from harness.measurement.runner import Advance, keys_of, run, silent
 from harness.measurement.sequential import Job, Outcome
@@ -25,19 +25,11 @@ from harness.models.groups import ModelGroup, cohorts, lone
 from harness.models.subject import ModelCard
 from harness.results.measurements import Store
 from harness.results.recorder import Opened, Recorder
+from harness.run.applicable import job_of
 from harness.run.context import context_of, context_of_several
 from harness.run.loaded_models import LoadedModels
 from harness.run.options import RunOptions
 from harness.run.preflight import check_models
-from harness.run.run_images import have
-
-
-@dataclass(frozen=True, kw_only=True)
-class Asked:
-    """One claim asked of one model."""
-
-    spec: ClaimSpec
-    function: ClaimFunction
 
 
 @dataclass(frozen=True)
@@ -52,7 +44,7 @@ class _Loaded:
     """The one group of models in memory, with what has been found out about it."""
 
     cohort: ModelGroup
-    bench: LoadedModel | OnSeveralModels
+    images: OnImages
     outcomes: dict[str, Outcome | Refusal] = field(default_factory=dict)
     merged: bool = False
 
@@ -94,7 +86,7 @@ class Session:
             self.unmatched[spec.id] = why
         return {cohort.label: tuple(cards[name] for name in cohort.roles.values()) for cohort in found}, why
 
-    def outcome(self, model: str, asked: Asked, beside: Sequence[Asked], merge: bool = True) -> Outcome | Refusal:
+    def outcome(self, model: str, asked: Claim, beside: Sequence[Claim], merge: bool = True) -> Outcome | Refusal:
         """Give one outcome; the claims `beside` it are measured in the same passes.
 
         Raises what measuring this claim raises.
@@ -107,7 +99,7 @@ class Session:
             loaded.outcomes[asked.spec.id] = self._alone(loaded, asked)
         return loaded.outcomes[asked.spec.id]
 
-    def record(self, model: str, asked: Asked, beside: Sequence[Asked], merge: bool = True) -> dict[str, Any]:
+    def record(self, model: str, asked: Claim, beside: Sequence[Claim], merge: bool = True) -> dict[str, Any]:
         """Give one outcome as a record, and keep it in the store's history."""
         outcome = self.outcome(model, asked, beside, merge)
         context = self._context(self._load(model, beside))
@@ -121,18 +113,18 @@ class Session:
         self.store.record(asked.spec.id, model, record)
         return record
 
-    def ground(self, model: str, asked: Asked, beside: Sequence[Asked]) -> dict[str, str]:
+    def ground(self, model: str, asked: Claim, beside: Sequence[Claim]) -> dict[str, str]:
         """Fingerprint what a verdict of today would rest on, without measuring anything."""
         loaded = self._load(model, beside)
         context = self._context(loaded)
         try:
-            job = self._job(loaded, asked)
-            keys = keys_of(job, loaded.bench)
+            job = job_of(asked, loaded.images)
+            keys = keys_of(job, loaded.images)
         except NotApplicable:
             return fingerprints(asked.function, asked.spec, context)
         return fingerprints(asked.function, asked.spec, context, job.plan, keys)
 
-    def records(self, model: str, asked: Sequence[Asked]) -> dict[str, dict[str, Any]]:
+    def records(self, model: str, asked: Sequence[Claim]) -> dict[str, dict[str, Any]]:
         """Give the records of claims by id; one that raises is left out, to raise again where it is asked for alone."""
         found = {}
         for one in asked:
@@ -146,22 +138,21 @@ class Session:
         """Put a finished record into the history, with its outcomes per image."""
         self.recorder.keep(record, self.store, self.opened[record["model"]])
 
-    def fresh(self, model: str, asked: Asked, beside: Sequence[Asked]) -> Callable[[], Outcome]:
+    def fresh(self, model: str, asked: Claim, beside: Sequence[Claim]) -> Callable[[], Outcome]:
         """Prepare one claim to be measured alone and without the cache, for timing.
 
         Raises NotApplicable where the claim cannot be asked.
         """
         loaded = self._load(model, beside)
-        job = self._job(loaded, asked)
+        job = job_of(asked, loaded.images)
 
         def measure() -> Outcome:
             store = Store(None)
             alone = {
-                role: LoadedModel(bench.subject, bench.images, store, bench.settings, bench.train)
-                for role, name in loaded.cohort.roles.items()
-                for bench in [self._shelf.benches[name]]
+                role: LoadedModel(model.subject, model.images, store, model.settings, model.train)
+                for role, model in loaded.images.by_role.items()
             }
-            return run([job], OnSeveralModels(alone) if len(alone) > 1 else alone[""])[asked.spec.id]
+            return run([job], OnImages(alone))[asked.spec.id]
 
         return measure
 
@@ -172,7 +163,7 @@ class Session:
             if images.left_out:
                 count, shown = len(images.left_out), "; ".join(images.left_out[:5])
                 notes.append(f"{images.name}: {count} picture(s) left out: {shown}{' ...' if count > 5 else ''}")
-        for bench in self._shelf.benches.values():
+        for bench in self._shelf.by_name.values():
             if not (left := len(bench.images) - bench.usable):
                 continue
             notes.append(f"the last {left} picture is not used: alone in its chunk, it has none to exchange with")
@@ -192,7 +183,7 @@ class Session:
             self._scratch.cleanup()
         self.recorder.close()
 
-    def _merge(self, loaded: _Loaded, beside: Sequence[Asked]) -> None:
+    def _merge(self, loaded: _Loaded, beside: Sequence[Claim]) -> None:
         """Measure every claim that can be asked in shared passes.
 
         If one of them raises, nothing is decided here: each claim is then measured alone in its own test, where the
@@ -201,7 +192,7 @@ class Session:
         jobs = []
         for asked in beside:
             try:
-                jobs.append(self._job(loaded, asked))
+                jobs.append(job_of(asked, loaded.images))
             except NotApplicable as refusal:
                 loaded.outcomes[asked.spec.id] = Refusal(str(refusal))
             except Exception:  # noqa: BLE001 - not swallowed: raised again by _alone in the test of this claim
@@ -211,50 +202,31 @@ class Session:
         except Exception:  # noqa: BLE001 - not swallowed: raised again by _alone in the test of the guilty claim
             self.one_by_one[loaded.cohort.label] = traceback.format_exc().strip().splitlines()[-1]
 
-    def _alone(self, loaded: _Loaded, asked: Asked) -> Outcome | Refusal:
+    def _alone(self, loaded: _Loaded, asked: Claim) -> Outcome | Refusal:
         try:
-            return self._run([self._job(loaded, asked)], loaded)[asked.spec.id]
+            return self._run([job_of(asked, loaded.images)], loaded)[asked.spec.id]
         except NotApplicable as refusal:
             return Refusal(str(refusal))
 
     def _run(self, jobs: Sequence[Job], loaded: _Loaded) -> dict[str, Outcome]:
         """Measure jobs, and let their outcomes carry the pictures that show what was done or found."""
-        outcomes = run(jobs, loaded.bench, self.advance)
-        shown = {job.spec.id: pictures_of(job.plan, loaded.bench, job.spec.pictures) for job in jobs}
+        outcomes = run(jobs, loaded.images, self.advance)
+        shown = {job.spec.id: pictures_of(job.plan, loaded.images, job.spec.pictures) for job in jobs}
         return {name: replace(outcome, pictures=shown[name]) for name, outcome in outcomes.items()}
 
-    def _job(self, loaded: _Loaded, asked: Asked) -> Job:
-        """Ask for the plan of a claim on the loaded models; NotApplicable with the reason where it has none."""
-        spec = asked.spec
-        cards: dict[str, ModelCard] = {
-            role: self._shelf.benches[name].subject.card for role, name in loaded.cohort.roles.items()
-        }
-        for role, card in cards.items():
-            if reason := card.missing(spec.needs) or card.missing(spec.subjects.get(role, ())):
-                raise NotApplicable(f"{card.name}: {reason}" if role else reason)
-        for bench in loaded.bench.benches:
-            met = have(bench.images, bench.train is not None)
-            if reason := missing_data(spec.needs, bench.images.name, met):
-                raise NotApplicable(reason)
-        plan = propose(asked.function, spec, cards if spec.subjects else cards[""])
-        reads_fits = any(arm.fits for arm in plan.arms.values())
-        if reads_fits and any(bench.train is None for bench in loaded.bench.benches):
-            raise NotApplicable("it needs fitted probes, and no training images are given (--train-data)")
-        return Job(spec=spec, plan=plan)
-
-    def _load(self, model: str, beside: Sequence[Asked]) -> _Loaded:
+    def _load(self, model: str, beside: Sequence[Claim]) -> _Loaded:
         if self._loaded is None or self._loaded.cohort.label != model:
             self._loaded = None  # the old models leave memory before the new ones come
             cohort = self.cohorts[model]
             budget = max((asked.spec.looked_at for asked in beside), default=1)
-            bench = self._shelf.take(cohort, budget)
-            self.opened[model] = Opened.of(bench.benches[0].images)
-            self._loaded = _Loaded(cohort, bench)
+            images = self._shelf.take(cohort, budget)
+            self.opened[model] = Opened.of(images.models[0].images)
+            self._loaded = _Loaded(cohort, images)
         return self._loaded
 
     def _context(self, loaded: _Loaded) -> dict[str, Any]:
         parts = {
-            role: context_of(self.entries[name], self._shelf.benches[name], self.options)
+            role: context_of(self.entries[name], self._shelf.by_name[name], self.options)
             for role, name in loaded.cohort.roles.items()
         }
         return context_of_several(parts) if len(parts) > 1 else parts[""]

@@ -15,11 +15,11 @@ from typing import Any
 
 import torch
 
-from harness.judging.discovery import load_file
+from harness.judging.discovery import Claim, load_file
 from harness.judging.ledger import ClaimSpec
 from harness.results.recorder import Opened
 from harness.run.options import RunOptions
-from harness.run.session import Asked, Session
+from harness.run.session import Session
 from harness.run.threads import limit_threads, processors
 
 MOST = 8  # processes that are started unasked: each holds the model libraries and a model
@@ -62,14 +62,14 @@ class WorkerPool:
     model alone.
     """
 
-    def __init__(self, session: Session, groups: Mapping[str, Sequence[Asked]], size: int, merge: bool = True) -> None:
+    def __init__(self, session: Session, groups: Mapping[str, Sequence[Claim]], size: int, merge: bool = True) -> None:
         self.session, self.groups, self.merge = session, groups, merge
         self.size = min(size, len(groups))
         self._pool: ProcessPoolExecutor | None = None
         self._running: dict[str, Future[WorkResult]] = {}
         self._delivered: dict[str, WorkResult] = {}
 
-    def record(self, models: str, asked: Asked) -> dict[str, Any]:
+    def record(self, models: str, asked: Claim) -> dict[str, Any]:
         """Give the record of a claim; it is measured here where no process could.
 
         Raises what measuring this claim raises.
@@ -130,7 +130,9 @@ def carry_out(order: WorkItem) -> WorkResult:
     """Measure one group of models; a claim that raises is left out, to raise again where it is asked for."""
     session = Session(order.options, run=order.run)
     try:
-        asked = [Asked(spec=spec, function=getattr(load_file(path), name)) for spec, path, name in order.claims]
+        asked = [
+            Claim(spec=spec, function=getattr(load_file(path), name), path=path) for spec, path, name in order.claims
+        ]
         for one in asked:
             session.cards_for(one.spec)
         records = session.records(order.models, asked)
@@ -139,5 +141,5 @@ def carry_out(order: WorkItem) -> WorkResult:
         session.close()
 
 
-def _name(asked: Asked) -> str:
+def _name(asked: Claim) -> str:
     return str(asked.function.__name__)  # type: ignore[attr-defined]

@@ -7,9 +7,10 @@ from harness.images.batch import Batch
 from harness.interventions.intervention import isolate_cls, shuffle_cls
 from harness.judging.ledger import Bound, ClaimSpec, Published, Source
 from harness.measurement.loaded_model import LoadedModel
+from harness.measurement.on_images import OnImages
 from harness.measurement.plan import Arm, Plan, level, ratio
 from harness.measurement.sequential import Job
-from harness.measurement.source import Settings
+from harness.measurement.settings import Settings
 from harness.results.measurements import Store
 from support.planted import DEPTH, Planted, PlantedImages
 
@@ -76,8 +77,8 @@ def job(
     return Job(spec=spec(identifier, bounds, **changes), plan=plan)
 
 
-def bench(subject=None, images=None, store: Store | None = None, train=None, **settings: Any) -> LoadedModel:
-    """Set up a bench in memory with chunks of 32."""
+def loaded(subject=None, images=None, store: Store | None = None, train=None, **settings: Any) -> LoadedModel:
+    """Load a planted model beside its images, in memory, with chunks of 32."""
     return LoadedModel(
         subject or Planted(),
         images or PlantedImages(),
@@ -87,6 +88,11 @@ def bench(subject=None, images=None, store: Store | None = None, train=None, **s
     )
 
 
+def bench(subject=None, images=None, store: Store | None = None, train=None, **settings: Any) -> OnImages:
+    """Ask that one model."""
+    return OnImages.of(loaded(subject, images, store, train, **settings))
+
+
 def chunk(images: PlantedImages, positions: range, seed: int = 0) -> Batch:
     """Describe a chunk of planted pictures."""
-    return bench(images=images, batch_size=len(positions), seed=seed).chunk(positions)
+    return loaded(images=images, batch_size=len(positions), seed=seed).chunk(positions)

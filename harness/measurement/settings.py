@@ -1,0 +1,26 @@
+"""What a run decides of its measurements, and what of them is still missing."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from harness.measurement.plan import Arm
+from harness.results.measurements import MeasurementKey
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What a run may vary without changing a claim; `delta` and `max_images` None leave it to the ledger.
+
+    `population` judges the image set itself (sampling without replacement) and not the distribution behind it.
+    """
+
+    batch_size: int = 64
+    delta: float | None = None
+    max_images: int | None = None
+    seed: int = 0
+    device: str = "cpu"
+    dtype: str = "float32"
+    population: bool = False
+
+
+Missing = Mapping[MeasurementKey, tuple[Arm, frozenset[str]]]
