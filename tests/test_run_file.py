@@ -8,7 +8,7 @@ import pytest
 
 from harness.errors import ClaimsError
 from harness.results.run_file import SCHEMA_FILE, document_text, read_document, schema_text
-from support.records import HOSTILE, finding, record, spec
+from support.records import HOSTILE, finding, record, record_data, spec
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 SCHEMA = json.loads(SCHEMA_FILE.read_text(encoding="utf-8"))
@@ -35,14 +35,14 @@ def test_hostile_names_survive_the_round_trip_in_ascii(tmp_path, name):
     (tmp_path / "run.json").write_text(text, encoding="utf-8")
     (found,), _, notes = read_document(tmp_path / "run.json")
     kept = name.replace("\udcff", "\\udcff")  # a byte of a file name that is no text stays visible
-    assert (found["model"], found["reason"], notes) == (kept, kept, [kept])
+    assert (found.model, found.reason, notes) == (kept, kept, [kept])
 
 
 def test_records_entries_and_notes_come_back_with_the_time(tmp_path):
     path = tmp_path / "run.json"
     path.write_text(written(record(), record(model="other"), notes=["a note"]), encoding="utf-8")
     records, specs, notes = read_document(path)
-    assert records == [{"time": "2026-01-02T03:04:05+00:00", **record(model=model)} for model in ("tiny", "other")]
+    assert records == [record(model=model, time="2026-01-02T03:04:05+00:00") for model in ("tiny", "other")]
     assert specs == {"stays": spec()}
     assert notes == ["a note"]
 
@@ -79,7 +79,7 @@ def test_numbers_that_are_not_finite_have_no_value():
 )
 def test_a_wrong_field_is_refused_by_its_place(tmp_path, change, place):
     path = tmp_path / "run.json"
-    path.write_text(json.dumps({"records": [{**record(), **change}]}), encoding="utf-8")
+    path.write_text(json.dumps({"records": [record_data(**change)]}), encoding="utf-8")
     with pytest.raises(ClaimsError, match=place.replace(".", r"\.")):
         read_document(path)
     with pytest.raises(jsonschema.ValidationError):
