@@ -34,8 +34,8 @@ from harness.readouts.own_answer import Accuracy, Agreement, CrossEntropy, Patch
 from harness.results.accepted_outcomes import read_outcomes
 from harness.results.measurements import Store
 from harness.results.recorder import Recorder
-from harness.run.context import card_data, card_from, context_of
-from harness.run.options import parse
+from harness.running.context import card_data, card_from, context_of
+from harness.running.options import parse
 from support.claims import accuracy, bench, bound, isolation, loaded, retention, spec
 from support.planted import Planted, PlantedImages
 
@@ -215,7 +215,7 @@ def test_claim_files_that_do_not_fit_their_ledger_are_refused(folder, text, told
 
 
 def test_judging_again_with_the_same_bounds_reproduces_every_verdict_bit_for_bit(records):
-    from harness.run.rejudge import rejudge
+    from harness.running.rejudge import rejudge
 
     claims = find_claims(Path("claims"))
     with closing(Store(Path(".claims"))) as store:

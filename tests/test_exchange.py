@@ -24,9 +24,9 @@ from harness.measurement.record import record_of
 from harness.measurement.runner import run
 from harness.readouts.own_answer import Accuracy, Agreement, Identifiability
 from harness.results.measurements import Store
-from harness.run.context import context_of
-from harness.run.options import parse
-from harness.run.rejudge import rejudge
+from harness.running.context import context_of
+from harness.running.options import parse
+from harness.running.rejudge import rejudge
 from support.claims import accuracy, bench, bound, isolation, job, retention, spec
 from support.planted import Planted, PlantedImages
 

@@ -10,7 +10,7 @@ from rich.cells import cell_len
 from harness.report import terminal
 from harness.report.curve_text import BARS, curve_charts, sparkline
 from harness.report.verdict_text import paragraph, properties
-from harness.run.summary import told
+from harness.running.summary import told
 from support.records import HOSTILE, context, finding, record, spec
 
 LONG = "auxiliary-readout-shape-append-vs-average"

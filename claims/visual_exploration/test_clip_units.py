@@ -1,10 +1,6 @@
 """Whether training with captions makes single units for what captions say and class labels do not."""
 
-from harness.errors import NotApplicable
-from harness.judging.statements import Holds, some
-from harness.measurement.plan import Arm, Plan, claim, difference
-from harness.readouts.members import TheModel
-from harness.readouts.units.attributes import BestUnits
+from harness import Arm, BestUnits, Holds, NotApplicable, Plan, TheModel, claim, difference, some
 
 
 @claim("clip-vit-units-are-conceptual")

@@ -3,12 +3,26 @@
 The source counts blocks from 1; layers here are 0-based blocks. All numbers are about a fixed set of pictures.
 """
 
-from harness.errors import NotApplicable
-from harness.judging.statements import Holds, every, some
-from harness.measurement.plan import Arm, Plan, claim, curve, difference, level, mix, ratio
-from harness.readouts.defaults import refuse_shallow
-from harness.readouts.locality import ModelAccuracy, PatchCosine, PatchHead, WithinShare
-from harness.readouts.members import TheModel
+from harness import (
+    Arm,
+    Holds,
+    ModelAccuracy,
+    NotApplicable,
+    PatchCosine,
+    PatchHead,
+    Plan,
+    TheModel,
+    WithinShare,
+    claim,
+    curve,
+    difference,
+    every,
+    level,
+    mix,
+    ratio,
+    refuse_shallow,
+    some,
+)
 
 MANY_CLASSES = 1000  # from here on the bounds for pretrained models hold, below those for small ones
 

@@ -3,13 +3,27 @@
 Every number is exact for the given pictures: all units of a block are read, and the model is the one member.
 """
 
-from harness.errors import NotApplicable
-from harness.judging.curve_statements import Rises
-from harness.judging.statements import Holds, every, some
-from harness.measurement.plan import Arm, Plan, claim, curve, difference, level, mean_of, ratio
-from harness.readouts.defaults import refuse_shallow
-from harness.readouts.members import TheModel
-from harness.readouts.units.selectivity import BackgroundUnits, DistinctTop, ObjectArea, Purity
+from harness import (
+    Arm,
+    BackgroundUnits,
+    DistinctTop,
+    Holds,
+    NotApplicable,
+    ObjectArea,
+    Plan,
+    Purity,
+    Rises,
+    TheModel,
+    claim,
+    curve,
+    difference,
+    every,
+    level,
+    mean_of,
+    ratio,
+    refuse_shallow,
+    some,
+)
 
 FEWEST_PLACES = 16  # of an activation map that is compared with a mask
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from harness.errors import ClaimsError
 from harness.results.measurements import FILE_NAME, Store
-from harness.run.options import DEFAULT_CACHE
+from harness.running.options import DEFAULT_CACHE
 
 
 def add_claims_folder(parser: argparse.ArgumentParser) -> None:

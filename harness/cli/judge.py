@@ -64,7 +64,7 @@ def run(asked: argparse.Namespace) -> int:
 
 def parse_bounds(texts: Sequence[str], claims: Mapping[str, "Claim"]) -> Bounds:
     """Read CLAIM.NAME=VALUE; ClaimsError for anything else, for unknown claims and for unknown bounds."""
-    from harness.run.rejudge import with_bounds
+    from harness.running.rejudge import with_bounds
 
     bounds: Bounds = {}
     for text in texts:
@@ -91,7 +91,7 @@ def _judged(
 ) -> tuple[tuple[str, ...], list[str]]:
     """Give one row of the table, and what its reader must know."""
     from harness.measurement.record import finding_data
-    from harness.run.rejudge import rejudge, with_bounds
+    from harness.running.rejudge import rejudge, with_bounds
 
     place = (record["claim"], record["model"], record["verdict"])
     spec = with_bounds(claim.spec, bounds.get(claim.spec.id, {}))

@@ -10,7 +10,7 @@ from harness.cli.arguments import add_cache, add_choice, add_claims_folder
 from harness.errors import ClaimsError
 from harness.judging.discovery import chosen, find_specs
 from harness.judging.ledger import ClaimSpec
-from harness.run.options import report_path
+from harness.running.options import report_path
 
 NAME = "report"
 HELP = "write the last results, or the records of several runs, as one HTML page, Markdown, CSV or Parquet"

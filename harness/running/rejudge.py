@@ -14,7 +14,7 @@ from harness.measurement.plan import Arm, Plan, propose
 from harness.measurement.sequential import Job, lay_out
 from harness.readouts.members import MemberReadout
 from harness.results.measurements import MeasurementKey, Store
-from harness.run.context import cards_from
+from harness.running.context import cards_from
 
 PLAIN = {"origin": "given on the command line", "chance_times": 0.0, "above_chance": 0.0}
 

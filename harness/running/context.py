@@ -13,7 +13,7 @@ from harness.models.subject import ModelCard, Preprocessing
 if TYPE_CHECKING:  # reading a context back needs no model library
     from harness.measurement.loaded_model import LoadedModel
     from harness.models.zoo import ModelEntry
-    from harness.run.options import RunOptions
+    from harness.running.options import RunOptions
 
 PACKAGES = ("torch", "timm", "numpy", "scipy", "pytest")
 
