@@ -93,6 +93,7 @@ from harness.readouts.locality import ModelAccuracy as ModelAccuracy
 from harness.readouts.locality import PatchCosine as PatchCosine
 from harness.readouts.locality import PatchHead as PatchHead
 from harness.readouts.locality import WithinShare as WithinShare
+from harness.readouts.members import Batches as Batches
 from harness.readouts.members import TheModel as TheModel
 from harness.readouts.objects import AttentionLead as AttentionLead
 from harness.readouts.objects import HasBoth as HasBoth

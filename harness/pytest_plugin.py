@@ -186,11 +186,14 @@ class Summary:
         """Print the table of claims, and write records and reports where they are asked for."""
         if not self.records:
             return
+        from harness.report.history_text import seeds_told
+        from harness.results.recorder import Recorder
         from harness.running.summary import told, written
 
         terminalreporter.section("claims")
         config, session = self.config, self.config.stash.get(SESSION_KEY, None)
         notes = [] if session is None else session.notes()
+        notes += seeds_told(self.records, Recorder(config.stash[OPTIONS_KEY].history).seeds())
         width, shared = terminalreporter._tw.fullwidth, config.pluginmanager.hasplugin("dsession")
         lines = told(self.records, notes, width=width, verbosity=config.get_verbosity(), shared=shared)
         try:

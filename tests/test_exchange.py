@@ -16,8 +16,9 @@ from harness.errors import ClaimsError, NotApplicable
 from harness.images.sampling import exchange_pairs
 from harness.interventions.intervention import Intervention, cls_alone, isolate_cls, isolate_cls_with_noise, shuffle_cls
 from harness.judging import betting
+from harness.judging.derived_arms import Covaries, resolve
 from harness.judging.discovery import Claim
-from harness.judging.quantities import Pairs
+from harness.judging.quantities import Observations, Pairs, Ratio, Sample
 from harness.judging.statements import Holds, every
 from harness.measurement.plan import Arm, Plan, curve, difference, level, ratio
 from harness.measurement.record import record_of
@@ -124,6 +125,44 @@ def test_an_exchange_claim_is_judged_on_the_means_of_its_pairs():
     assert outcome.judgement.effect[0].p.true == betting.p_above(means["donor"], 0.5, 0.0, 1.0)
     low, high = outcome.curves["accuracy"][0][2:]
     assert (low, high) == betting.mean_interval(means["shuffled"], 0.0, 1.0, outcome.delta)
+
+
+def test_a_claim_that_only_compares_neighbours_counts_pairs_of_one_class_too():
+    # Nothing of another image enters the model, so which classes two neighbours have is no matter of the claim.
+    every_pair = tuple(
+        first
+        for chunk in (range(32), range(32, 64), range(64, 96), range(96, 101))
+        for first in chunk[: len(chunk) - 1 : 2]
+    )
+    assert len(every_pair) > len(FIRST)
+    compared = replace(accuracy(), derived={"apart": Covaries("clean", "clean")}, effect=level("apart"), control=None)
+    assert (compared.exchanges, compared.exchanges_classes) == (True, False)
+    outcome = judged(undecided(compared), bounds=None)
+    assert outcome.pairs == Pairs(every_pair, len(every_pair))
+    both = replace(compared, arms={**exchange().arms}, effect=every(Holds(level("apart")), Holds(level("shuffled"))))
+    assert both.exchanges_classes
+
+
+def test_a_covariance_over_pairs_of_two_classes_would_not_be_the_covariance():
+    # Two classes that differ in how often they are right and in what is read of them.
+    random, count = np.random.default_rng(0), 200_000
+    labels = random.integers(0, 3, count)
+    right = (random.random(count) < np.array([0.9, 0.6, 0.5])[labels]).astype(float)
+    read = (random.random(count) < np.where(right == 1, 0.5, 0.35) + np.array([0.3, 0.0, -0.1])[labels]).astype(float)
+    lead = read[right == 1].mean() - read[right == 0].mean()
+
+    def estimate(pairs):
+        samples = {name: Sample(values, 0.0, 1.0) for name, values in (("read", read), ("right", right))}
+        arms = {"together": Covaries("read", "right"), "apart": Covaries("right", "right")}
+        found = resolve(samples, arms, pairs)
+        return Ratio("together", "apart").estimate(
+            Observations(samples={n: Sample(pairs.means(o.values), o.low, o.high) for n, o in found.items()}, bounds={})
+        )
+
+    grid = [range(count)]
+    all_pairs, of_two = exchange_pairs(None, grid), exchange_pairs(labels, grid)
+    assert estimate(Pairs(tuple(all_pairs.tolist()), len(all_pairs))) == pytest.approx(lead, abs=0.005)
+    assert estimate(Pairs(tuple(of_two.tolist()), len(of_two))) > lead + 0.015
 
 
 def test_a_claim_without_an_exchange_keeps_the_image_as_its_unit():

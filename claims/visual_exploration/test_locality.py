@@ -5,13 +5,13 @@ The source counts blocks from 1; layers here are 0-based blocks. All numbers are
 
 from harness import (
     Arm,
+    Batches,
     Holds,
     ModelAccuracy,
     NotApplicable,
     PatchCosine,
     PatchHead,
     Plan,
-    TheModel,
     WithinShare,
     claim,
     curve,
@@ -54,7 +54,7 @@ def test_patch_tokens_stay_local_until_the_last_block(card):
         *[Holds(margin, "margin", f"within share over untrained, block {b}") for b, margin in enumerate(margins)],
     )
     return Plan(
-        census=TheModel(),
+        census=Batches(),
         arms=arms,
         derived=derived,
         effect=gathered("") if large else small,
@@ -93,7 +93,7 @@ def test_an_average_pool_twin_does_not_gather_its_patches(vit, twin):
 
     match = difference("vit clean", "twin clean")
     return Plan(
-        census=TheModel(),
+        census=Batches(),
         arms=arms,
         effect=apart(""),
         control=apart("untrained "),

@@ -41,6 +41,8 @@ def record_of(outcome: "Outcome", model: str, context: Mapping[str, Any]) -> dic
         "trace": [list(step) for step in outcome.trace],
         "what": outcome.what,
         "members": outcome.members,
+        "pictures_behind": outcome.pictures_behind,
+        "smallest_change": spec.smallest_change,
         "pairs": None if outcome.pairs is None else asdict(outcome.pairs),
         "arms": dict(outcome.arms),
         "pictures": [asdict(picture) for picture in outcome.pictures],
@@ -63,6 +65,21 @@ def record_of_refusal(spec: ClaimSpec, model: str, reason: str, context: Mapping
         "measured_images": 0,
         "context": dict(context),
     }
+
+
+def images_used(record: Mapping[str, Any]) -> str:
+    """Say how many images a verdict rests on, whatever was counted; "weights" where it is none."""
+    behind = record.get("pictures_behind")
+    counted = record["images"] if behind is None else behind
+    return str(counted) if counted or not record["images"] else "weights"
+
+
+def _behind(record: Mapping[str, Any]) -> str:
+    """Add the images where something else was counted."""
+    what, behind = record.get("what", "images"), record.get("pictures_behind")
+    if what == "images" or behind is None:
+        return ""
+    return f", read off {behind} images" if behind else ", read off the weights alone"
 
 
 def finding_data(finding: Finding) -> dict[str, Any]:

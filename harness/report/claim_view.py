@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from harness.judging.ledger import ClaimSpec
+from harness.measurement.record import images_used
 from harness.report.columns import ModelColumn, unique
 from harness.report.curve_text import bound_words
 from harness.report.escaping import anchor, prose, web_address
@@ -89,13 +90,22 @@ def _result(column: ModelColumn, at: int, record: Mapping[str, Any], place: str,
         bound="" if effect is None else f"{bound_words(effect['direction'])} {number(effect['bound'])}",
         published=number(record["published"]),
         control=_control(record),
-        images=f"{record['images']} of {record['budget']}" if record.get("budget") else str(record["images"]),
+        images=_images(record),
         cost=cost_text(record),
         panels=panels,
         points=tuple(map(_point, lone_points(record, panels))),
         evidence=evidence_panel(record),
         pictures=tuple(record.get("pictures") or ()),
     )
+
+
+def _images(record: Mapping[str, Any]) -> str:
+    """Say how many images were used of how many, or what else was counted and the images behind it."""
+    what, used = record.get("what", "images"), images_used(record)
+    counted = f"{record['images']} of {record['budget']}" if record.get("budget") else str(record["images"])
+    if what == "images" or record.get("pictures_behind") is None:
+        return counted
+    return used if used == "weights" else f"{used} ({counted} {what})"
 
 
 def interval_text(interval: Sequence[float | None] | None) -> str:

@@ -29,6 +29,24 @@ def course(records: Sequence[Mapping[str, Any]]) -> str:
     return "\n".join(lines)
 
 
+def seeds_told(records: Sequence[Mapping[str, Any]], seeds: Mapping[tuple[str, str], Sequence[int]]) -> list[str]:
+    """Say which of these claims were measured with more than one seed: one sentence per model and set of seeds.
+
+    Each seed draws another order of the pictures and is another chance to be wrong, so that a verdict that was looked
+    for among several seeds errs more often than it declares.
+    """
+    groups: dict[tuple[str, tuple[int, ...]], list[str]] = {}
+    for record in records:
+        tried = tuple(seeds.get((record["claim"], record["model"]), ()))
+        if len(tried) > 1 and record["verdict"] != "not applicable":
+            groups.setdefault((record["model"], tried), []).append(record["claim"])
+    return [
+        f"{model}: {', '.join(dict.fromkeys(claims))}: tried with {len(tried)} seeds ({', '.join(map(str, tried))}) by "
+        f"the history; a verdict picked among them may be wrong up to {len(tried)} times as often as declared"
+        for (model, tried), claims in groups.items()
+    ]
+
+
 def _scale(effects: Sequence[Mapping[str, Any]]) -> tuple[float, float]:
     """Take in every effect, interval and bound, on the scale from 0 to 1 where they all fit."""
     ends = [0.0, 1.0]

@@ -10,6 +10,7 @@ from harness.report.escaping import plain
 
 if TYPE_CHECKING:  # telling a stored record needs no torch
     pass
+from harness.measurement.record import _behind
 
 
 def paragraph(record: Mapping[str, Any], spec: ClaimSpec) -> str:
@@ -24,8 +25,8 @@ def paragraph(record: Mapping[str, Any], spec: ClaimSpec) -> str:
         f"{number(effect['bound'])}.",
         f"Published: {spec.published.text}",
         f"Control: {_control(record, spec)}",
-        f"{record.get('what', 'images').capitalize()} used: {record['images']} of at most {spec.budget}; error of the "
-        f"verdict at most {record['delta']}.",
+        f"{record.get('what', 'images').capitalize()} used: {record['images']} of at most {spec.budget}"
+        f"{_behind(record)}; error of the verdict at most {record['delta']}.",
     ]
     return "\n".join([*map(plain, sentences), *filter(None, [curve_text(record, spec)])])
 

@@ -1,8 +1,7 @@
 """The history of runs in one SQLite file: what every claim came out as on every model, and its outcome on every image.
 
-Outcomes are copies, so that they survive `--claims-no-cache` and a cache that was deleted; equal outcomes of several
-runs are kept once. Every record is one transaction: processes may write at the same time, and a kill at any moment
-leaves whole records.
+Outcomes are copies, which survive `--claims-no-cache` and a deleted cache; equal ones of several runs are kept once.
+Every record is one transaction: processes may write at the same time, and a kill at any moment leaves whole records.
 """
 
 import hashlib
@@ -13,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,8 @@ from harness.errors import ClaimsError, unknown
 
 FILE_NAME = "history.sqlite"
 BUSY_SECONDS = 60.0
+SEEDS = """SELECT DISTINCT claim, model, json_extract(context.text, '$.seed') AS seed FROM record JOIN context
+ON hash = context WHERE json_extract(record.text, '$.verdict') != 'not applicable' AND seed IS NOT NULL"""
 # One script per layout of the file; opening an older file runs those that it lacks.
 MIGRATIONS = (
     """
@@ -160,6 +162,11 @@ class History:
     def claims(self) -> list[tuple[str, str]]:
         """List every (claim, model) with a record."""
         return self._database.execute("SELECT DISTINCT claim, model FROM record ORDER BY claim, model").fetchall()
+
+    def seeds(self) -> dict[tuple[str, str], tuple[int, ...]]:
+        """Give the seeds with which every (claim, model) was ever measured, rising; not applicable counts as never."""
+        rows = groupby(sorted(self._database.execute(SEEDS)), key=lambda row: row[:2])
+        return {place: tuple(seed for _, _, seed in group) for place, group in rows}
 
     def outcomes(self, run: str, model: str, claim: str) -> dict[str, np.ndarray]:
         """Give the numbers of every arm [image] behind one record; none where the claim was not applicable."""

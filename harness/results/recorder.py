@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from harness.judging.ledger import SMALLEST_CHANGE
 from harness.results.accepted_outcomes import AcceptedClaim
-from harness.results.history import History
+from harness.results.history import FILE_NAME, History
 
 if TYPE_CHECKING:  # reading outcomes back needs no model library
     from harness.images.open import ImageSet
@@ -58,6 +59,16 @@ class Recorder:
             self._named.add(images.fingerprint)
         self._history.keep(record, numbers, command=shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]))
 
+    def seeds(self) -> dict[tuple[str, str], tuple[int, ...]]:
+        """Give the seeds that the history knows of every claim on every model, those of this run included."""
+        if self._folder is None or not (self._folder / FILE_NAME).exists():
+            return {}
+        history = History(self._folder)
+        try:
+            return history.seeds()
+        finally:
+            history.close()
+
     def close(self) -> None:
         """Close the history."""
         if self._history is not None:
@@ -74,6 +85,9 @@ def outcomes_of(history: History, records: Iterable[Mapping[str, Any]]) -> dict[
             if record.get("what", "images") != "images":  # members are not named as pictures are
                 images = f"{record['what']} beside {images}"
             found[record["model"], record["claim"]] = AcceptedClaim(
-                images=images, arms=arms, exchanged=record.get("pairs") is not None
+                images=images,
+                arms=arms,
+                exchanged=record.get("pairs") is not None,
+                smallest_change=record.get("smallest_change", SMALLEST_CHANGE),
             )
     return found

@@ -21,12 +21,18 @@ PLAIN = {"origin": "given on the command line", "chance_times": 0.0, "above_chan
 
 @dataclass(frozen=True, kw_only=True)
 class Rejudged:
-    """A verdict found anew from stored numbers; `outdated` says which code has changed since they were measured."""
+    """A verdict found anew from stored numbers; `outdated` says which code has changed since they were measured.
+
+    `exploratory`: bounds or error level are not those by which the numbers were measured, so whoever chose them may
+    have seen the numbers. For a bound that is fixed beforehand one side can be wrong; for one that is moved to where
+    the numbers decide, both can, and the error is up to twice delta.
+    """
 
     judgement: Judgement
     images: int
     delta: float
     outdated: str
+    exploratory: bool
 
 
 def with_bounds(spec: ClaimSpec, values: Mapping[str, float]) -> ClaimSpec:
@@ -69,6 +75,9 @@ def rejudge(claim: Claim, spec: ClaimSpec, record: Mapping[str, Any], store: Sto
         images=record["images"],
         delta=level,
         outdated=_outdated(plan, keys),
+        exploratory=spec.bounds != claim.spec.bounds
+        or claim.spec.version != record["version"]
+        or level != record["delta"],
     )
 
 
