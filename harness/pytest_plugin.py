@@ -12,13 +12,13 @@ from harness.judging.discovery import MARK
 from harness.models import hub
 from harness.pytest_items import ASKED_KEY, benchmarked, by_models, identifier, models_of, spec_of
 from harness.report.escaping import plain
-from harness.run.options import OPTIONS, RunOptions, parse
+from harness.running.options import OPTIONS, RunOptions, parse
 
 if TYPE_CHECKING:
     from harness.judging.discovery import Claim
     from harness.results.record import RunRecord
-    from harness.run.session import Session
-    from harness.run.workers import WorkerPool
+    from harness.running.session import Session
+    from harness.running.workers import WorkerPool
 
 OPTIONS_KEY = pytest.StashKey[RunOptions]()
 SESSION_KEY = pytest.StashKey["Session"]()
@@ -188,11 +188,14 @@ class Summary:
         """Print the table of claims, and write records and reports where they are asked for."""
         if not self.records:
             return
-        from harness.run.summary import told, written
+        from harness.report.history_text import seeds_told
+        from harness.results.recorder import Recorder
+        from harness.running.summary import told, written
 
         terminalreporter.section("claims")
         config, session = self.config, self.config.stash.get(SESSION_KEY, None)
         notes = [] if session is None else session.notes()
+        notes += seeds_told(self.records, Recorder(config.stash[OPTIONS_KEY].history).seeds())
         width, shared = terminalreporter._tw.fullwidth, config.pluginmanager.hasplugin("dsession")
         lines = told(self.records, notes, width=width, verbosity=config.get_verbosity(), shared=shared)
         try:
@@ -208,7 +211,7 @@ def _session(config: pytest.Config) -> "Session":
     """Open the session at the first need: the model libraries are imported here."""
     if SESSION_KEY not in config.stash:
         from harness.report.progress import Progress
-        from harness.run.session import Session
+        from harness.running.session import Session
 
         options, plugin = config.stash[OPTIONS_KEY], config.pluginmanager.getplugin
         progress = Progress(plugin("terminalreporter"), plugin("capturemanager"))
@@ -236,7 +239,7 @@ def _crew(session: pytest.Session) -> "WorkerPool":
     """Divide the claims of a run by models, once."""
     config = session.config
     if CREW_KEY not in config.stash:
-        from harness.run.workers import WorkerPool
+        from harness.running.workers import WorkerPool
 
         merge = not hasattr(config, "workerinput")
         config.stash[CREW_KEY] = WorkerPool(_session(config), by_models(session), size=_processes(config), merge=merge)
@@ -245,6 +248,6 @@ def _crew(session: pytest.Session) -> "WorkerPool":
 
 def _processes(config: pytest.Config) -> int:
     """Say how many processes measure: the workers of xdist and timed claims have none beside."""
-    from harness.run.workers import crew_size
+    from harness.running.workers import crew_size
 
     return 1 if hasattr(config, "workerinput") or benchmarked(config) else crew_size(config.stash[OPTIONS_KEY])

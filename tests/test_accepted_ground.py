@@ -10,8 +10,8 @@ import pytest
 
 from harness.judging.discovery import find_claims
 from harness.results.baselines import accepted
-from harness.run.options import parse
-from harness.run.session import Session
+from harness.running.options import parse
+from harness.running.session import Session
 
 CLAIMS = Path(__file__).parent.parent / "claims"
 

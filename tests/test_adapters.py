@@ -1,7 +1,5 @@
 """What adapters say and do beyond the common contract: LayerScale, late class tokens, projections, fresh weights."""
 
-import hashlib
-
 import pytest
 import timm
 import torch
@@ -213,15 +211,32 @@ def test_a_twin_with_layerscale_still_listens_to_its_pictures():
     assert answers.std(dim=0).mean() > 0.05 * answers.std(dim=1).mean()
 
 
-def test_the_hash_covers_names_shapes_dtypes_and_bytes():
+def test_the_hash_covers_names_shapes_dtypes_bytes_and_the_architecture():
     model = nn.Linear(2, 1, bias=False)
     nn.init.ones_(model.weight)
-    raw = torch.ones(2).numpy().tobytes()
-    assert hash_weights(model) == hashlib.sha256(b"weight (1, 2) torch.float32\n" + raw).hexdigest()
     renamed, reshaped = nn.Sequential(model), nn.Linear(1, 2, bias=False)
     reshaped.weight.data = torch.ones(2, 1)
-    hashes = [hash_weights(model), hash_weights(renamed), hash_weights(reshaped), hash_weights(model.double())]
-    assert len(set(hashes)) == 4
+    hashes = [hash_weights(model), hash_weights(renamed), hash_weights(reshaped)]
+    hashes += [hash_weights(model.double()), hash_weights(nn.Sequential(model, nn.GELU()))]
+    hashes += [
+        hash_weights(nn.Sequential(model, nn.GELU(approximate="tanh"))),
+        hash_weights(nn.Sequential(model, nn.ReLU())),
+    ]
+    model.weight.data[0, 0] = 2.0
+    assert len({*hashes, hash_weights(model)}) == len(hashes) + 1
+
+
+def test_the_hash_sees_the_number_of_heads_and_not_how_attention_is_computed():
+    hashes = []
+    for heads in (2, 4):
+        torch.manual_seed(0)
+        hashes.append(hash_weights(VisionTransformer(**{**TOKENS, "num_heads": heads})))
+    assert len(set(hashes)) == 2
+    torch.manual_seed(0)
+    explicit = VisionTransformer(**{**TOKENS, "num_heads": 4})
+    for block in explicit.blocks:
+        block.attn.fused_attn = False
+    assert hash_weights(explicit) == hashes[1]
 
 
 def test_preprocessing_is_read_from_the_timm_configuration_and_the_built_size():

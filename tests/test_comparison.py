@@ -1,5 +1,7 @@
 """Two sides of outcomes: which arms are compared, which are one test, and what cannot be compared."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -48,3 +50,11 @@ def test_the_resolution_names_fewest_middle_and_most_images():
     found = compare_outcomes(side(a={"x": ONES, "y": ONES[:7]}), side(a={"x": ONES, "y": ONES[:7]}))
     assert "more than 100 points on 7 images" in found.resolution()
     assert "points on 400 images" in found.resolution()
+
+
+def test_what_counts_as_a_change_is_said_by_the_ledger_of_the_newer_side():
+    shifted = np.linspace(0, 1, 400)
+    before, after = side(a={"x": shifted}), side(a={"x": shifted + 2e-4})
+    assert compare_outcomes(before, after).changed == ()
+    strict = {place: replace(entry, smallest_change=1e-5) for place, entry in after.items()}
+    assert len(compare_outcomes(before, strict).drifts()) == 1

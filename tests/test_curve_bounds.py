@@ -13,21 +13,6 @@ from harness.judging import curve_bounds
 curve_values = st.lists(st.integers(0, 4), min_size=2, max_size=6)
 
 
-def brute_force_bounds(below: np.ndarray) -> tuple[float, float]:
-    """Return the extremes of scipy's coefficient over all permutations that respect `below`."""
-    n = len(below)
-    pairs = np.argwhere(below)
-    allowed = [p for p in itertools.permutations(range(n)) if all(p[i] < p[j] for i, j in pairs)]
-    found = [spearmanr(range(n), p).statistic for p in allowed]
-    return min(found), max(found)
-
-
-def partial_order(n: int, share: float, seed: int) -> np.ndarray:
-    rng = np.random.default_rng(seed)
-    values = rng.permutation(n)
-    return (values[:, None] < values[None, :]) & (rng.random((n, n)) < share)
-
-
 @given(st.lists(st.floats(-5, 5), min_size=3, max_size=12, unique=True))
 def test_spearman_equals_scipy_without_ties(values):
     assert curve_bounds.spearman(values) == pytest.approx(spearmanr(range(len(values)), values).statistic)
@@ -42,69 +27,123 @@ def test_spearman_with_ties_is_the_average_over_the_orders_that_break_them(value
     assert curve_bounds.spearman(values) == pytest.approx(np.mean([curve_bounds.spearman(p) for p in ranks]))
 
 
+def pairs_of(n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    i, j = np.triu_indices(n, k=1)
+    return i, j, j - i
+
+
+def square(evidence: np.ndarray, n: int) -> np.ndarray:
+    matrix = np.zeros((n, n))
+    matrix[np.triu_indices(n, k=1)] = evidence
+    return matrix
+
+
+def evidence_by_brute_force(evidence: np.ndarray, n: int) -> np.ndarray:
+    """Give the least weighted mean over all permutations, by weight of the pairs that they invert."""
+    i, j, gaps = pairs_of(n)
+    found = np.full(gaps.sum(), np.inf)
+    for ranks in map(np.array, itertools.permutations(range(n))):
+        inverted = ranks[i] > ranks[j]
+        if weight := int(gaps[inverted].sum()):
+            found[weight - 1] = min(found[weight - 1], (gaps * evidence)[inverted].sum() / weight)
+    return found
+
+
 @pytest.mark.parametrize("n", [2, 3, 4, 5, 6])
-@pytest.mark.parametrize("share", [0.0, 0.2, 0.5, 1.0])
-def test_spearman_bounds_equal_brute_force_over_all_permutations(n, share):
-    for seed in range(3):
-        below = partial_order(n, share, seed)
-        assert curve_bounds.spearman_bounds(below) == pytest.approx(brute_force_bounds(below))
+@pytest.mark.parametrize("seed", range(4))
+def test_the_evidence_against_orders_equals_brute_force_over_all_permutations(n, seed):
+    evidence = np.exp(np.random.default_rng(seed).normal(0, 4, n * (n - 1) // 2))
+    exact = evidence_by_brute_force(evidence, n)
+    assert curve_bounds.evidence_of_orders(square(evidence, n)) == pytest.approx(exact)
+    sets = curve_bounds.evidence_of_sets(evidence, pairs_of(n)[2])
+    assert (sets <= exact * (1 + 1e-9)).all(), "sets of pairs include those of orders"
+    assert sets[-1] == pytest.approx(exact[-1]), "only the reversal inverts everything"
 
 
-@given(st.integers(2, 9), st.floats(0, 1), st.integers(0, 10**6))
-@settings(deadline=None)
-def test_spearman_bounds_beyond_the_cap_contain_the_exact_ones(n, share, seed):
-    below = partial_order(n, share, seed)
-    exact, rough = curve_bounds.spearman_bounds(below), curve_bounds.spearman_bounds(below, most_ideals=1)
-    assert -1 - 1e-12 <= rough[0] <= exact[0] + 1e-12
-    assert exact[1] - 1e-12 <= rough[1] <= 1 + 1e-12
+@pytest.mark.parametrize("seed", range(6))
+def test_orders_that_contradict_what_is_sure_are_left_out_and_would_have_been_as_evident(seed):
+    n, sure = 6, 50.0
+    evidence = np.exp(np.random.default_rng(seed).normal(3, 5, n * (n - 1) // 2))
+    exact, pruned = evidence_by_brute_force(evidence, n), curve_bounds.evidence_of_orders(square(evidence, n), sure)
+    assert np.minimum(pruned, sure) == pytest.approx(np.minimum(exact, sure))
 
 
-def test_spearman_bounds_without_comparisons_are_trivial_even_for_many_points():
-    assert curve_bounds.spearman_bounds(np.zeros((40, 40), dtype=bool), most_ideals=1000) == (-1.0, 1.0)
-    ordered = np.triu(np.ones((40, 40), dtype=bool), 1)
-    assert curve_bounds.spearman_bounds(ordered) == (1.0, 1.0)
-    assert curve_bounds.spearman_bounds(ordered.T) == (-1.0, -1.0)
+def test_too_many_down_sets_are_not_searched():
+    assert curve_bounds.evidence_of_orders(np.ones((8, 8)), most=200) is None
+    assert curve_bounds.evidence_of_orders(np.ones((8, 8)), most=300) is not None
 
 
-@pytest.mark.parametrize("most_ideals", [1, 10**6])
-@given(st.integers(2, 7), st.floats(0, 1), st.integers(0, 10**6), st.floats(-1.2, 1.2))
-@settings(deadline=None)
-def test_spearman_p_values_equal_a_walk_through_all_levels(most_ideals, n, share, seed, bound):
-    rng = np.random.default_rng(seed)
-    p = np.where(partial_order(n, share, seed), rng.random((n, n)) ** 4, 0.5 + 0.5 * rng.random((n, n)))
-    pairs, expected = n * (n - 1) / 2, [1.0, 1.0]
-    levels = sorted({0.0} | {min(1.0, x) for x in (p[~np.eye(n, dtype=bool)] * pairs)}, reverse=True)
-    for level in levels:
-        below = (p * pairs <= level) & ~np.eye(n, dtype=bool) if level > 0 else np.zeros((n, n), dtype=bool)
-        try:
-            least, largest = curve_bounds.spearman_bounds(below, most_ideals)
-        except ValueError:
-            expected = [1.0, 1.0]
-            continue
-        expected[0] = level if least >= bound - 1e-12 else expected[0]
-        expected[1] = level if largest < bound - 1e-12 else expected[1]
-    assert curve_bounds.spearman_p(p, bound, most_ideals) == pytest.approx(tuple(expected))
+def test_the_evidence_of_sets_takes_the_cheapest_pairs_and_parts_of_the_next():
+    found = curve_bounds.evidence_of_sets(np.array([5.0, 2.0, 11.0]), np.array([1, 2, 1]))
+    assert found == pytest.approx([2.0, 2.0, 9 / 3, 20 / 4])
 
 
-def test_a_fully_ordered_curve_is_supported_and_a_reversed_one_refuted():
-    up = np.where(np.triu(np.ones((5, 5), dtype=bool), 1), 1e-6, 1.0)
-    assert curve_bounds.spearman_p(up, 0.9) == pytest.approx((1e-5, 1.0))
-    assert curve_bounds.spearman_p(up.T, 0.9)[0] == 1.0
-    assert curve_bounds.spearman_p(up.T, 0.9)[1] <= 1e-5
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("tolerant", [False, True])
+def test_the_p_values_of_a_rise_are_those_of_the_least_refuted_order(seed, tolerant):
+    n, random = 5, np.random.default_rng(seed)
+    logs = random.normal(2, 3, (2, n * (n - 1) // 2, 3))
+    total = (n**3 - n) // 6
+    for bound in (-0.5, 0.0, 0.3, 0.85, 0.9, 0.95):
+        most = int((1 - bound) * total / 2 + 1e-9)
+        wanted = []
+        for one, weight in ((logs[0], most + 1), (logs[1], total - most)):
+            best = 1.0
+            for look in np.exp(one).T:
+                against = evidence_by_brute_force(look, n)[weight - 1 :].min()
+                if tolerant:
+                    against = curve_bounds.evidence_of_sets(look, pairs_of(n)[2])[weight - 1]
+                best = max(best, against)
+            wanted.append(1 / best)
+        found = np.array(curve_bounds.rise_p(*logs, bound, tolerant))
+        if not tolerant:  # what no level decides is not searched
+            found, wanted = (
+                np.minimum(found, 1 / curve_bounds.LEAST_TRIED),
+                np.minimum(wanted, 1 / curve_bounds.LEAST_TRIED),
+            )
+        assert found == pytest.approx(np.array(wanted), rel=1e-6, abs=1 / curve_bounds.SURE)
+
+
+@pytest.mark.parametrize("n", [3, 12, 24])
+def test_a_fully_ordered_curve_is_supported_and_a_reversed_one_refuted_whatever_the_number_of_points(n):
+    up, down = np.full((n * (n - 1) // 2, 1), 7.0), np.full((n * (n - 1) // 2, 1), -9.0)
+    assert curve_bounds.rise_p(up, down, 0.9) == pytest.approx((np.exp(-7.0), 1.0)), (
+        "not divided by the number of pairs"
+    )
+    assert curve_bounds.rise_p(down, up, 0.9) == pytest.approx((1.0, np.exp(-7.0)))
+    assert curve_bounds.rise_interval(up, down, (0.01, 0.01)) == (1.0, 1.0)
+    assert curve_bounds.rise_interval(down, up, (0.01, 0.01)) == (-1.0, -1.0)
+    assert curve_bounds.rise_interval(down, down, (0.01, 0.01)) == (-1.0, 1.0)
+
+
+def test_the_end_of_a_curve_may_stay_open_where_no_order_of_it_misses_the_bound():
+    n = 24
+    i = pairs_of(n)[0]
+    logs = np.where(i >= n - 6, 0.0, 20.0)[
+        :, None
+    ]  # six saturated points: reversed, they cost 2 (6^3 - 6) / (24^3 - 24)
+    exact = 1 - 2 * (6**3 - 6) / (n**3 - n)
+    low, high = curve_bounds.rise_interval(logs, -logs, (0.01, 0.01))
+    assert low == pytest.approx(exact, abs=3e-3)
+    assert high == 1.0
+    assert curve_bounds.rise_p(logs, -logs, 0.96)[0] < 1e-4
+    assert curve_bounds.rise_p(logs, -logs, 0.98)[0] > 0.1
 
 
 def test_bounds_outside_of_the_scale_need_no_images():
-    nothing = np.ones((4, 4))
-    assert curve_bounds.spearman_p(nothing, -1.0) == (0.0, 1.0)
-    assert curve_bounds.spearman_p(nothing, 1.01) == (1.0, 0.0)
-    assert curve_bounds.spearman_p(nothing, 0.5) == (1.0, 1.0)
+    nothing = np.zeros((6, 1))
+    assert curve_bounds.rise_p(nothing, nothing, -1.0) == (0.0, 1.0)
+    assert curve_bounds.rise_p(nothing, nothing, 1.01) == (1.0, 0.0)
+    assert curve_bounds.rise_p(nothing, nothing, 0.5) == (1.0, 1.0)
 
 
-def test_contradicting_comparisons_establish_nothing_from_their_level_on():
-    p = np.ones((3, 3))
-    p[0, 1] = p[1, 0] = 1e-9  # both directions: an error of the comparisons
-    p[0, 2] = p[1, 2] = 1e-3
-    assert curve_bounds.spearman_p(p, 0.4) == (1.0, 1.0)
+def test_a_fall_within_the_tolerance_is_none():
+    levels = [0.1, 0.5, 0.9992, 0.9997, 0.9990]
+    assert curve_bounds.spearman(levels) == pytest.approx(0.7)
+    assert curve_bounds.spearman(levels, 1e-4) == pytest.approx(0.7)
+    assert curve_bounds.spearman(levels, 3e-4) == pytest.approx(0.9), "one fall of .0007 is left"
+    assert curve_bounds.spearman(levels, 1e-3) == 1.0
+    assert curve_bounds.spearman(levels[::-1], 1e-3) == pytest.approx(-0.6), "small rises do not count as falls either"
 
 
 boxes = st.lists(st.tuples(st.integers(-3, 3), st.integers(0, 3)), min_size=2, max_size=5).map(
@@ -148,9 +187,7 @@ def test_box_bounds_are_reached(box):
     [
         (lambda: curve_bounds.spearman([1.0]), "at least two numbers"),
         (lambda: curve_bounds.spearman([1.0, np.nan]), "at least two numbers"),
-        (lambda: curve_bounds.spearman_bounds([[0, 1], [1, 0]]), "without a cycle"),
-        (lambda: curve_bounds.spearman_bounds(np.zeros((2, 3))), r"below has shape \(2, 3\)"),
-        (lambda: curve_bounds.spearman_p(np.full((3, 3), 1.5), 0.5), r"numbers in \[0, 1\]"),
+        (lambda: curve_bounds.rise_p(np.zeros((4, 1)), np.zeros((4, 1)), 0.5), "evidence on 4 pairs"),
         (lambda: curve_bounds.area_bounds([0, 1], [1, 0]), "low <= high"),
         (lambda: curve_bounds.argmax_candidates([0], [1]), "n >= 2"),
         (lambda: curve_bounds.max_jump_bounds([0, 1], [1, 2, 3]), "low <= high"),

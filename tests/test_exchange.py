@@ -15,8 +15,9 @@ from harness.errors import ClaimsError, NotApplicable
 from harness.images.sampling import exchange_pairs
 from harness.interventions.intervention import Intervention, cls_alone, isolate_cls, isolate_cls_with_noise, shuffle_cls
 from harness.judging import betting
+from harness.judging.derived_arms import Covaries, resolve
 from harness.judging.discovery import Claim
-from harness.judging.quantities import Pairs
+from harness.judging.quantities import Observations, Pairs, Ratio, Sample
 from harness.judging.statements import Holds, every
 from harness.measurement.plan import Arm, Plan, curve, difference, level, ratio
 from harness.measurement.record import record_of
@@ -24,9 +25,9 @@ from harness.measurement.runner import run
 from harness.readouts.own_answer import Accuracy, Agreement, Identifiability
 from harness.results.measurements import Store
 from harness.results.record import record_from, record_text
-from harness.run.context import context_of
-from harness.run.options import parse
-from harness.run.rejudge import rejudge
+from harness.running.context import context_of
+from harness.running.options import parse
+from harness.running.rejudge import rejudge
 from support.claims import accuracy, bench, bound, isolation, job, retention, spec
 from support.planted import Planted, PlantedImages
 from support.records import behind
@@ -127,6 +128,44 @@ def test_an_exchange_claim_is_judged_on_the_means_of_its_pairs():
     assert (low, high) == betting.mean_interval(means["shuffled"], 0.0, 1.0, outcome.delta)
 
 
+def test_a_claim_that_only_compares_neighbours_counts_pairs_of_one_class_too():
+    # Nothing of another image enters the model, so which classes two neighbours have is no matter of the claim.
+    every_pair = tuple(
+        first
+        for chunk in (range(32), range(32, 64), range(64, 96), range(96, 101))
+        for first in chunk[: len(chunk) - 1 : 2]
+    )
+    assert len(every_pair) > len(FIRST)
+    compared = replace(accuracy(), derived={"apart": Covaries("clean", "clean")}, effect=level("apart"), control=None)
+    assert (compared.exchanges, compared.exchanges_classes) == (True, False)
+    outcome = judged(undecided(compared), bounds=None)
+    assert outcome.pairs == Pairs(every_pair, len(every_pair))
+    both = replace(compared, arms={**exchange().arms}, effect=every(Holds(level("apart")), Holds(level("shuffled"))))
+    assert both.exchanges_classes
+
+
+def test_a_covariance_over_pairs_of_two_classes_would_not_be_the_covariance():
+    # Two classes that differ in how often they are right and in what is read of them.
+    random, count = np.random.default_rng(0), 200_000
+    labels = random.integers(0, 3, count)
+    right = (random.random(count) < np.array([0.9, 0.6, 0.5])[labels]).astype(float)
+    read = (random.random(count) < np.where(right == 1, 0.5, 0.35) + np.array([0.3, 0.0, -0.1])[labels]).astype(float)
+    lead = read[right == 1].mean() - read[right == 0].mean()
+
+    def estimate(pairs):
+        samples = {name: Sample(values, 0.0, 1.0) for name, values in (("read", read), ("right", right))}
+        arms = {"together": Covaries("read", "right"), "apart": Covaries("right", "right")}
+        found = resolve(samples, arms, pairs)
+        return Ratio("together", "apart").estimate(
+            Observations(samples={n: Sample(pairs.means(o.values), o.low, o.high) for n, o in found.items()}, bounds={})
+        )
+
+    grid = [range(count)]
+    all_pairs, of_two = exchange_pairs(None, grid), exchange_pairs(labels, grid)
+    assert estimate(Pairs(tuple(all_pairs.tolist()), len(all_pairs))) == pytest.approx(lead, abs=0.005)
+    assert estimate(Pairs(tuple(of_two.tolist()), len(of_two))) > lead + 0.015
+
+
 def test_a_claim_without_an_exchange_keeps_the_image_as_its_unit():
     outcome = judged(undecided(accuracy()), bounds=None)
     assert outcome.pairs is None
@@ -209,7 +248,7 @@ def test_judging_again_equals_judging_bit_for_bit(plan, target):
     with closing(Store(None)) as store:
         here = bench(Planted(), NOISY, store, population=target == "images")
         (outcome,) = run([job(plan(), bounds=bounds, budget=99)], here).values()
-        record = record_of(outcome, "nameless", context_of(SimpleNamespace(resolved="planted"), here, options))
+        record = record_of(outcome, "nameless", context_of(SimpleNamespace(resolved="planted"), here.models[0], options))
         kept = record_from(record_text(record))
         listed = Claim(spec=spec(bounds=bounds, budget=99), function=lambda card: plan(), path=Path("none"))
         again = rejudge(listed, listed.spec, kept, **behind(kept, store))
@@ -224,7 +263,7 @@ def test_judging_again_equals_judging_bit_for_bit(plan, target):
 
 
 def test_the_chunk_of_an_edit_that_does_not_exchange_has_no_donors_in_it():
-    made = bench(images=NOISY).chunk(range(96, 101))
+    made = bench(images=NOISY).models[0].chunk(range(96, 101))
     assert made.donors.tolist() == [1, 0, 3, 2, 4]
     assert torch.equal(made.alone.donors, torch.full((5,), 5))
     assert made.alone.generator(1).initial_seed() == made.generator(1).initial_seed()

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from harness.errors import ClaimsError
+from harness.report.history_text import seeds_told
 from harness.results.database import BEFORE, FILE_NAME, MIGRATIONS
 from harness.results.history import History, find_run, open_history
 from harness.results.measurements import MeasuredBatch, Store
@@ -282,3 +283,17 @@ def test_runs_are_found_by_their_beginning_or_counted_from_the_last(history):
     for text, told in (("ab", "fits 2 runs"), ("abx", "Did you mean 'ab"), ("last~3", "only 3 run"), ("lst", "'last'")):
         with pytest.raises(ClaimsError, match=told):
             find_run(runs, text, "here")
+
+
+def test_the_seeds_that_were_tried_for_a_claim_are_known_and_told(history):
+    for number, (seed, verdict) in enumerate(
+        ((2, "refuted"), (0, "supported"), (0, "supported"), (1, "not applicable"))
+    ):
+        for claim in ("a", "b"):
+            context = {"seed": seed if claim == "a" else 0}
+            history.keep(record(run=f"r{number}", claim=claim, verdict=verdict, context=context, arms={}))
+    assert history.seeds() == {("a", "m"): (0, 2), ("b", "m"): (0,)}
+    shown = [record(claim=claim, verdict="supported") for claim in ("a", "b")]
+    (told,) = seeds_told(shown, history.seeds())
+    assert told.startswith("m: a: tried with 2 seeds (0, 2)")
+    assert seeds_told([record(claim="a", verdict="not applicable")], history.seeds()) == []

@@ -17,15 +17,15 @@ FIXTURES = ROOT / "fixtures"  # installed as harness.fixtures: outside of the ro
 ORDER = (
     *("errors", "fingerprint"),
     *("judging", "models", "images", "probes", "interventions", "readouts", "results", "measurement"),
-    *("report", "run", "regression", "cli"),
+    *("report", "running", "regression", "cli", "face"),
     *("pytest_items", "pytest_plugin"),
 )
-FLAT = ("errors", "pytest_items", "pytest_plugin")  # single files; every other name is a folder
+FLAT = ("errors", "face", "pytest_items", "pytest_plugin")  # single files; every other name is a folder
 OUTSIDE = ("fixtures",)
 # Modules that know one another, each pair to be taken apart; no other may.
 KNOWN_CIRCLES: tuple[frozenset[str], ...] = ()
 MAY_IMPORT = {
-    "torch": ("models", "images", "probes", "interventions", "readouts", "measurement", "run", "regression", "cli"),
+    "torch": ("models", "images", "probes", "interventions", "readouts", "measurement", "running", "regression", "cli"),
     "timm": ("models", "images"),
     "transformers": ("models", "images"),
     "yaml": ("judging.ledger", "models.zoo"),
@@ -36,7 +36,7 @@ MAY_IMPORT = {
     "pyarrow": ("report",),
 }
 # What runs before it is known whether a model is needed at all.
-NO_TORCH = ("judging", "images.procedural_switches", "run.options", "pytest_plugin", "cli.__main__")
+NO_TORCH = ("judging", "images.procedural_switches", "running.options", "pytest_plugin", "cli.__main__")
 LINES_OF_A_MODULE, LINES_OF_A_FUNCTION = 250, 40
 # Too long today, each to be split; none may grow.
 LONG_MODULES: dict[str, int] = {}
@@ -185,14 +185,14 @@ def test_a_planted_arrow_up_is_found(tmp_path):
         "errors.py": "from harness.pytest_items import item",
         "pytest_items.py": "",
         "attic/old.py": "",
-        "run/session.py": "from harness.attic import old",
+        "running/session.py": "from harness.attic import old",
     }
     assert arrows_up(graph(plant(tmp_path, files))) == [
         "errors imports pytest_items",
         "judging.verdict imports models",
         "judging.verdict imports models.subject",
-        "run.session imports attic",
-        "run.session imports attic.old",
+        "running.session imports attic",
+        "running.session imports attic.old",
     ]
 
 
@@ -217,12 +217,12 @@ def test_a_planted_circle_through_the_page_of_a_folder_is_found(tmp_path):
 
 def test_a_planted_flat_module_and_an_unknown_room_are_found(tmp_path):
     files = {"utils.py": "", "attic/old.py": "", **{f"{name}.py": "" for name in FLAT}}
-    files |= {f"{name}/one.py": "" for name in ORDER if name not in FLAT and name != "run"}
+    files |= {f"{name}/one.py": "" for name in ORDER if name not in FLAT and name != "running"}
     package = plant(tmp_path, files)
     folders = {path.name for path in package.iterdir() if path.is_dir()}
     assert misplaced(filter(None, graph(package)), folders) == [
         "attic/ is no room",
-        "run is not there",
+        "running is not there",
         "utils.py lies flat",
     ]
 

@@ -4,6 +4,7 @@ import copy
 
 import pytest
 import yaml
+from pydantic import ValidationError
 
 from harness.errors import ClaimsError, unknown
 from harness.judging.ledger import LEDGER_NAME, Bound, read_ledger, read_ledgers, spec_beside
@@ -214,6 +215,13 @@ def test_the_entry_of_a_claim_is_found_beside_its_file(tmp_path):
 )
 def test_a_bound_is_the_largest_of_its_forms(fields, classes, expected):
     assert Bound(direction=">=", origin="o", **fields).at(classes) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("fields", [{"tolerance": 0.1}, {"tolerance_origin": "o"}, {"tolerance": -0.1}])
+def test_a_tolerance_comes_with_its_origin(fields):
+    with pytest.raises(ValidationError, match="tolerance"):
+        Bound(value=0.9, direction=">=", origin="o", **fields)
+    assert Bound(value=0.9, direction=">=", origin="o", tolerance=0.1, tolerance_origin="read to that").tolerance == 0.1
 
 
 def test_unknown_names_are_told_with_place_nearest_match_and_what_is_allowed():

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.integrate import quad
+from scipy.stats import norm
 from statsmodels.stats.multitest import multipletests
 
 from harness.judging import multiplicity
@@ -90,11 +91,54 @@ def test_a_majority_that_does_not_hold_is_established_no_more_often_than_declare
     assert (found <= 0.05).mean() > 0.03
 
 
+CLEAR, AT_BOUND = 100, 37
+
+
+def joint_errors(delta: float, runs: int, seed: int, shared: float) -> tuple[float, float, float]:
+    """Simulate clear claims beside claims at their bound: the rates of any wrong verdict among those that hold jointly.
+
+    Given are the rates of Holm over all claims asked and over decided ones alone, and the mean share of wrong verdicts
+    by e-BH. The p-value of the wrong side is uniform, the worst that is valid; `shared` ties the claims to one another.
+    """
+    random = np.random.default_rng(seed)
+    wrong_all = wrong_decided = 0
+    false_share = 0.0
+    for _ in range(runs):
+        scores = shared**0.5 * random.normal() + (1 - shared) ** 0.5 * random.normal(size=AT_BOUND)
+        p = np.concatenate([np.full(CLEAR, 1e-9), norm.sf(scores)])
+        decided, wrong = p <= delta, np.arange(p.size) >= CLEAR
+        held, found = multiplicity.hold_jointly(p, decided, delta)
+        wrong_all += (held & wrong).any()
+        false_share += (found & wrong).sum() / max(found.sum(), 1)
+        wrong_decided += (multiplicity.holm(p[decided]) <= delta)[wrong[decided]].any()
+    return wrong_all / runs, wrong_decided / runs, false_share / runs
+
+
+@pytest.mark.parametrize("shared", [0.0, 0.5])
+def test_the_joint_line_errs_rarely_over_all_claims_asked_and_often_over_decided_ones(shared):
+    runs, delta = 2000, 0.05
+    over_all, over_decided, false_share = joint_errors(delta, runs, 1, shared)
+    allowed = delta + 2 * (delta * (1 - delta) / runs) ** 0.5
+    assert over_all <= allowed
+    assert false_share <= allowed
+    assert over_decided > 2 * delta
+
+
+def test_undecided_claims_count_as_asked_and_hold_nothing():
+    p, decided = [1e-4, 4e-3, 0.02, 0.6], [True, True, False, False]
+    held, found = multiplicity.hold_jointly(p, decided, 0.01)
+    assert held.tolist() == [True, False, False, False], ".004 times three that are left is above .01"
+    assert not found[2:].any()
+    assert multiplicity.hold_jointly(p[:2], decided[:2], 0.01)[0].all(), "as if the others had not been asked"
+    assert not multiplicity.hold_jointly([0.001], [False], 0.01)[0].any()
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
         (lambda: multiplicity.at_least(0, [0.1], [0.1]), "at least 0 of 1 parts"),
         (lambda: multiplicity.at_least(3, [0.1, 0.2], [0.1, 0.2]), "at least 3 of 2 parts"),
+        (lambda: multiplicity.hold_jointly([0.1, 0.2], [True], 0.1), "2 p-values and 1 decisions"),
         (lambda: multiplicity.holm([0.1, 1.1]), r"numbers in \[0, 1\]"),
         (lambda: multiplicity.holm([[0.1]]), "one axis"),
         (lambda: multiplicity.e_bh([-1.0], 0.1), "numbers >= 0"),

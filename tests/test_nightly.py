@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import harness.report.figures  # an inner run forgets what it imports, and some libraries cannot be imported twice
-import harness.run.session  # noqa: F401
+import harness.running.session  # noqa: F401
 from harness.cli import nightly
 from harness.cli.__main__ import main, parser
 from harness.errors import ClaimsError

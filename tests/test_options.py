@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from harness.errors import ClaimsError
-from harness.run.options import OPTIONS, parse
+from harness.running.options import OPTIONS, parse
 
 
 def parsed(where=None, **values):

@@ -12,7 +12,8 @@ from statsmodels.stats.contingency_tables import mcnemar
 
 from harness.errors import ClaimsError
 from harness.judging.betting import mcnemar_exact
-from harness.judging.paired_change import ERROR, ROUNDING, Change, adjusted, compare, noticeable
+from harness.judging.ledger import SMALLEST_CHANGE
+from harness.judging.paired_change import ERROR, Change, adjusted, compare, noticeable
 
 BITS = st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=60)
 
@@ -45,10 +46,26 @@ def test_the_p_value_is_the_share_of_sign_patterns_that_are_at_least_as_uneven()
     assert found.p == pytest.approx(np.mean(uneven))
 
 
-def test_rounding_is_no_change_and_beyond_it_is():
+def test_less_than_matters_is_no_change_and_beyond_it_is():
     numbers = np.linspace(0, 5, 100)
-    assert compare(numbers, numbers + 0.9 * ROUNDING).count == 0
-    assert compare(numbers, numbers + 1.1 * ROUNDING).rose == 100
+    assert compare(numbers, numbers + 0.9 * SMALLEST_CHANGE).count == 0
+    assert compare(numbers, numbers + 1.1 * SMALLEST_CHANGE).rose == 100
+
+
+def test_a_shift_of_all_images_by_less_than_matters_rings_on_no_night_and_a_real_one_does():
+    numbers = np.random.default_rng(0).random(2000)
+    assert compare(numbers, numbers + 2e-4).p == 1.0
+    assert compare(numbers, numbers + 2e-4, smallest=1e-4).p < 1e-100, "as the ledger of a claim may ask"
+    assert compare(numbers, numbers - 5e-3).p < 1e-100
+    noise = np.random.default_rng(1).normal(0, 2e-4, 2000)
+    assert compare(numbers, numbers + 2e-4 + noise).count < 5
+
+
+def test_changes_of_a_pair_that_add_up_to_less_than_matters_are_none():
+    before = np.zeros(40)
+    after = np.tile([0.01, -0.0095], 20)
+    assert compare(before, after, exchanged=True).units == 0
+    assert compare(before, after).units == 40
 
 
 def test_only_images_that_both_measured_are_compared_and_none_is_an_error():

@@ -6,12 +6,12 @@ from contextlib import closing
 import pytest
 import yaml
 
-import harness.run.session  # noqa: F401 - an inner run forgets what it imports, and torch cannot be imported twice
+import harness.running.session  # noqa: F401 - an inner run forgets what it imports, and torch cannot be imported twice
 from harness.judging.discovery import find_claims
 from harness.regression.findings import asked_for
 from harness.results.measurements import Store
 from harness.results.run_file import read_document
-from harness.run.rejudge import rejudge, with_bounds
+from harness.running.rejudge import rejudge, with_bounds
 from support import folders
 from support.records import behind
 

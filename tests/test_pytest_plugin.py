@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-import harness.run.session  # noqa: F401 - an inner run forgets what it imports, and torch cannot be imported twice
+import harness.running.session  # noqa: F401 - an inner run forgets what it imports, and torch cannot be imported twice
 from harness.results.baselines import accept
 from harness.results.history import open_history
 from harness.results.record import record_data

@@ -5,11 +5,11 @@ from datetime import UTC, datetime
 
 import pytest
 
-import harness.run.session  # noqa: F401 - an inner run forgets what it imports, and torch cannot be imported twice
+import harness.running.session  # noqa: F401 - an inner run forgets what it imports, and torch cannot be imported twice
 from harness.cli.__main__ import main
 from harness.errors import ClaimsError
 from harness.results.run_file import document_text
-from harness.run.options import report_path
+from harness.running.options import report_path
 from support import folders
 from support.records import context, record, spec
 
@@ -79,7 +79,7 @@ def test_a_folder_and_parquet_without_its_library_are_refused(tmp_path, monkeypa
     (tmp_path / "a.html").mkdir()
     with pytest.raises(ClaimsError, match="is a folder"):
         report_path(str(tmp_path / "a.html"), "--out")
-    monkeypatch.setattr("harness.run.options.find_spec", lambda name: None)
+    monkeypatch.setattr("harness.running.options.find_spec", lambda name: None)
     with pytest.raises(ClaimsError, match=r"pip install 'executable-claims\[parquet\]'"):
         report_path("a.parquet", "--out")
 

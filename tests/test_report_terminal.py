@@ -11,7 +11,7 @@ from harness.report import terminal
 from harness.report.curve_text import BARS, curve_charts, sparkline
 from harness.report.result_table import LETTERS, junit_properties
 from harness.report.verdict_text import paragraph
-from harness.run.summary import told
+from harness.running.summary import told
 from support.records import HOSTILE, context, finding, record, spec
 
 LONG = "auxiliary-readout-shape-append-vs-average"

@@ -6,8 +6,8 @@ from PIL import Image
 
 from harness.errors import ClaimsError
 from harness.models.zoo import resolve
-from harness.run.options import OPTIONS, parse
-from harness.run.run_images import measured_images, training_images
+from harness.running.options import OPTIONS, parse
+from harness.running.run_images import measured_images, training_images
 
 CARD = resolve("tiny_vit").card
 

@@ -10,8 +10,8 @@ from harness.errors import ClaimsError, NotApplicable
 from harness.judging.discovery import Claim
 from harness.measurement.plan import Arm, Plan, level
 from harness.readouts.own_answer import Accuracy
-from harness.run.options import parse
-from harness.run.session import Refusal, Session
+from harness.running.options import parse
+from harness.running.session import Refusal, Session
 from support import folders, planted
 from support.claims import accuracy, bound, isolation, retention, spec
 

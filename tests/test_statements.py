@@ -8,9 +8,9 @@ from scipy.stats import spearmanr
 
 from harness.judging import betting
 from harness.judging.curve_bounds import area_bounds
-from harness.judging.curve_statements import BOX_LEVELS, INTERVAL_LEVEL, Rises, Shape
+from harness.judging.curve_statements import BOX_LEVELS, Rises, Shape
 from harness.judging.quantities import Difference, Level, Observations, PValues, Ratio, Sample
-from harness.judging.statements import AtLeast, Every, Finding, Holds, Some, every, headline, most, some
+from harness.judging.statements import AtLeast, Every, Finding, Holds, Some, comparisons, every, headline, most, some
 from support.claims import bound
 
 
@@ -102,11 +102,44 @@ def test_nothing_over_nothing_is_undefined_and_decides_nothing():
     assert Holds(Ratio("a", "b")).p_values(made) == PValues(1.0, 1.0)
 
 
-def test_something_over_nothing_clears_every_bound():
-    made = sheet(a=np.ones(50), b=np.zeros(50))
+@pytest.mark.parametrize("population", [None, 50])
+def test_something_over_nothing_is_no_number_and_decides_nothing(population):
+    made = sheet(a=np.ones(50), b=np.zeros(50), population=population)
     assert np.isnan(Ratio("a", "b").estimate(made))
-    assert Holds(Ratio("a", "b")).p_values(made).true < 1e-6
+    assert Holds(Ratio("a", "b")).p_values(made) == PValues(1.0, 1.0)
     assert Ratio("a", "b").interval(made, 0.05)[1] == np.inf
+
+
+def contrasts(a, b, population: int | None = None) -> Observations:
+    samples = {"a": Sample(np.asarray(a, float), -1.0, 1.0), "b": Sample(np.asarray(b, float), -1.0, 1.0)}
+    return Observations(samples=samples, bounds={"bound": bound(0.5)}, population=population)
+
+
+@pytest.mark.parametrize("top", [-0.9, -0.1, 0.1, 0.9])
+def test_a_ratio_whose_denominator_is_negative_decides_nothing_whatever_its_numerator(top):
+    # -.9 / -.4 = 2.25 is above the bound and E[a - bound x b] below 0: the contrast alone refutes what is true.
+    made = contrasts(np.full(400, top), np.full(400, -0.4))
+    assert Holds(Ratio("a", "b")).p_values(made) == PValues(1.0, 1.0)
+    assert Ratio("a", "b").interval(made, 0.05) == (-np.inf, np.inf)
+    assert np.isnan(Ratio("a", "b").estimate(made))
+
+
+def test_a_ratio_needs_its_denominator_above_zero_no_less_than_its_contrast():
+    b = np.where(np.random.default_rng(3).random(300) < 0.56, 1.0, -1.0)
+    made = contrasts(np.full(300, 0.9), b)
+    positive = float(betting.p_above(b, 0.0, -1.0, 1.0))
+    assert 1e-3 < positive < 1.0
+    assert Holds(Ratio("a", "b")).p_values(made).true == positive
+    clear = contrasts(np.full(300, 0.9), np.full(300, 0.5))
+    assert Holds(Ratio("a", "b")).p_values(clear).true < 1e-6
+    low, high = Ratio("a", "b").interval(clear, 0.05)
+    assert 0.5 < low < 1.8 < high
+
+
+def test_a_ratio_of_all_of_a_finite_set_at_its_bound_holds_if_there_is_a_ratio():
+    values = np.tile([0.5, -0.25], 10)
+    assert Holds(Ratio("a", "b")).p_values(contrasts(values / 2, values, 20)) == PValues(0.0, 1.0)
+    assert Holds(Ratio("a", "b")).p_values(contrasts(-values / 2, -values, 20)) == PValues(1.0, 1.0)
 
 
 def test_the_worst_evident_failure_is_shown_else_the_least_established_part():
@@ -157,6 +190,21 @@ def test_some_needs_one_part_and_falls_with_all():
     assert some(parts[0]) is parts[0]
 
 
+def test_some_and_a_majority_report_the_part_that_decides_them():
+    clear, loud = Fixed(1e-9, 1.0, 0.6, "clear"), Fixed(0.3, 1.0, 0.9, "loud")
+    assert [f.label for f in some(loud, clear).findings(sheet())] == ["clear"], "established, if by a smaller margin"
+    least, most_of_all = Fixed(1.0, 0.01, 0.1, "least refuted"), Fixed(1.0, 1e-9, 0.4, "most refuted")
+    assert [f.label for f in some(most_of_all, least).findings(sheet())] == ["least refuted"]
+    parts = (clear, Fixed(1e-4, 1.0, 0.55, "second"), Fixed(0.5, 0.5, 0.9, "third"))
+    assert [f.label for f in AtLeast(2, parts).findings(sheet())] == ["second"]
+
+
+def test_comparisons_are_counted_through_all_combinations():
+    parts = [Fixed(0.5, 0.5)] * 5
+    assert comparisons(parts[0]) == 1
+    assert comparisons(every(parts[0], some(*parts), most(*parts[:3]))) == 9
+
+
 def test_some_reports_the_part_that_comes_closest_to_holding():
     far, near, undefined = Fixed(1, 1, 0.1, "far"), Fixed(1, 1, 0.6, "near"), Fixed(1, 1, float("nan"), "undefined")
     assert [f.label for f in some(undefined, far, near).findings(sheet())] == ["near"]
@@ -197,6 +245,51 @@ def test_a_curve_that_does_not_move_neither_rises_nor_fails():
     assert min(p.true, p.false) > 0.05
 
 
+def test_a_saturated_curve_is_decided_by_a_tolerance_and_by_nothing_else():
+    # After block 2 the curve stands within .001 of 1, in an order that no number of images tells apart.
+    random = np.random.default_rng(1)
+    arms = {f"l{b}": np.clip(random.normal(mean, 0.15, 3000), 0, 1) for b, mean in enumerate((0.3, 0.6, 0.8))}
+    arms |= {f"l{b}": np.full(3000, 0.999) + 0.0004 * random.choice([-1, 1], 3000) for b in range(3, 8)}
+    strict, tolerant = (
+        sheet({"bound": bound(0.98)}, **arms),
+        sheet({"bound": bound(0.98, tolerance=0.01, tolerance_origin="read to that")}, **arms),
+    )
+    rises = Rises(tuple(arms))
+    assert min(rises.p_values(strict).true, rises.p_values(strict).false) > 0.05
+    assert rises.p_values(tolerant).true < 1e-6
+    assert rises.estimate(tolerant) == 1.0
+    assert rises.interval(tolerant, 0.01) == (1.0, 1.0)
+    falling = Rises(tuple(reversed(arms)))
+    assert falling.p_values(tolerant).false < 1e-6, "the tolerance forgives no real fall"
+
+
+def test_falls_within_the_tolerance_that_add_up_are_a_fall():
+    # Every step falls by .006, so two steps fall by more than .01: no order has just these inversions.
+    arms = {f"l{b}": np.full(400, 0.5 - 0.006 * b) for b in range(5)}
+    made = sheet({"bound": bound(0.5, tolerance=0.01, tolerance_origin="o")}, population=400, **arms)
+    rises = Rises(tuple(arms))
+    assert rises.estimate(made) == pytest.approx(1 - 12 * (2 * 3 + 3 * 2 + 4) / 120)
+    assert rises.p_values(made) == PValues(1.0, 0.0)
+    assert rises.interval(made, 0.01) == (pytest.approx(-0.6),) * 2
+
+
+def test_evidence_on_an_order_is_kept_once_it_was_reached():
+    random = np.random.default_rng(5)
+    up = [(random.random(192) < mean).astype(float) for mean in (0.2, 0.5, 0.8)]
+    made = sheet({"bound": bound(0.9)}, **{f"l{b}": one for b, one in enumerate(up)})
+    back = sheet({"bound": bound(0.9)}, **{f"l{b}": np.r_[one, up[2 - b]] for b, one in enumerate(up)})
+    rises = Rises(("l0", "l1", "l2"))
+    assert rises.p_values(back).true <= rises.p_values(made).true < 0.01
+
+
+def test_all_of_a_finite_set_tells_the_order_exactly_ties_included():
+    tied = {f"l{b}": np.full(7, value) for b, value in enumerate((0.1, 0.5, 0.5, 0.9))}
+    for value, expected in ((0.9, PValues(0.0, 1.0)), (0.91, PValues(1.0, 0.0))):
+        made = sheet({"bound": bound(value)}, population=7, **tied)
+        assert Rises(tuple(tied)).p_values(made) == expected
+        assert Rises(tuple(tied)).interval(made, 0.01) == (pytest.approx(0.9),) * 2
+
+
 def test_a_rising_curve_with_an_upper_bound_is_refused():
     with pytest.raises(ValueError, match="'bound' of a rising curve must be >="):
         Rises(("a", "b")).p_values(sheet({"bound": bound(0.9, "<=")}, a=coin(0.1), b=coin(0.2)))
@@ -220,7 +313,7 @@ def test_a_shape_is_established_if_every_curve_of_the_box_satisfies_the_bound(di
     assert {p.true, p.false} == {BOX_LEVELS[0], 1.0}
     (finding,) = shape.findings(made)
     assert finding.estimate == pytest.approx(0.5)
-    low, high = finding.interval
+    low, high = finding.quantity.interval(made, 0.01)
     assert low < 0.5 < high
 
 
@@ -233,8 +326,9 @@ def test_the_box_of_a_shape_shares_its_error_among_the_points():
     arms = {f"l{i}": coin(0.5, seed=i) for i in range(4)}
     made = sheet(**arms)
     (finding,) = Shape(tuple(arms), area_bounds).findings(made)
-    ends = [betting.mean_interval(values, 0.0, 1.0, INTERVAL_LEVEL / 4) for values in arms.values()]
-    assert finding.interval == area_bounds(*np.transpose(ends))
+    ends = [betting.mean_interval(values, 0.0, 1.0, 0.01 / 4) for values in arms.values()]
+    for alpha in (0.01, (0.01, 0.02), (0.02, 0.01)):
+        assert finding.quantity.interval(made, alpha) == area_bounds(*np.transpose(ends))
 
 
 def test_a_shape_decides_at_the_smallest_level_whose_box_still_decides():

@@ -17,7 +17,7 @@ from harness.readouts.units.members import UnitsOf, UnitsOfEachBlock
 from harness.readouts.units.selectivity import BackgroundUnits, DistinctTop, ObjectArea, Purity
 from harness.readouts.units.streaming import TOP, rotation
 from harness.readouts.units.tolerance import MOST, Elsewhere, Kept, shifted, turned
-from harness.run.run_images import have
+from harness.running.run_images import have
 from support.claims import loaded
 from support.planted import Planted
 from support.tiny import RandomImages, tiny_vit

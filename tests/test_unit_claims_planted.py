@@ -12,6 +12,7 @@ from support.cards import SPECS, plan_for
 from support.unit_numbers import CLAIMS, IMPLIED, WORLDS
 
 MEMBERS = 192
+BATCHES = 14
 
 
 def mean_of(means, arm):
@@ -27,10 +28,18 @@ def sheet_for(plan, spec, means):
     ranks = (random.permutation(MEMBERS) + 0.5) / MEMBERS
     for name, arm in plan.arms.items():
         mean = mean_of(means, name)
-        values = np.array([mean]) if alone else (ranks < mean).astype(float)
+        values = (ranks < mean).astype(float)
+        if alone or plan.typical:
+            values = np.full(1 if alone else BATCHES, mean)
         samples[name] = Sample(values, arm.readout.low, arm.readout.high)
-    population = 1 if alone else MEMBERS
-    return Observations(samples=resolve(samples, plan.derived), bounds=spec.bounds, classes=1000, population=population)
+    population = None if plan.typical else 1 if alone else MEMBERS
+    return Observations(
+        samples=resolve(samples, plan.derived),
+        bounds=spec.bounds,
+        classes=1000,
+        population=population,
+        typical=plan.typical,
+    )
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 
 from harness.results.history import open_history
 from harness.run import workers
-from harness.run.options import OPTIONS, parse
+from harness.running.options import OPTIONS, parse
 from support import folders
 
 QUICK = "--import-mode=importlib -p no:hypothesispytest -p no:anyio -p no:jaxtyping"

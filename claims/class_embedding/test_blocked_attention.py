@@ -5,10 +5,23 @@ weight 1 either way. Hiding the class token is two: renormalized (masked before 
 0 afterwards, as in the source); both are judged where the model's attention can be edited after the softmax.
 """
 
-from harness.interventions.attention_masks import blind_to_cls, self_only
-from harness.judging.statements import Holds, every, some
-from harness.measurement.plan import Arm, Plan, claim, curve, difference, level, mix, ratio
-from harness.readouts.own_answer import Accuracy, PatchAccuracy
+from harness import (
+    Accuracy,
+    Arm,
+    Holds,
+    PatchAccuracy,
+    Plan,
+    blind_to_cls,
+    claim,
+    curve,
+    difference,
+    every,
+    level,
+    mix,
+    ratio,
+    self_only,
+    some,
+)
 
 
 @claim("self-only-attention-destroys-image-token-classes")

@@ -5,13 +5,30 @@ first stretched so that chance is 1/2 and the best is 1 (1 - rank/(classes - 1))
 less than .0006.
 """
 
-from harness.errors import NotApplicable
-from harness.judging.curve_statements import Rises, Shape
-from harness.judging.statements import Holds, every, some
-from harness.measurement.plan import Arm, Plan, claim, curve, difference, level, mean_of, mix, ratio
-from harness.readouts.defaults import refuse_shallow
-from harness.readouts.own_answer import Identifiability, PatchAccuracy
-from harness.readouts.patches import AnyPatchRight, PatchIdentifiability, PatchRise, affordable_patches
+from harness import (
+    AnyPatchRight,
+    Arm,
+    Holds,
+    Identifiability,
+    NotApplicable,
+    PatchAccuracy,
+    PatchIdentifiability,
+    PatchRise,
+    Plan,
+    Rises,
+    Shape,
+    affordable_patches,
+    claim,
+    curve,
+    difference,
+    every,
+    level,
+    mean_of,
+    mix,
+    ratio,
+    refuse_shallow,
+    some,
+)
 
 MANY_CLASSES = 1000
 MOST_BY_GUESSING = 0.9  # the ledger's bound on pictures with an identifiable token; a test holds the two together

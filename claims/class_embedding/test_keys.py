@@ -4,13 +4,26 @@ The source counts blocks from 1; layers here are 0-based. A null is the chance t
 meet the best of so many value vectors (`harness.judging.chance_levels`), computed for every model.
 """
 
-from harness.errors import NotApplicable
-from harness.judging.chance_levels import chance_of_meeting
-from harness.judging.derived_arms import Covaries
-from harness.judging.statements import Holds, every, most, some
-from harness.measurement.plan import Arm, Plan, claim, curve, difference, level, mix, ratio
-from harness.readouts.defaults import refuse_shallow
-from harness.readouts.keys import KeyValueAgreement, MemoryMatch
+from harness import (
+    Arm,
+    Covaries,
+    Holds,
+    KeyValueAgreement,
+    MemoryMatch,
+    NotApplicable,
+    Plan,
+    chance_of_meeting,
+    claim,
+    curve,
+    difference,
+    every,
+    level,
+    mix,
+    most,
+    ratio,
+    refuse_shallow,
+    some,
+)
 
 PUBLISHED_WIDTHS = (768, 1024)  # where absolute bounds hold
 CLASSES = 1000  # for which the bounds on compositions are given

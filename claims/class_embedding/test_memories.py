@@ -4,14 +4,27 @@ The source counts blocks from 1; layers here are 0-based. A null is the expected
 vectors of that width (`harness.judging.chance_levels`), computed for every model.
 """
 
-from harness.errors import NotApplicable
-from harness.judging.chance_levels import KEPT, largest_cosine
-from harness.judging.derived_arms import Largest
-from harness.judging.statements import Holds, every
-from harness.measurement.plan import Arm, Plan, claim, curve, difference, level, mix
-from harness.readouts.defaults import refuse_shallow
-from harness.readouts.members import TheModel
-from harness.readouts.value_vectors import ClassPurity, ClassValueAgreement, GoldenDistance, GoldenVectors
+from harness import (
+    KEPT,
+    Arm,
+    ClassPurity,
+    ClassValueAgreement,
+    GoldenDistance,
+    GoldenVectors,
+    Holds,
+    Largest,
+    NotApplicable,
+    Plan,
+    TheModel,
+    claim,
+    curve,
+    difference,
+    every,
+    largest_cosine,
+    level,
+    mix,
+    refuse_shallow,
+)
 
 PUBLISHED_WIDTHS = (768, 1024)  # where absolute bounds hold
 POST_NORM = "vit_base_patch16_rpn_224"  # the published model, whatever its weights are called

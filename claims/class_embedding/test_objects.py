@@ -3,12 +3,25 @@
 Pictures whose mask covers all patches or none are left out: means are ratios to the share of pictures that have both.
 """
 
-from harness.interventions.attention_masks import keep_patches
-from harness.judging.derived_arms import Product
-from harness.judging.statements import Holds, every
-from harness.measurement.plan import Arm, Plan, claim, curve, difference, level, mix, ratio
-from harness.readouts.defaults import refuse_shallow
-from harness.readouts.objects import AttentionLead, HasBoth, RegionAccuracy, RegionIdentifiability
+from harness import (
+    Arm,
+    AttentionLead,
+    HasBoth,
+    Holds,
+    Plan,
+    Product,
+    RegionAccuracy,
+    RegionIdentifiability,
+    claim,
+    curve,
+    difference,
+    every,
+    keep_patches,
+    level,
+    mix,
+    ratio,
+    refuse_shallow,
+)
 
 B32 = "vit_base_patch32_224.augreg_in21k_ft_in1k"
 PUBLISHED_SIZE = (224, 224)

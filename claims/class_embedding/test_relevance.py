@@ -4,17 +4,30 @@ The curve index is the level of removal: level k removes k tenths of the patches
 the accuracy, over that of the whole picture.
 """
 
-from harness.errors import NotApplicable
-from harness.interventions.patch_scores import RandomOrder
-from harness.interventions.relevance import CheferRelevance, ClassRelevance
-from harness.interventions.token_removal import keep_patches_by
-from harness.judging.statements import Holds, every, some
-from harness.measurement.plan import Arm, Plan, claim, curve, difference, level, mix, ratio
-from harness.probes.probe import Probe
-from harness.readouts.defaults import refuse_shallow
-from harness.readouts.linear_probes import ProbePatchAccuracy, ProbeTokenScore
-from harness.readouts.own_answer import PatchAccuracy
-from harness.readouts.writes import WriteAccuracy
+from harness import (
+    Arm,
+    CheferRelevance,
+    ClassRelevance,
+    Holds,
+    NotApplicable,
+    PatchAccuracy,
+    Plan,
+    Probe,
+    ProbePatchAccuracy,
+    ProbeTokenScore,
+    RandomOrder,
+    WriteAccuracy,
+    claim,
+    curve,
+    difference,
+    every,
+    keep_patches_by,
+    level,
+    mix,
+    ratio,
+    refuse_shallow,
+    some,
+)
 
 LEVELS = 10
 FEWEST_PATCHES = 10  # below, two levels would remove the same patches

@@ -3,10 +3,20 @@
 The source counts blocks from 1 and has no change before its first one, so curves begin at layer 1 (0-based).
 """
 
-from harness.judging.statements import Holds, every
-from harness.measurement.plan import Arm, Plan, claim, curve, difference, level, mean_of
-from harness.readouts.defaults import refuse_shallow
-from harness.readouts.writes import Composition, WriteRaises
+from harness import (
+    Arm,
+    Composition,
+    Holds,
+    Plan,
+    WriteRaises,
+    claim,
+    curve,
+    difference,
+    every,
+    level,
+    mean_of,
+    refuse_shallow,
+)
 
 PUBLISHED_SIZE = (224, 224)
 AUGREG_BASE = tuple(f"vit_base_patch{side}_224.augreg_in21k_ft_in1k" for side in (16, 32))

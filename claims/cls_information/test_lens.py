@@ -2,13 +2,24 @@
 
 import numpy as np
 
-from harness.judging.curve_statements import Rises, Shape
-from harness.judging.statements import Holds, every, some
-from harness.measurement.plan import Arm, Plan, claim, curve, difference, level
-from harness.probes.probe import Probe
-from harness.readouts.defaults import refuse_shallow
-from harness.readouts.linear_probes import ProbeAccuracy
-from harness.readouts.own_answer import Accuracy, Identifiability
+from harness import (
+    Accuracy,
+    Arm,
+    Holds,
+    Identifiability,
+    Plan,
+    Probe,
+    ProbeAccuracy,
+    Rises,
+    Shape,
+    claim,
+    curve,
+    difference,
+    every,
+    level,
+    refuse_shallow,
+    some,
+)
 
 MANY_CLASSES = 1000
 

@@ -2,15 +2,28 @@
 
 import numpy as np
 
-from harness.errors import NotApplicable
-from harness.interventions.intervention import shuffle_cls
-from harness.judging.curve_statements import Rises, Shape
-from harness.judging.statements import Holds, every, some
-from harness.measurement.plan import Arm, Plan, claim, curve, difference, level, ratio
-from harness.probes.probe import Probe
-from harness.readouts.defaults import class_readout, final_readout, refuse_shallow
-from harness.readouts.linear_probes import ProbeAccuracy
-from harness.readouts.own_answer import Accuracy
+from harness import (
+    Accuracy,
+    Arm,
+    Holds,
+    NotApplicable,
+    Plan,
+    Probe,
+    ProbeAccuracy,
+    Rises,
+    Shape,
+    claim,
+    class_readout,
+    curve,
+    difference,
+    every,
+    final_readout,
+    level,
+    ratio,
+    refuse_shallow,
+    shuffle_cls,
+    some,
+)
 
 MANY_CLASSES = 1000  # from here on the source's own bounds hold
 FEWEST_CLASSES = 6  # below, no accuracy lies five times chance above any other

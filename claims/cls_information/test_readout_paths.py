@@ -1,11 +1,24 @@
 """Where an auxiliary readout lets label information past the class token."""
 
-from harness.errors import NotApplicable
-from harness.interventions.intervention import shuffle_cls
-from harness.judging.statements import Holds, every, some
-from harness.measurement.plan import Arm, Plan, claim, curve, difference, level, ratio
-from harness.readouts.defaults import appends_patch_mean, class_readout, final_readout, refuse_shallow
-from harness.readouts.own_answer import Accuracy
+from harness import (
+    Accuracy,
+    Arm,
+    Holds,
+    NotApplicable,
+    Plan,
+    appends_patch_mean,
+    claim,
+    class_readout,
+    curve,
+    difference,
+    every,
+    final_readout,
+    level,
+    ratio,
+    refuse_shallow,
+    shuffle_cls,
+    some,
+)
 
 
 @claim("distill-token-bypasses-cls")

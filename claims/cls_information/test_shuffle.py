@@ -1,12 +1,27 @@
 """Exchanging class tokens between images: harmless early, fatal late, and what one block can mend."""
 
-from harness.interventions.intervention import shuffle_cls
-from harness.judging.statements import Holds, every, some
-from harness.measurement.plan import Arm, Plan, claim, curve, level, ratio
-from harness.probes.probe import Probe
-from harness.readouts.defaults import appends_patch_mean, class_readout, final_readout, refuse_pooled, refuse_shallow
-from harness.readouts.linear_probes import ProbeAccuracy
-from harness.readouts.own_answer import Accuracy, Agreement, SameLogits
+from harness import (
+    Accuracy,
+    Agreement,
+    Arm,
+    Holds,
+    Plan,
+    Probe,
+    ProbeAccuracy,
+    SameLogits,
+    appends_patch_mean,
+    claim,
+    class_readout,
+    curve,
+    every,
+    final_readout,
+    level,
+    ratio,
+    refuse_pooled,
+    refuse_shallow,
+    shuffle_cls,
+    some,
+)
 
 
 @claim("cls-early-shuffle-harmless")

@@ -7,17 +7,38 @@ the claim is about drawn ones: one vector trains in a fraction of the time, and 
 import math
 from itertools import pairwise
 
-from harness.errors import NotApplicable
-from harness.judging.curve_statements import Shape
-from harness.judging.derived_arms import Exceeds, Largest, OfNeighbour, Product, Same
-from harness.judging.statements import Holds, every, some
-from harness.measurement.plan import Arm, Plan, claim, curve, difference, level, mean_of, mix, ratio
-from harness.probes.learned_token import Recipe, TokenReadout
-from harness.probes.probe import Probe
-from harness.readouts.learned_tokens import LearnedAccuracy, LearnedEntropy, LearnedTogether, LearnedUnanimity
-from harness.readouts.linear_probes import ProbeAccuracy, ProbeEntropy
+from harness import (
+    Arm,
+    Exceeds,
+    Holds,
+    Largest,
+    LearnedAccuracy,
+    LearnedEntropy,
+    LearnedTogether,
+    LearnedUnanimity,
+    NotApplicable,
+    OfNeighbour,
+    Plan,
+    Probe,
+    ProbeAccuracy,
+    ProbeEntropy,
+    Product,
+    Same,
+    Shape,
+    TokenReadout,
+    TrainingRecipe,
+    claim,
+    curve,
+    difference,
+    every,
+    level,
+    mean_of,
+    mix,
+    ratio,
+    some,
+)
 
-RECIPE = Recipe(images=2000, epochs=10, rate=1e-2)  # stated and calibrated in the ledger
+RECIPE = TrainingRecipe(images=2000, epochs=10, rate=1e-2)  # stated and calibrated in the ledger
 MANY_CLASSES = 1000  # taken for trunks, whose card does not say how many classes there are
 NULL, LEARNED, DRAWN, BESIDE = "null", "deterministic", "replace", "augment"
 

@@ -1,10 +1,6 @@
 """How many directions queries and keys read in the first block, from the weights alone."""
 
-from harness.judging.statements import Holds, every
-from harness.measurement.plan import Arm, Plan, claim, curve, level
-from harness.readouts.defaults import refuse_shallow
-from harness.readouts.members import TheModel
-from harness.readouts.weight_ranks import RankShare, ranks_by_block
+from harness import Arm, Holds, Plan, RankShare, TheModel, claim, curve, every, level, ranks_by_block, refuse_shallow
 
 PUBLISHED_FOR = "vit_base_patch14_dinov2.lvd142m"
 MATRICES = ("query", "key")

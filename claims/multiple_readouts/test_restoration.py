@@ -2,15 +2,27 @@
 
 import numpy as np
 
-from harness.interventions.intervention import shuffle_cls
-from harness.judging.curve_statements import Shape
-from harness.judging.statements import Holds, every, some
-from harness.measurement.plan import Arm, Plan, claim, curve, difference, level, mean_of, ratio
-from harness.probes.probe import Probe
-from harness.readouts.causality import SameClassToken
-from harness.readouts.defaults import refuse_pooled, refuse_shallow
-from harness.readouts.linear_probes import ProbeAccuracy
-from harness.readouts.members import TheModel
+from harness import (
+    Arm,
+    Holds,
+    Plan,
+    Probe,
+    ProbeAccuracy,
+    SameClassToken,
+    Shape,
+    TheModel,
+    claim,
+    curve,
+    difference,
+    every,
+    level,
+    mean_of,
+    ratio,
+    refuse_pooled,
+    refuse_shallow,
+    shuffle_cls,
+    some,
+)
 
 PUBLISHED_FOR = "vit_base_patch16_224.orig_in21k_ft_in1k"
 WITHIN = 3  # blocks after which all is said to be back

@@ -1,10 +1,21 @@
 """How fast probes learn from a few pictures per class, and whether it matters which kind of probe it is."""
 
-from harness.judging.statements import Holds, every, some
-from harness.measurement.plan import Arm, Plan, claim, curve, difference, level, mix, ratio
-from harness.probes.probe import Probe
-from harness.readouts.defaults import refuse_shallow
-from harness.readouts.linear_probes import ProbeAccuracy
+from harness import (
+    Arm,
+    Holds,
+    Plan,
+    Probe,
+    ProbeAccuracy,
+    claim,
+    curve,
+    difference,
+    every,
+    level,
+    mix,
+    ratio,
+    refuse_shallow,
+    some,
+)
 
 SHOTS = (1, 2, 5, 10, 20, 50, 100, 200)  # pictures per class
 ENDS = (5, 50)  # between which the slope is taken

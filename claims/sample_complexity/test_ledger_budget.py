@@ -2,11 +2,20 @@
 
 from pathlib import Path
 
-from harness.errors import NotApplicable
-from harness.judging.statements import Holds, every
-from harness.measurement.ledger_power import BudgetShare, CheckedShare, ClaimsFolder, LeastShare
-from harness.measurement.plan import Arm, Plan, claim, level
-from harness.readouts.members import TheModel
+from harness import (
+    Arm,
+    BudgetShare,
+    CheckedShare,
+    ClaimsFolder,
+    Holds,
+    LeastShare,
+    NotApplicable,
+    Plan,
+    TheModel,
+    claim,
+    every,
+    level,
+)
 
 ROOT = Path(__file__).parents[1]
 IDENTIFIER = "declared-epsilon-delta-sample-size"

@@ -1,13 +1,26 @@
 """What is seen of a picture when only its background, or only its foreground, is left: ViTs beside CNNs."""
 
-from harness.errors import NotApplicable
-from harness.interventions.intervention import Intervention
-from harness.interventions.pixels import FillBackground, FillObject
-from harness.judging.retention_gap import Retention, gap_kept
-from harness.judging.statements import Holds, every
-from harness.measurement.plan import Arm, Plan, claim, curve, difference, level, ratio
-from harness.models.subject import ModelCard
-from harness.readouts.own_answer import Accuracy, TopAccuracy, usual_count
+from harness import (
+    Accuracy,
+    Arm,
+    FillBackground,
+    FillObject,
+    Holds,
+    Intervention,
+    ModelCard,
+    NotApplicable,
+    Plan,
+    Retention,
+    TopAccuracy,
+    claim,
+    curve,
+    difference,
+    every,
+    gap_kept,
+    level,
+    ratio,
+    usual_count,
+)
 
 # Of the published models those whose very weights timm has, and an adapter reads.
 VITS = ("vit_base_patch16_384.orig_in21k_ft_in1k", "vit_large_patch32_384.orig_in21k_ft_in1k")

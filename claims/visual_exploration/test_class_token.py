@@ -3,12 +3,26 @@
 The source counts k leading blocks; layers here are the 0-based block after which something is cut or dropped: k - 1.
 """
 
-from harness.errors import NotApplicable
-from harness.interventions.intervention import cls_alone, isolate_cls, isolate_cls_with_noise
-from harness.judging.statements import Holds, every, some
-from harness.measurement.plan import Arm, Plan, claim, curve, difference, level, ratio
-from harness.readouts.defaults import refuse_shallow
-from harness.readouts.own_answer import Accuracy, CrossEntropy, PatchAccuracy
+from harness import (
+    Accuracy,
+    Arm,
+    CrossEntropy,
+    Holds,
+    NotApplicable,
+    PatchAccuracy,
+    Plan,
+    claim,
+    cls_alone,
+    curve,
+    difference,
+    every,
+    isolate_cls,
+    isolate_cls_with_noise,
+    level,
+    ratio,
+    refuse_shallow,
+    some,
+)
 
 MOST_POSITIONS = 1024  # of finer patch grids an even sample of positions is read
 

@@ -1,10 +1,6 @@
 """Whether training with captions makes single units for what captions say and class labels do not."""
 
-from harness.errors import NotApplicable
-from harness.judging.statements import Holds, some
-from harness.measurement.plan import Arm, Plan, claim, difference
-from harness.readouts.members import TheModel
-from harness.readouts.units.attributes import BestUnits
+from harness import Arm, Batches, BestUnits, Holds, NotApplicable, Plan, claim, difference, some
 
 
 @claim("clip-vit-units-are-conceptual")
@@ -24,7 +20,7 @@ def test_units_of_a_caption_model_tell_more_that_is_in_no_label(captions, labels
         }
     rivals = {"shuffled": "attributes shuffled between pictures", "untrained": "untrained twins of both"}
     return Plan(
-        census=TheModel(),
+        census=Batches(),
         arms=arms,
         effect=Holds(difference("captions", "labels"), "more", "AUC of the best unit, captions - labels"),
         control=some(

@@ -4,12 +4,24 @@ Units are drawn at random from all units of some blocks; of small models that is
 others all but the last.
 """
 
-from harness.judging.statements import Holds, every, some
-from harness.measurement.plan import Arm, Plan, claim, level, ratio
-from harness.readouts.defaults import refuse_shallow
-from harness.readouts.featvis.optimize import SMALL, Recipe
-from harness.readouts.featvis.readouts import DrivesUnit, HighFrequency, IsSpecific, Transfers
-from harness.readouts.units.members import UnitsOf
+from harness import (
+    SMALL,
+    Arm,
+    DrivesUnit,
+    HighFrequency,
+    Holds,
+    IsSpecific,
+    OptimizationRecipe,
+    Plan,
+    Transfers,
+    UnitsOf,
+    claim,
+    every,
+    level,
+    ratio,
+    refuse_shallow,
+    some,
+)
 
 
 def _census(card):
@@ -22,7 +34,7 @@ def _census(card):
 def test_an_optimized_picture_drives_its_unit_strongly_and_alone(card):
     small = max(card.preprocessing.size) <= SMALL
     strong = "strong, small" if small else "strong"
-    asked = {"census": _census(card), "recipe": Recipe.fit_for(card.preprocessing.size)}
+    asked = {"census": _census(card), "recipe": OptimizationRecipe.fit_for(card.preprocessing.size)}
     return Plan(
         arms={
             "optimized": Arm(readout=DrivesUnit(**asked)),
@@ -44,7 +56,7 @@ def test_an_optimized_picture_drives_its_unit_strongly_and_alone(card):
 
 @claim("featvis-regularizers-help")
 def test_regularizers_remove_high_frequencies_and_make_pictures_transfer(card):
-    census, full = _census(card), Recipe.fit_for(card.preprocessing.size)
+    census, full = _census(card), OptimizationRecipe.fit_for(card.preprocessing.size)
     plain = full.ablated
     return Plan(
         arms={

@@ -1,11 +1,25 @@
 """How much of its accuracy a model keeps when fine detail is filtered out of the pictures: ViTs beside CNNs."""
 
-from harness.interventions.intervention import Intervention
-from harness.interventions.pixel_filters import HighPass, LowPass, PhaseNoise
-from harness.judging.retention_gap import Retention, gap_kept
-from harness.judging.statements import Holds, every, some
-from harness.measurement.plan import Arm, Plan, claim, curve, difference, level, mean_of, ratio
-from harness.readouts.own_answer import Accuracy
+from harness import (
+    Accuracy,
+    Arm,
+    HighPass,
+    Holds,
+    Intervention,
+    LowPass,
+    PhaseNoise,
+    Plan,
+    Retention,
+    claim,
+    curve,
+    difference,
+    every,
+    gap_kept,
+    level,
+    mean_of,
+    ratio,
+    some,
+)
 
 # Shares of the Nyquist frequency, from strong to weak filtering; curves have x = 0..4 for them and 5 for the picture.
 RADII = (1 / 8, 1 / 4, 3 / 8, 1 / 2, 3 / 4)

@@ -3,12 +3,26 @@
 The source counts blocks from 1; layers here are 0-based blocks. All numbers are about a fixed set of pictures.
 """
 
-from harness.errors import NotApplicable
-from harness.judging.statements import Holds, every, some
-from harness.measurement.plan import Arm, Plan, claim, curve, difference, level, mix, ratio
-from harness.readouts.defaults import refuse_shallow
-from harness.readouts.locality import ModelAccuracy, PatchCosine, PatchHead, WithinShare
-from harness.readouts.members import TheModel
+from harness import (
+    Arm,
+    Batches,
+    Holds,
+    ModelAccuracy,
+    NotApplicable,
+    PatchCosine,
+    PatchHead,
+    Plan,
+    WithinShare,
+    claim,
+    curve,
+    difference,
+    every,
+    level,
+    mix,
+    ratio,
+    refuse_shallow,
+    some,
+)
 
 MANY_CLASSES = 1000  # from here on the bounds for pretrained models hold, below those for small ones
 
@@ -40,7 +54,7 @@ def test_patch_tokens_stay_local_until_the_last_block(card):
         *[Holds(margin, "margin", f"within share over untrained, block {b}") for b, margin in enumerate(margins)],
     )
     return Plan(
-        census=TheModel(),
+        census=Batches(),
         arms=arms,
         derived=derived,
         effect=gathered("") if large else small,
@@ -79,7 +93,7 @@ def test_an_average_pool_twin_does_not_gather_its_patches(vit, twin):
 
     match = difference("vit clean", "twin clean")
     return Plan(
-        census=TheModel(),
+        census=Batches(),
         arms=arms,
         effect=apart(""),
         control=apart("untrained "),

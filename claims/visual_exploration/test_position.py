@@ -1,10 +1,6 @@
 """What is left of a ViT without its position embedding, or with its patches shuffled."""
 
-from harness.errors import NotApplicable
-from harness.interventions.intervention import Intervention
-from harness.interventions.pixel_filters import ShufflePatches
-from harness.judging.statements import Holds, every
-from harness.measurement.plan import Arm, Plan, claim, curve, level, ratio
+from harness import Arm, Holds, Intervention, NotApplicable, Plan, ShufflePatches, claim, curve, every, level, ratio
 
 
 @claim("position-embedding-and-shuffle")

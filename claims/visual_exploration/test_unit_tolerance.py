@@ -1,9 +1,6 @@
 """What single units tolerate: small shifts of their top picture, and turns of it."""
 
-from harness.judging.statements import Holds, every
-from harness.measurement.plan import Arm, Plan, claim, curve, difference, level, ratio
-from harness.readouts.units.members import UnitsOfEachBlock
-from harness.readouts.units.tolerance import Elsewhere, Kept
+from harness import Arm, Elsewhere, Holds, Kept, Plan, UnitsOfEachBlock, claim, curve, difference, every, level, ratio
 
 
 @claim("unit-translation-tolerance")

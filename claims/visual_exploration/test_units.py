@@ -3,13 +3,27 @@
 Every number is exact for the given pictures: all units of a block are read, and the model is the one member.
 """
 
-from harness.errors import NotApplicable
-from harness.judging.curve_statements import Rises
-from harness.judging.statements import Holds, every, some
-from harness.measurement.plan import Arm, Plan, claim, curve, difference, level, mean_of, ratio
-from harness.readouts.defaults import refuse_shallow
-from harness.readouts.members import TheModel
-from harness.readouts.units.selectivity import BackgroundUnits, DistinctTop, ObjectArea, Purity
+from harness import (
+    Arm,
+    BackgroundUnits,
+    Batches,
+    DistinctTop,
+    Holds,
+    NotApplicable,
+    ObjectArea,
+    Plan,
+    Purity,
+    Rises,
+    claim,
+    curve,
+    difference,
+    every,
+    level,
+    mean_of,
+    ratio,
+    refuse_shallow,
+    some,
+)
 
 FEWEST_PLACES = 16  # of an activation map that is compared with a mask
 
@@ -31,7 +45,7 @@ def test_activation_maps_follow_the_object_or_the_background(card):
     return Plan(
         arms=arms,
         derived=means,
-        census=TheModel(),
+        census=Batches(),
         effect=every(
             Holds(difference("own", "other"), "object", "area, own mask - other mask"),
             some(*[Holds(level(f"background@{b}"), "background", f"background units, block {b}") for b in inner]),
@@ -61,7 +75,7 @@ def test_units_become_class_selective_with_depth(card):
     arms |= {f"permuted@{b}": Arm(readout=Purity(block=b, labels="permuted")) for b in (0, last)}
     return Plan(
         arms=arms,
-        census=TheModel(),
+        census=Batches(),
         effect=every(
             Rises(tuple(f"purity@{b}" for b in blocks), "order", "Spearman of block and purity"),
             Holds(ratio(f"purity@{last}", "purity@0"), "gain", "purity, last block / first"),
@@ -88,7 +102,7 @@ def test_units_have_more_distinct_top_pictures_in_later_blocks(card):
     arms |= {f"untrained@{b}": Arm(readout=DistinctTop(block=b), weights="untrained") for b in blocks}
     return Plan(
         arms=arms,
-        census=TheModel(),
+        census=Batches(),
         effect=Holds(ratio(f"distinct@{last}", "distinct@0"), "gain", "distinct top pictures, last block / first"),
         control=Holds(ratio(f"untrained@{last}", "untrained@0"), "gain", "distinct top pictures, untrained"),
         curves={
@@ -118,7 +132,7 @@ def test_hidden_units_are_purer_than_queries_keys_and_values(card):
     return Plan(
         arms=arms,
         derived=derived,
-        census=TheModel(),
+        census=Batches(),
         effect=Holds(difference("units", "narrow"), "gap", "purity, units - mean of query, key, value"),
         control=some(
             Holds(difference("rotated", "narrow"), "gap", "purity, rotated units - mean of query, key, value"),

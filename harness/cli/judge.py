@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 NAME = "judge"
 HELP = "judge stored measurements again, with other bounds if given; no forward pass, nothing is recorded"
+EXPLORATORY = " (exploratory)"
 Bounds = dict[str, dict[str, float]]
 
 
@@ -55,7 +56,7 @@ def run(asked: argparse.Namespace) -> int:
     show_table(("claim", "model", "recorded", "now", "effect [interval]", "bound", "images"), rows, right=("images",))
     for note in notes:
         print(note)
-    changed = sum(row[2] != row[3] for row in rows)
+    changed = sum(row[2] != row[3].removesuffix(EXPLORATORY) for row in rows)
     print(f"{len(rows)} judged from stored measurements, {changed} changed; nothing was recorded")
     if strangers := sorted({claim for claim, _ in last if claim not in claims}):
         print(f"recorded, but not in {asked.claims}: {', '.join(strangers)}")
@@ -66,7 +67,7 @@ def run(asked: argparse.Namespace) -> int:
 
 def parse_bounds(texts: Sequence[str], claims: Mapping[str, "Claim"]) -> Bounds:
     """Read CLAIM.NAME=VALUE; ClaimsError for anything else, for unknown claims and for unknown bounds."""
-    from harness.run.rejudge import with_bounds
+    from harness.running.rejudge import with_bounds
 
     bounds: Bounds = {}
     for text in texts:
@@ -94,7 +95,7 @@ def _judged(
     """Give one row of the table, and what its reader must know."""
     from harness.measurement.record import finding_record
     from harness.report.verdict_text import bound_text, effect_text
-    from harness.run.rejudge import rejudge, with_bounds
+    from harness.running.rejudge import rejudge, with_bounds
 
     place = (record.claim, record.model, str(record.verdict))
     spec = with_bounds(claim.spec, bounds.get(claim.spec.id, {}))
@@ -108,6 +109,12 @@ def _judged(
     notes, about = [], f"{claim.spec.id} on {record.model}"
     if str(found.judgement.verdict) != record.verdict:
         notes.append(f"{about}: {found.judgement.reason}")
+    if found.exploratory:
+        notes.append(
+            f"{about}: exploratory: its bounds or its error level are not those under which it was measured, and may "
+            f"have been chosen after looking; such a verdict may be wrong up to twice as often as {found.delta:g}"
+        )
     if found.outdated:
         notes.append(f"{about}: the code of its {found.outdated} has changed since it was measured")
-    return (*place, str(found.judgement.verdict), effect_text(effect), bound_text(effect), str(found.images)), notes
+    now = f"{found.judgement.verdict}{EXPLORATORY if found.exploratory else ''}"
+    return (*place, now, effect_text(effect), bound_text(effect), str(found.images)), notes

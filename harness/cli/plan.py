@@ -10,7 +10,7 @@ from harness.cli.console import show_table
 from harness.judging.discovery import chosen, find_claims
 
 if TYPE_CHECKING:
-    from harness.run.forecast import PlannedClaim, Planner
+    from harness.running.forecast import PlannedClaim, Planner
 
 NAME = "plan"
 HELP = "tell images, forward-equivalents and minutes per claim for a model, before running"
@@ -37,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(asked: argparse.Namespace) -> int:
     """Print one table per model."""
-    from harness.run.forecast import Planner
+    from harness.running.forecast import Planner
 
     claims = chosen(find_claims(asked.claims), asked.claim, "claim", "--claim")
     for name in asked.model:

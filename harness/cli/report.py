@@ -10,7 +10,7 @@ from harness.cli.arguments import add_cache, add_choice, add_claims_folder
 from harness.errors import ClaimsError
 from harness.judging.discovery import chosen, find_specs
 from harness.judging.ledger import ClaimSpec
-from harness.run.options import report_path
+from harness.running.options import report_path
 
 if TYPE_CHECKING:
     from harness.results.record import RunRecord
@@ -63,14 +63,16 @@ def _gather(runs: Sequence[Path], of_run: str | None) -> tuple["list[RunRecord]"
             found, own, said = read_document(path)
             records, entries, notes = records + found, {**entries, **own}, notes + said
         else:
-            records += _recorded(path, of_run)
+            found, said = _recorded(path, of_run)
+            records, notes = records + found, notes + said
     if not records:
         raise ClaimsError(f"no records in {', '.join(map(repr, map(str, runs)))}; run `pytest claims/` first")
     return records, entries, list(dict.fromkeys(notes))
 
 
-def _recorded(folder: Path, of_run: str | None) -> "list[RunRecord]":
-    """Take the last record of each claim on each model, or those of one run, from the history in a folder."""
+def _recorded(folder: Path, of_run: str | None) -> tuple["list[RunRecord]", list[str]]:
+    """Take the last record of each claim on each model, or those of one run, from a history; and tell seeds tried."""
+    from harness.report.history_text import seeds_told
     from harness.results.history import find_run, open_history
 
     history = open_history(folder)
@@ -78,5 +80,6 @@ def _recorded(folder: Path, of_run: str | None) -> "list[RunRecord]":
         records = sorted(history.latest().values(), key=lambda record: record.time)
     else:
         records = history.records(run=find_run(history.runs(), of_run, "--run").id)
+    notes = seeds_told(records, history.seeds())
     history.close()
-    return records
+    return records, notes

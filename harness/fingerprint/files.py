@@ -9,6 +9,7 @@ from pathlib import Path
 
 ROOM = __name__.rpartition(".")[0]  # this one, which tells code apart and changes no number
 PACKAGE = ROOM.partition(".")[0]
+INSTALLED = ("site-packages", "dist-packages")  # also where these are links to those of another environment
 
 
 @cache
@@ -21,7 +22,9 @@ def is_followed(module: str) -> bool:
     if module.partition(".")[0] in sys.stdlib_module_names and module != "__main__":
         return False
     path = path_of(module)
-    return path is not None and not any(path.is_relative_to(folder) for folder in _library_folders())
+    if path is None or any(part in INSTALLED for part in path.parts):
+        return False
+    return not any(path.is_relative_to(folder) for folder in _library_folders())
 
 
 @cache

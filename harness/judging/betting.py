@@ -22,6 +22,8 @@ FRACTIONS = np.concatenate([np.geomspace(2.0**-10, 0.5, 15), 1.0 - 0.5 ** np.ara
 # Flat on the log-odds scale but for a mild preference for the middle, where claims are decided fastest.
 WEIGHTS = (FRACTIONS * (1.0 - FRACTIONS)) ** 0.25 / np.sum((FRACTIONS * (1.0 - FRACTIONS)) ** 0.25)
 
+Alpha = float | tuple[float, float]  # error of an interval, half on each side, or that of its lower and its upper end
+
 RANGE_TOLERANCE = 1e-9  # how far outside [lo, hi] a value may lie by rounding
 UNIT_TOLERANCE = 1e-11  # what counts as zero once [lo, hi] is rescaled to [0, 1]
 ROOT_TOLERANCE = 1e-9  # interval ends, rounded outwards by this much of the range
@@ -63,35 +65,35 @@ def p_below(x, bound: float, lo: float, hi: float, population: int | None = None
     return p_above(-np.asarray(x, dtype=float), -bound, -hi, -lo, population)
 
 
-def mean_interval(x, lo: float, hi: float, alpha: float, population: int | None = None) -> tuple[float, float]:
-    """Return the confidence sequence of the mean at level 1 - alpha, alpha / 2 on each side.
+def mean_interval(x, lo: float, hi: float, alpha: Alpha, population: int | None = None) -> tuple[float, float]:
+    """Return the confidence sequence of the mean at level 1 - alpha, alpha / 2 on each side or as given for each.
 
     x: [n]. Holds at all n at once, so it may be looked at after every image; longer prefixes give intervals
     inside those of shorter ones (to within ROOT_TOLERANCE). Exact once all of a finite population is seen.
     Raises ValueError as `log_evidence`, and for alpha outside of (0, 1).
     """
-    threshold = _threshold(alpha)
-    unit, _ = _rescale(_one_axis(x, "x"), lo, lo, hi, population)
+    thresholds = thresholds_of(alpha)
+    unit, _ = _rescale(one_axis(x, "x"), lo, lo, hi, population)
     if unit.size == population:
         mean = lo + (hi - lo) * float(unit.mean())
         return mean, mean
-    low = _lowest_kept(unit, threshold, population)
-    high = 1.0 - _lowest_kept(1.0 - unit, threshold, population)
+    low = _lowest_kept(unit, thresholds[0], population)
+    high = 1.0 - _lowest_kept(1.0 - unit, thresholds[1], population)
     return _in_order(lo + (hi - lo) * low, lo + (hi - lo) * high)
 
 
 def ratio_interval(
-    a, b, alpha: float, a_max: float = 1.0, b_max: float = 1.0, population: int | None = None
+    a, b, alpha: Alpha, a_max: float = 1.0, b_max: float = 1.0, population: int | None = None
 ) -> tuple[float, float]:
-    """Return the confidence sequence of E[a] / E[b] at level 1 - alpha, alpha / 2 on each side.
+    """Return the confidence sequence of E[a] / E[b] at level 1 - alpha, alpha / 2 on each side or as given for each.
 
     a, b: [n] paired, in [0, a_max] and [0, b_max]. Keeps every r for which neither E[a - r b] <= 0 nor >= 0
     is rejected. Against "<= 0" a factor is 1 - g b / b_max + g a / (r b_max), falling in r; against ">= 0" it
     is 1 - g a / a_max + g r b / a_max, rising in r: what is kept is an interval, without replacement too. The
     upper end is inf while E[b] may be 0. Raises ValueError as `log_evidence`, and for a, b of unequal length.
     """
-    threshold = _threshold(alpha)
-    a, b = _one_axis(a, "a"), _one_axis(b, "b")
+    thresholds = thresholds_of(alpha)
+    a, b = one_axis(a, "a"), one_axis(b, "b")
     if a.size != b.size:
         raise ValueError(f"a has {a.size} images and b has {b.size}; a ratio needs pairs")
     a = _rescale(a, 0.0, 0.0, a_max, population)[0]
@@ -103,11 +105,11 @@ def ratio_interval(
 
     def against_low(log_ratio: float) -> float:
         ratio = np.exp(log_ratio)
-        return float(_peak(log_evidence(a - ratio * b, 0.0, -ratio, 1.0, population))) - threshold
+        return float(_peak(log_evidence(a - ratio * b, 0.0, -ratio, 1.0, population))) - thresholds[0]
 
     def against_high(log_ratio: float) -> float:
         ratio = np.exp(-log_ratio)
-        return float(_peak(log_evidence(ratio * b - a, 0.0, -1.0, ratio, population))) - threshold
+        return float(_peak(log_evidence(ratio * b - a, 0.0, -1.0, ratio, population))) - thresholds[1]
 
     # Both functions fall; the second runs over -log r.
     low = _last_rejected(against_low, -LARGEST_LOG_RATIO, LARGEST_LOG_RATIO)
@@ -123,7 +125,7 @@ def clopper_pearson(successes: int, n: int, alpha: float) -> tuple[float, float]
 
     Not anytime-valid. Raises ValueError unless 0 <= successes <= n. Source: Clopper & Pearson 1934.
     """
-    _threshold(alpha)
+    thresholds_of(alpha)
     if not 0 <= successes <= n:
         raise ValueError(f"successes = {successes!r} of n = {n!r}; allowed are 0 <= successes <= n")
     low = beta.ppf(alpha / 2, successes, n - successes + 1) if successes > 0 else 0.0
@@ -227,13 +229,15 @@ def _last_rejected(falling: Callable[[float], float], start: float, end: float) 
     return brentq(clipped, start, end, xtol=ROOT_TOLERANCE / 4) - ROOT_TOLERANCE
 
 
-def _threshold(alpha: float) -> float:
-    if not 0.0 < alpha < 1.0:
+def thresholds_of(alpha: Alpha) -> tuple[float, float]:
+    """Give the log e-value at which a bound is left out at the lower and at the upper end."""
+    ends = alpha if isinstance(alpha, tuple) else (alpha / 2, alpha / 2)
+    if not all(0.0 < end < (1.0 if isinstance(alpha, tuple) else 0.5) for end in ends):
         raise ValueError(f"alpha = {alpha!r}; allowed are numbers between 0 and 1")
-    return float(np.log(2.0 / alpha))
+    return float(-np.log(ends[0])), float(-np.log(ends[1]))
 
 
-def _one_axis(x, name: str) -> np.ndarray:
+def one_axis(x, name: str) -> np.ndarray:
     x = np.asarray(x, dtype=float)
     if x.ndim != 1:
         raise ValueError(f"{name} has shape {x.shape}; allowed is one axis of images")

@@ -5,20 +5,26 @@ pairwise comparisons, which are many times tighter than boxes of levels; area, a
 
 rho = 1 - 12 / (n^3 - n) * inverted distance: the sum of j - i over the pairs i < j in inverted order, where a
 tie counts half. So rho is linear in the ranks, and a tie has the average of the orders that break it.
+
+A saturated curve ends in points that differ by less than anyone can read, and their order decides nothing about
+whether it rises. With a tolerance t a pair is inverted only where the later value is lower by more than t, and a fall
+within t counts as none. A flat curve then rises as well: whoever uses a tolerance asks for the range of the curve too.
 """
 
-from collections.abc import Callable
+from bisect import bisect_left
 
 import numpy as np
 from scipy.stats import rankdata
 
-MOST_IDEALS = 200_000  # about two seconds
-MOST_IDEALS_PER_LEVEL = 10_000  # a tenth of a second for each of the levels that a p-value tries
+MOST_DOWN_SETS = 4_000  # about a tenth of a second
+SURE = 1e5  # evidence beyond which orders are not told apart one by one
+LEAST_TRIED = 5.0  # evidence below which no error level in use decides
+MOST_LOG_EVIDENCE = 100.0  # as good as certain, and far from overflow
 ROUNDING = 1e-12  # far below the step 12 / (n^3 - n) between two correlations
 
 
-def spearman(values) -> float:
-    """Return Spearman's correlation of values with their index, average ranks at ties.
+def spearman(values, tolerance: float = 0.0) -> float:
+    """Return Spearman's correlation of values with their index, average ranks at ties; no falls within a tolerance.
 
     values: [n], n >= 2. Not divided by the tie-corrected deviation of the ranks, so it is the average over
     the orders that break the ties; the usual coefficient without ties. Raises ValueError for NaN and n < 2.
@@ -27,60 +33,91 @@ def spearman(values) -> float:
     if values.ndim != 1 or values.size < 2 or np.isnan(values).any():
         raise ValueError(f"values = {values!r}; allowed is one axis of at least two numbers")
     n = values.size
+    if tolerance > 0.0:
+        i, j = np.triu_indices(n, k=1)
+        return float(1.0 - 12.0 * (j - i)[values[i] - values[j] > tolerance].sum() / (n**3 - n))
     centred = np.arange(n) - (n - 1) / 2
     return float(12.0 * (centred @ rankdata(values)) / (n**3 - n))
 
 
-def spearman_bounds(below, most_ideals: int = MOST_IDEALS) -> tuple[float, float]:
-    """Return the least and largest Spearman correlation over all orders that agree with `below`.
-
-    below: bool [n, n]; below[i, j] says that "value i < value j" is established. Exact (dynamic programme
-    over the down-sets of the partial order) up to `most_ideals` of them; beyond that each open pair is taken
-    on its own, which is valid and wider, never wider than [-1, 1]. Raises ValueError for a cycle.
-    """
-    closed = _closure(_square(below, "below").astype(bool))
-    if closed.diagonal().any():
-        indices = np.flatnonzero(closed.diagonal()).tolist()
-        raise ValueError(f"indices {indices} are below themselves; allowed are comparisons without a cycle")
-    extremes = _distance_extremes(closed, most_ideals) or _pairwise_extremes(closed)
-    return _from_distance(extremes[1], len(closed)), _from_distance(extremes[0], len(closed))
-
-
-def spearman_p(p_below, bound: float, most_ideals: int = MOST_IDEALS_PER_LEVEL) -> tuple[float, float]:
+def rise_p(log_falls, log_rises, bound: float, tolerant: bool = False) -> tuple[float, float]:
     """Return (p_true, p_false) of the claim "Spearman's correlation with the index is at least bound".
 
-    p_below: [n, n]; p_below[i, j] is a p-value of the null "value i >= value j" (anytime-valid in, anytime-
-    valid out); the diagonal is ignored. At level alpha every pair with p <= alpha / (n (n - 1) / 2) is
-    established. p_true is the least alpha at which the least correlation reaches the bound, p_false the least
-    at which the largest stays under it; 1 if there is none below the level where the comparisons contradict.
+    log_falls, log_rises: [pair, look], for the pairs i < j in the order of np.triu_indices: log e-values against "value
+    j is at most value i" and against "value j is at least value i", processes over the looks. Any looks will do.
+    `tolerant`: "value i less the tolerance" stands in both; then the pairs that fall need belong to no order (two falls
+    within the tolerance may add up to one beyond it), and any set of them may be the true one.
 
-    One null per unordered pair counts, ties included: let T be the true order, its ties broken against the
-    verdict (downwards for p_true, upwards for p_false). T lies on the losing side of the bound, so the
-    verdict is wrong only if an established pair disagrees with T; per unordered pair one direction does, and
-    its null is true.
+    Intersection-union over orders. Let T be the true order, its ties broken against the verdict. A claim of at least
+    `bound` is wrong only if the pairs that T inverts weigh more than the bound allows (a pair weighs j - i). The mean
+    of their e-values by weight is an e-process if T is true, so to reject every such order at a level errs with at most
+    that level, and nothing is divided by the number of pairs. To refute, likewise the pairs that T does not invert.
     """
-    p = _square(p_below, "p_below").astype(float)
-    np.fill_diagonal(p, 1.0)
-    if not ((p >= 0.0) & (p <= 1.0)).all():
-        raise ValueError(f"p_below = {p!r}; allowed are numbers in [0, 1]")
-    pairs = len(p) * (len(p) - 1) // 2
-    levels = np.concatenate([[-1.0], np.unique(p[p * pairs < 1.0])])  # -1: nothing is established
+    n = _points(len(log_falls))
+    total = (n**3 - n) // 6
+    most = int(np.floor((1.0 - bound) * total / 2.0 + ROUNDING * total))  # weight that may be inverted
+    return _p_against(log_falls, most + 1, tolerant), _p_against(log_rises, total - most, tolerant)
 
-    def contradicts(level: float) -> bool:
-        return bool(_closure(p <= level).diagonal().any())
 
-    levels = levels[: _first(contradicts, levels)]
+def rise_interval(log_falls, log_rises, alpha: tuple[float, float], tolerant: bool = False) -> tuple[float, float]:
+    """Return the interval of Spearman's correlation whose ends err with at most alpha[0] and alpha[1].
 
-    def supported(level: float) -> bool:
-        return _least_reaches(_closure(p <= level), bound - ROUNDING, most_ideals)
+    Arguments as of `rise_p`, of which it is the inversion.
+    """
+    n = _points(len(log_falls))
+    total = (n**3 - n) // 6
 
-    def refuted(level: float) -> bool:  # reading the index backwards changes the sign of the correlation
-        return _least_reaches(_closure(p <= level)[::-1, ::-1], 2 * ROUNDING - bound, most_ideals)
+    def kept(logs: np.ndarray, level: float) -> int:
+        """Give the largest weight that is not rejected, of inverted pairs or of others."""
+        weights = range(1, total + 1)
+        return bisect_left(weights, True, key=lambda weight: _p_against(logs, weight, tolerant) <= level)
 
-    def at(k: int) -> float:
-        return float(max(levels[k], 0.0) * pairs) if k < len(levels) else 1.0
+    return 1.0 - 2.0 * kept(log_falls, alpha[0]) / total, 2.0 * kept(log_rises, alpha[1]) / total - 1.0
 
-    return at(_first(supported, levels)), at(_first(refuted, levels))
+
+def evidence_of_sets(evidence, gaps) -> np.ndarray:
+    """Return the least mean evidence by weight over all sets of pairs of a given weight: [weight], from 1 to all.
+
+    evidence, gaps: [pair], e-values and weights >= 1. Parts of a pair are allowed, and sets that belong to no order are
+    counted, which only lowers it: a bound for any number of points, in pairs x log(pairs).
+    """
+    order, weights = np.argsort(evidence, kind="stable"), np.arange(1, int(gaps.sum()) + 1)
+    reached = np.concatenate([[0.0], np.cumsum(gaps[order])])
+    cost = np.concatenate([[0.0], np.cumsum(gaps[order] * evidence[order])])
+    return np.interp(weights, reached, cost) / weights
+
+
+def evidence_of_orders(evidence, sure: float = np.inf, most: int = MOST_DOWN_SETS) -> np.ndarray | None:
+    """Return the least mean evidence, by weight, of the pairs inverted in any order of a given weight: [weight].
+
+    evidence: [n, n], e-values of the pairs i < j. As `evidence_of_sets`, but of orders alone: exact up to `sure`, from
+    which on no order is looked at. An order grows from its smallest value up: a dynamic programme over down-sets of
+    what is sure, each with the least sum of weighted evidence by weight of the pairs inverted so far. None where there
+    are more than `most` of them; inf where no order has the weight.
+    """
+    n = len(evidence)
+    i, j = np.triu_indices(n, k=1)
+    total = int((j - i).sum())
+    gap = np.abs(np.subtract.outer(np.arange(n), np.arange(n)))
+    fixed = np.triu(gap * evidence >= sure * total, k=1)  # one such pair makes the mean as large
+    needs = [sum(1 << int(d) for d in np.flatnonzero(fixed[:, e])) for e in range(n)]
+    start = np.full(total + 1, np.inf)
+    start[0] = 0.0
+    layer, seen = {0: start}, 1
+    for _ in range(n):
+        grown: dict[int, np.ndarray] = {}
+        for placed, least in layer.items():
+            for e in range(n):
+                if placed >> e & 1 or needs[e] & ~placed:
+                    continue
+                later = [k for k in range(e + 1, n) if placed >> k & 1]
+                weight, cost = int(gap[e, later].sum()), float((gap[e, later] * evidence[e, later]).sum())
+                old = grown.setdefault(placed | 1 << e, np.full(total + 1, np.inf))
+                np.minimum(old[weight:], least[: total + 1 - weight] + cost, out=old[weight:])
+        layer, seen = grown, seen + len(grown)
+        if seen > most:
+            return None
+    return layer[(1 << n) - 1][1:] / np.arange(1, total + 1)
 
 
 def area_bounds(low, high) -> tuple[float, float]:
@@ -112,84 +149,53 @@ def max_jump_bounds(low, high) -> tuple[float, float]:
     return float(((low[j] - high[i]) / (j - i)).max()), float((high[1:] - low[:-1]).max())
 
 
-def _closure(below: np.ndarray) -> np.ndarray:
-    """Return the transitive closure (Warshall)."""
-    closed = below.copy()
-    for k in range(len(closed)):
-        closed |= closed[:, k, None] & closed[None, k, :]
-    return closed
+def _p_against(logs: np.ndarray, weight: int, tolerant: bool) -> float:
+    """Give the p-value of "the pairs of the set weigh at least so much"; 0 where they cannot, 1 where they do."""
+    n = _points(len(logs))
+    gaps = _gaps(n)
+    if weight <= 0:
+        return 1.0
+    if weight > gaps.sum():
+        return 0.0
+    evidence = np.exp(np.minimum(logs, MOST_LOG_EVIDENCE))
+    best = 1.0
+    for look in evidence.T:
+        best = max(best, float(evidence_of_sets(look, gaps)[weight - 1]))
+    for look in () if tolerant else evidence.T[::-1]:  # the last is the likeliest to decide
+        if max(best, LEAST_TRIED) < min(SURE, _of_reversals(look, n, weight)):
+            square = np.zeros((n, n))
+            square[np.triu_indices(n, k=1)] = look
+            found = evidence_of_orders(square, SURE)
+            best = max(best, 0.0 if found is None else float(min(SURE, found[weight - 1 :].min())))
+    return 1.0 / best
 
 
-def _pairwise_extremes(closed: np.ndarray) -> tuple[int, int]:
-    """Return bounds on the inverted distance, every open pair decided on its own."""
-    gaps = np.triu(np.subtract.outer(np.arange(len(closed)), np.arange(len(closed))).T)
-    return int(gaps[closed.T].sum()), int(gaps[~closed].sum())
+def _of_reversals(look: np.ndarray, n: int, weight: int) -> float:
+    """Give the least mean evidence of orders that reverse one stretch of the curve: no order does better."""
+    square = np.zeros((n, n))
+    square[np.triu_indices(n, k=1)] = _gaps(n) * look
+    found = np.inf
+    for first in range(n):
+        for size in range(2, n - first + 1):
+            if (size**3 - size) // 6 >= weight:
+                found = min(
+                    found, float(square[first : first + size, first : first + size].sum()) * 6 / (size**3 - size)
+                )
+    return found
 
 
-def _least_reaches(closed: np.ndarray, bound: float, most_ideals: int) -> bool:
-    """Return whether the least correlation is at least bound; try what is cheap first."""
-    n = len(closed)
-    if _from_distance(_pairwise_extremes(closed)[1], n) >= bound:
-        return True
-    if _from_distance(_greedy_distance(closed), n) < bound:
-        return False
-    return spearman_bounds(closed, most_ideals)[0] >= bound
+def _gaps(n: int) -> np.ndarray:
+    """Give j - i of the pairs i < j [pair]."""
+    i, j = np.triu_indices(n, k=1)
+    return j - i
 
 
-def _greedy_distance(closed: np.ndarray) -> int:
-    """Return the inverted distance of one linear extension: always the largest index that may come next."""
-    placed = np.zeros(len(closed), dtype=bool)
-    distance = 0
-    for _ in closed:
-        e = int(np.flatnonzero(~placed & ~(closed & ~placed[:, None]).any(axis=0))[-1])
-        distance += int((np.flatnonzero(placed[e:])).sum())
-        placed[e] = True
-    return distance
-
-
-def _distance_extremes(closed: np.ndarray, most_ideals: int) -> tuple[int, int] | None:
-    """Return the least and largest inverted distance over the linear extensions, None beyond `most_ideals`.
-
-    Grows down-sets one element at a time, smallest value first. Adding e puts it above all that are in: an
-    inverted pair for each later index that is in already.
-    """
-    n = len(closed)
-    needs = [sum(1 << int(d) for d in np.flatnonzero(closed[:, e])) for e in range(n)]
-    layer, seen = {0: (0, 0)}, 1
-    for _ in range(n):
-        grown: dict[int, tuple[int, int]] = {}
-        for ideal, (least, most) in layer.items():
-            if seen + len(grown) > most_ideals:
-                return None
-            for e in range(n):
-                if ideal >> e & 1 or needs[e] & ~ideal:
-                    continue
-                later = ideal >> e
-                cost = sum(k for k in range(1, n - e) if later >> k & 1)
-                old = grown.get(ideal | 1 << e, (least + cost, most + cost))
-                grown[ideal | 1 << e] = (min(old[0], least + cost), max(old[1], most + cost))
-        layer, seen = grown, seen + len(grown)
-    return layer[(1 << n) - 1]
-
-
-def _from_distance(distance: int, n: int) -> float:
-    return 1.0 - 12.0 * distance / (n**3 - n)
-
-
-def _first(holds: Callable[[float], bool], levels: np.ndarray) -> int:
-    """Return the first position at which a predicate that stays true once true holds; len(levels) if none."""
-    start, end = 0, len(levels)
-    while start < end:
-        middle = (start + end) // 2
-        start, end = (start, middle) if holds(levels[middle]) else (middle + 1, end)
-    return start
-
-
-def _square(matrix, name: str) -> np.ndarray:
-    matrix = np.array(matrix)
-    if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or len(matrix) < 2:
-        raise ValueError(f"{name} has shape {matrix.shape}; allowed is [n, n] with n >= 2")
-    return matrix
+def _points(pairs: int) -> int:
+    """Give how many points have so many pairs."""
+    n = round((1.0 + (1.0 + 8.0 * pairs) ** 0.5) / 2.0)
+    if pairs < 1 or n * (n - 1) // 2 != pairs:
+        raise ValueError(f"evidence on {pairs} pairs; allowed is one row per pair of two points or more")
+    return n
 
 
 def _box(low, high) -> tuple[np.ndarray, np.ndarray]:

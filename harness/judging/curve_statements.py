@@ -2,24 +2,27 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 
-from harness.judging import curve_bounds
-from harness.judging.quantities import Difference, Level, Observations, PValues, Quantity
+from harness.judging import betting, curve_bounds, typical
+from harness.judging.betting import Alpha
+from harness.judging.quantities import Level, Observations, PValues, Quantity
 from harness.judging.statements import Finding, union
 
-INTERVAL_LEVEL = 0.01  # error of the interval that is shown
-# Error levels at which the confidence box of a shape is drawn; a shape's p-value is the smallest that decides.
-BOX_LEVELS = (1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 2.5e-3, 5e-3, 1e-2, 2.5e-2, 5e-2)
+# Error levels at which the confidence box of a shape is drawn; a shape's p-value is the smallest that decides. Above
+# 1e-4 they are what the sides of a verdict's statements are tested at where delta is .01 or .05.
+BOX_LEVELS = (1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 2e-3, 4.5e-3, 9e-3, 2.25e-2, 4.5e-2)
 
 
 @dataclass(frozen=True)
 class Rises:
     """The Spearman correlation of a curve with its index reaches a bound.
 
-    Judged from paired differences between all points, which are far tighter than a box of levels: the orders that the
-    data have not excluded are searched for the smallest and largest correlation.
+    Judged from paired differences between all points, which are far tighter than a box of levels: by the evidence
+    against every order on the other side of the bound (`curves.rise_p`). The ledger may give the bound a tolerance: the
+    most that a later point may lie below an earlier one without being out of order.
     """
 
     curve: tuple[str, ...]
@@ -36,27 +39,64 @@ class Rises:
         bound = sheet.bounds[self.bound]
         if bound.direction != ">=":
             raise ValueError(f"the bound {self.bound!r} of a rising curve must be >=")
-        count = len(self.curve)
-        p_below = np.ones((count, count))
-        for low in range(count):
-            for high in range(low + 1, count):
-                p = Difference(self.curve[high], self.curve[low]).above(sheet, 0.0)
-                p_below[low, high], p_below[high, low] = p.true, p.false
-        return PValues(*curve_bounds.spearman_p(p_below, bound.value))
+        if sheet.typical:
+            reached = self._of_units(sheet) >= bound.value - curve_bounds.ROUNDING
+            return PValues(*typical.typical_p(reached, ~reached))
+        if sheet.complete:
+            rises = self.estimate(sheet) >= bound.value - curve_bounds.ROUNDING
+            return PValues(0.0, 1.0) if rises else PValues(1.0, 0.0)
+        return PValues(*curve_bounds.rise_p(*self._evidence(sheet), bound.value, bound.tolerance > 0))
+
+    def estimate(self, sheet: Observations) -> float:
+        """Give the correlation of the means, or the median of that of each unit."""
+        if sheet.typical:
+            return float(np.median(self._of_units(sheet)))
+        levels = [float(np.mean(sheet.samples[arm].values)) for arm in self.curve]
+        return curve_bounds.spearman(levels, sheet.bounds[self.bound].tolerance)
+
+    def interval(self, sheet: Observations, alpha: Alpha) -> tuple[float, float]:
+        """Give the correlations that are not excluded."""
+        if sheet.typical:
+            return typical.median_interval(self._of_units(sheet), -1.0, 1.0, alpha)
+        if sheet.complete:
+            return (self.estimate(sheet),) * 2
+        ends = alpha if isinstance(alpha, tuple) else (alpha / 2, alpha / 2)
+        return curve_bounds.rise_interval(*self._evidence(sheet), ends, sheet.bounds[self.bound].tolerance > 0)
 
     def findings(self, sheet: Observations) -> tuple[Finding, ...]:
         bound = sheet.bounds[self.bound]
-        levels = [float(np.mean(sheet.samples[arm].values)) for arm in self.curve]
         return (
             Finding(
                 label=self.name,
-                estimate=curve_bounds.spearman(levels),
+                estimate=self.estimate(sheet),
                 bound=bound.value,
                 direction=bound.direction,
                 p=self.p_values(sheet),
                 published=bound.published,
+                quantity=self,
             ),
         )
+
+    def _of_units(self, sheet: Observations) -> np.ndarray:
+        """Correlate the curve of each unit with its index [unit]."""
+        tolerance = sheet.bounds[self.bound].tolerance
+        levels = np.stack([sheet.samples[arm].values for arm in self.curve], axis=1)
+        return np.array([curve_bounds.spearman(row, tolerance) for row in levels])
+
+    def _evidence(self, sheet: Observations) -> tuple[np.ndarray, np.ndarray]:
+        """Weigh "a later point lies no higher" and "no lower" than an earlier one, to the tolerance: [pair, look]."""
+        parts, tolerance = [sheet.samples[arm] for arm in self.curve], sheet.bounds[self.bound].tolerance
+        looks = _looks(len(parts[0].values))
+        falls: list[np.ndarray] = []
+        rises: list[np.ndarray] = []
+        for first, second in combinations(parts, 2):
+            gain, low, high = second.values - first.values, second.low - first.high, second.high - first.low
+            for found, logs in (
+                (falls, betting.log_evidence(gain, -tolerance, low, high, sheet.population)),
+                (rises, betting.log_evidence(-gain, tolerance, -high, -low, sheet.population)),
+            ):
+                found.append(logs[looks])
+        return np.array(falls), np.array(rises)
 
 
 Functional = Callable[[np.ndarray, np.ndarray], tuple[float, float]]
@@ -109,15 +149,25 @@ class Shape:
                 direction=bound.direction,
                 p=self.p_values(sheet),
                 published=bound.published,
-                interval=self._over_box(sheet, INTERVAL_LEVEL),
+                quantity=self,
             ),
         )
+
+    def interval(self, sheet: Observations, alpha: Alpha) -> tuple[float, float]:
+        """Bound the functional over a box; a box has one error, so that of two ends is the smaller."""
+        return self._over_box(sheet, min(alpha) if isinstance(alpha, tuple) else alpha)
 
     def _over_box(self, sheet: Observations, level: float) -> tuple[float, float]:
         """Bound the functional over the box whose sides miss together with at most this probability."""
         ends = [_interval(point, sheet, level / len(self.curve)) for point in self._points]
         low, high = (np.array(side) for side in zip(*ends, strict=True))
         return self.functional(low, high)
+
+
+def _looks(units: int) -> np.ndarray:
+    """Choose when an order is weighed: after 64, 96, 128, 192 ... units (each look costs), and now."""
+    regular = [(2 << k) + half for k in range(5, 40) for half in (0, 1 << k)]
+    return np.array([*(at - 1 for at in regular if at < units), units - 1])
 
 
 def _interval(point: Quantity, sheet: Observations, alpha: float) -> tuple[float, float]:

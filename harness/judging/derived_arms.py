@@ -155,6 +155,8 @@ class OfNeighbour:
 class Covaries:
     """How two arms differ between an image and its neighbour, multiplied; the mean over pairs is twice the covariance.
 
+    That is so over pairs of any classes; in a claim that also exchanges something between images (and so has pairs of
+    two classes alone, see `Plan.exchanges_classes`) it is the product over such pairs, which may be larger.
     Of an arm with itself: twice its variance. Over that of a 0/1 arm: the mean of the first where this is 1, less the
     mean where it is 0. An image in no pair has no say.
     """

@@ -25,6 +25,9 @@ DATA_NEEDS = {
     "of ImageNet does not come with this package)",
 }
 LEDGER_NAME = "ledger.yaml"
+# A tenth of the smallest margin (.01) that a bound asks for. Other batch shapes and processors move outcomes by less,
+# and a shift by less cannot matter to a verdict, though on many pictures it is no chance.
+SMALLEST_CHANGE = 1e-3
 
 Text = Annotated[str, Field(min_length=1)]
 
@@ -63,6 +66,18 @@ class Bound(_Record):
     chance_times: float = Field(default=0.0, ge=0.0)
     above_chance: float = Field(default=0.0, ge=0.0, lt=1.0)
     published: float | None = None
+    tolerance: float = Field(
+        default=0.0,
+        ge=0.0,
+        description="most by which a later point of a curve may lie lower without counting as a fall",
+    )
+    tolerance_origin: str = ""
+
+    @model_validator(mode="after")
+    def _tolerance_has_an_origin(self) -> "Bound":
+        if bool(self.tolerance) is not bool(self.tolerance_origin):
+            raise ValueError("a tolerance and its tolerance_origin stand together")
+        return self
 
     def at(self, classes: int) -> float:
         """Give the threshold for a model with this many classes (0: no head, chance counts as 0)."""
@@ -115,8 +130,14 @@ class ClaimSpec(_Record):
         default=0, ge=0, description="most images where a value is only reported (0: the budget)"
     )
     pictures: int = Field(default=0, ge=0, description="images that a census looks at")
+    batch: int = Field(default=0, ge=0, description="images of a batch, where a claim is about batches of them")
     delta: float = Field(gt=0.0, lt=0.5, description="error of the whole verdict, control included")
     version: int = Field(ge=1, description="rises exactly when numbers of this entry change")
+    smallest_change: float = Field(
+        default=SMALLEST_CHANGE,
+        gt=0.0,
+        description="change of an outcome from one run to another from which on it is one",
+    )
     note: str = ""
     source: Source
 
@@ -137,7 +158,7 @@ class ClaimSpec(_Record):
     @property
     def looked_at(self) -> int:
         """Give the most images that may be opened for it."""
-        return max(self.budget, self.pictures)
+        return max(self.budget * max(self.batch, 1), self.pictures)
 
 
 def missing_data(needs: tuple[str, ...], images: str, have: Mapping[str, bool]) -> str | None:

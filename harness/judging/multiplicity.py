@@ -52,6 +52,23 @@ def p_to_e(p) -> np.ndarray:
     return np.where(surprise < 1e-4, series, np.where(p > 0.0, exact, np.inf))
 
 
+def hold_jointly(p, decided, alpha: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return which decided verdicts hold all at once (Holm), and which with a false discovery rate (e-BH).
+
+    p, decided: [claim], one of every claim that was asked: the level at which its verdict stands, and whether there is
+    one. An undecided claim counts with p = 1: which claims are decided is itself a finding, and to adjust for those
+    alone would forget all that might have been decided wrongly. A verdict names a side, and its p-value is that of the
+    other side. Holm keeps the chance of any wrong side within alpha for independent claims (Shaffer 1980), and its
+    first step, alpha over the number of claims, under any dependence; e-BH under any dependence.
+    Raises ValueError as `holm` and `e_bh`, and for unequal lengths.
+    """
+    p, decided = _probabilities(p, "p"), np.asarray(decided, dtype=bool)
+    if p.shape != decided.shape:
+        raise ValueError(f"{p.size} p-values and {decided.size} decisions; allowed is one each per claim")
+    asked = np.where(decided, p, 1.0)
+    return decided & (holm(asked) <= alpha), decided & e_bh(p_to_e(asked), alpha)
+
+
 def every(p_trues, p_falses) -> tuple[float, float]:
     """Return (p_true, p_false) of the claim that all parts hold.
 

@@ -7,11 +7,10 @@ import numpy as np
 
 from harness.errors import ClaimsError
 from harness.judging.betting import mcnemar_exact
+from harness.judging.ledger import SMALLEST_CHANGE
 from harness.judging.multiplicity import holm
 
 ERROR = 0.01  # chance of any false alarm in one comparison of two runs
-# Differences up to this are rounding: other batch shapes and processors move logits by about 1e-6.
-ROUNDING = 1e-4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,22 +35,25 @@ class Change:
         return self.fell + self.rose
 
 
-def compare(before: np.ndarray, after: np.ndarray, *, exchanged: bool = False) -> Change:
+def compare(
+    before: np.ndarray, after: np.ndarray, *, exchanged: bool = False, smallest: float = SMALLEST_CHANGE
+) -> Change:
     """Compare the numbers of the images [image] that both runs measured.
 
     The exact test of signs among the changed images: for outcomes 0 and 1 this is McNemar's. Where images `exchanged`
     something, neighbours are no independent tests: their changes are added up and the pair is the unit. Raises
-    ClaimsError where no image was measured twice.
+    ClaimsError where no image was measured twice. A difference up to `smallest`, of an image or of a pair, is none: a
+    shift of all images by less than matters to any verdict would otherwise be evident every night.
     """
     images = min(len(before), len(after))
     if images == 0:
         raise ClaimsError("two runs without an image in common cannot be compared")
     before, after = np.asarray(before[:images], float), np.asarray(after[:images], float)
     difference = after - before
-    moved = np.abs(difference) > ROUNDING
+    moved = np.abs(difference) > smallest
     net = np.where(moved, difference, 0.0)
-    fell, rose = _signs(net)
-    units = _signs(np.add.reduceat(net, np.arange(0, images, 2)) if exchanged else net)
+    fell, rose = _signs(net, smallest)
+    units = _signs(np.add.reduceat(net, np.arange(0, images, 2)) if exchanged else net, smallest)
     return Change(
         images=images,
         fell=fell,
@@ -86,6 +88,6 @@ def noticeable(images: int, tests: int, error: float = ERROR) -> float:
     return flips / images if flips <= images else float("inf")
 
 
-def _signs(changes: np.ndarray) -> tuple[int, int]:
-    """Count falls and rises; a pair whose two changes cancel to rounding is neither."""
-    return int((changes < -ROUNDING).sum()), int((changes > ROUNDING).sum())
+def _signs(changes: np.ndarray, smallest: float) -> tuple[int, int]:
+    """Count falls and rises; a pair whose two changes cancel is neither."""
+    return int((changes < -smallest).sum()), int((changes > smallest).sum())

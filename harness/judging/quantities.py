@@ -11,8 +11,10 @@ from typing import Protocol
 
 import numpy as np
 
-from harness.judging import betting
+from harness.judging import betting, typical
+from harness.judging.betting import Alpha
 from harness.judging.ledger import Bound
+from harness.judging.signed_ratios import not_positive, ratio_over_box
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,8 @@ class Sample:
 class Observations:
     """What a statement is evaluated on: samples by arm (paired by unit), bounds by name, and the target.
 
+    `typical` says that statements are about the median unit, not about means over units: a comparison holds if it holds
+    in at least half of all units.
     `classes` scales bounds that are given in units of chance; `population` is the number of units in a finite image
     set when the statement is about exactly that set, None when it is about the distribution behind it. `intervals`
     remembers those of single quantities at an error level: shapes of one curve share their points.
@@ -66,7 +70,8 @@ class Observations:
     bounds: Mapping[str, Bound]
     classes: int = 0
     population: int | None = None
-    intervals: dict[tuple[object, float], tuple[float, float]] = field(default_factory=dict, compare=False, repr=False)
+    typical: bool = False
+    intervals: dict[tuple[object, Alpha], tuple[float, float]] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def complete(self) -> bool:
@@ -82,6 +87,12 @@ class PValues:
     false: float
 
 
+class Drawn(Protocol):
+    """Something about arms that has an interval; `alpha` is its error, or the errors of its two ends."""
+
+    def interval(self, sheet: Observations, alpha: Alpha) -> tuple[float, float]: ...
+
+
 class Quantity(Protocol):
     """A number about arms whose comparison with a bound is a bounded mean."""
 
@@ -91,7 +102,7 @@ class Quantity(Protocol):
 
     def estimate(self, sheet: Observations) -> float: ...
 
-    def interval(self, sheet: Observations, alpha: float) -> tuple[float, float]: ...
+    def interval(self, sheet: Observations, alpha: Alpha) -> tuple[float, float]: ...
 
     def above(self, sheet: Observations, bound: float) -> PValues:
         """Give the p-values of "quantity >= bound"."""
@@ -110,13 +121,13 @@ class Level:
         return self.arm
 
     def estimate(self, sheet: Observations) -> float:
-        return float(np.mean(sheet.samples[self.arm].values))
+        return _middle(sheet.samples[self.arm].values, sheet)
 
-    def interval(self, sheet: Observations, alpha: float) -> tuple[float, float]:
-        return betting.mean_interval(*_parts(sheet.samples[self.arm]), alpha, population=sheet.population)
+    def interval(self, sheet: Observations, alpha: Alpha) -> tuple[float, float]:
+        return _interval(*_parts(sheet.samples[self.arm]), alpha, sheet)
 
     def above(self, sheet: Observations, bound: float) -> PValues:
-        return _above(*_parts(sheet.samples[self.arm]), bound, sheet.population)
+        return _above(*_parts(sheet.samples[self.arm]), bound, sheet)
 
 
 @dataclass(frozen=True)
@@ -133,18 +144,25 @@ class Difference:
         return f"{self.first} - {self.second}"
 
     def estimate(self, sheet: Observations) -> float:
-        return float(np.mean(_contrast(sheet, self, 1.0)[0]))
+        return _middle(_contrast(sheet, self, 1.0)[0], sheet)
 
-    def interval(self, sheet: Observations, alpha: float) -> tuple[float, float]:
-        return betting.mean_interval(*_contrast(sheet, self, 1.0), alpha, population=sheet.population)
+    def interval(self, sheet: Observations, alpha: Alpha) -> tuple[float, float]:
+        return _interval(*_contrast(sheet, self, 1.0), alpha, sheet)
 
     def above(self, sheet: Observations, bound: float) -> PValues:
-        return _above(*_contrast(sheet, self, 1.0), bound, sheet.population)
+        return _above(*_contrast(sheet, self, 1.0), bound, sheet)
 
 
 @dataclass(frozen=True)
 class Ratio:
-    """The mean of one arm over the mean of another, paired by unit; judged as E[first - bound x second]."""
+    """The mean of one arm over the mean of another, paired by unit; judged as E[first - bound x second].
+
+    Only the sign of E[second] tells which side of the contrast means what: below zero it is the other one, at zero
+    there is no ratio. So either verdict needs that E[second] is above zero to be established too, at its own level:
+    a wrong verdict takes a wrong contrast where the mean is positive, and a wrongly established sign where it is not,
+    never both (intersection-union), so the error is not shared. Numbers >= 0 establish it with the first that is not 0.
+    Of the typical unit the ratio is that of its own two numbers, and a unit without a ratio neither holds nor fails.
+    """
 
     first: str
     second: str
@@ -156,19 +174,36 @@ class Ratio:
         return f"{self.first} / {self.second}"
 
     def estimate(self, sheet: Observations) -> float:
+        if sheet.typical:
+            ratios = self._of_units(sheet)
+            return float(np.median(ratios)) if np.isfinite(ratios).all() else float("nan")
         below = float(np.mean(sheet.samples[self.second].values))
-        return float(np.mean(sheet.samples[self.first].values)) / below if below else float("nan")
+        return float(np.mean(sheet.samples[self.first].values)) / below if below > 0 else float("nan")
 
-    def interval(self, sheet: Observations, alpha: float) -> tuple[float, float]:
+    def interval(self, sheet: Observations, alpha: Alpha) -> tuple[float, float]:
+        if sheet.typical:
+            ratios = self._of_units(sheet)
+            known = np.isfinite(ratios).all()
+            return typical.median_interval(ratios, -np.inf, np.inf, alpha) if known else (-np.inf, np.inf)
         first, second = sheet.samples[self.first], sheet.samples[self.second]
-        if first.low < 0:
-            return _ratio_over_box(first, second, alpha, sheet.population)
+        if first.low < 0 or second.low < 0:
+            return ratio_over_box(_parts(first), _parts(second), alpha, sheet.population)
         return betting.ratio_interval(
             first.values, second.values, alpha, a_max=first.high, b_max=second.high, population=sheet.population
         )
 
     def above(self, sheet: Observations, bound: float) -> PValues:
-        return _above(*_contrast(sheet, self, bound), 0.0, sheet.population)
+        if sheet.typical:
+            ratios = self._of_units(sheet)
+            return PValues(*typical.typical_p(ratios >= bound, ratios < bound))
+        p = _above(*_contrast(sheet, self, bound), 0.0, sheet)
+        undefined = not_positive(*_parts(sheet.samples[self.second]), sheet.population)
+        return PValues(max(p.true, undefined), max(p.false, undefined))
+
+    def _of_units(self, sheet: Observations) -> np.ndarray:
+        """Divide unit by unit; NaN where there is no ratio, which is neither at least nor below any bound."""
+        first, second = sheet.samples[self.first].values, sheet.samples[self.second].values
+        return np.divide(first, second, out=np.full(len(first), np.nan), where=second > 0)
 
 
 def _parts(sample: Sample) -> tuple[np.ndarray, float, float]:
@@ -186,18 +221,20 @@ def _contrast(sheet: Observations, pair: Difference | Ratio, factor: float) -> t
     return first.values - factor * second.values, first.low - most, first.high - least
 
 
-def _ratio_over_box(first: Sample, second: Sample, alpha: float, population: int | None) -> tuple[float, float]:
-    """Bound a ratio whose first mean may be negative by the intervals of both means, at half the error each."""
-    tops = betting.mean_interval(*_parts(first), alpha / 2, population=population)
-    bottom, top = betting.mean_interval(*_parts(second), alpha / 2, population=population)
-    if bottom <= 0:
-        return (0.0 if tops[0] >= 0 else -np.inf, 0.0 if tops[1] <= 0 else np.inf)
-    ends = [one / other for one in tops for other in (bottom, top)]
-    return min(ends), max(ends)
+def _middle(values: np.ndarray, sheet: Observations) -> float:
+    return float(np.median(values) if sheet.typical else np.mean(values))
 
 
-def _above(values: np.ndarray, low: float, high: float, bound: float, population: int | None) -> PValues:
+def _interval(values: np.ndarray, low: float, high: float, alpha: Alpha, sheet: Observations) -> tuple[float, float]:
+    if sheet.typical:
+        return typical.median_interval(values, low, high, alpha)
+    return betting.mean_interval(values, low, high, alpha, population=sheet.population)
+
+
+def _above(values: np.ndarray, low: float, high: float, bound: float, sheet: Observations) -> PValues:
+    if sheet.typical:
+        return PValues(*typical.typical_p(values >= bound, values < bound))
     return PValues(
-        float(betting.p_above(values, bound, low, high, population)),
-        float(betting.p_below(values, bound, low, high, population)),
+        float(betting.p_above(values, bound, low, high, sheet.population)),
+        float(betting.p_below(values, bound, low, high, sheet.population)),
     )

@@ -12,7 +12,7 @@ from typing import Literal, Protocol
 import numpy as np
 
 from harness.judging import multiplicity
-from harness.judging.quantities import Observations, PValues, Quantity
+from harness.judging.quantities import Drawn, Observations, PValues, Quantity
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +25,7 @@ class Finding:
     direction: Literal[">=", "<="]
     p: PValues
     published: float | None = None
-    quantity: Quantity | None = None
+    quantity: Drawn | None = None
     interval: tuple[float, float] | None = None
 
     @property
@@ -67,7 +67,7 @@ class Holds:
     def p_values(self, sheet: Observations) -> PValues:
         bound = sheet.bounds[self.bound]
         p = self.quantity.above(sheet, bound.at(sheet.classes))
-        if p.true == p.false and sheet.complete:
+        if p.true == p.false and sheet.complete and not np.isnan(self.quantity.estimate(sheet)):
             return PValues(0.0, 1.0)  # all is seen and neither side is excluded: exactly at the bound
         return p if bound.direction == ">=" else PValues(p.false, p.true)
 
@@ -124,8 +124,7 @@ class Some:
 
     def findings(self, sheet: Observations) -> tuple[Finding, ...]:
         """Report the part that comes closest to holding: its findings stand for the statement."""
-        candidates = [part.findings(sheet) for part in self.parts]
-        return max(candidates, key=lambda found: min((_known(f.margin) for f in found), default=-np.inf))
+        return _hanging(1, self.parts, sheet)
 
 
 @dataclass(frozen=True)
@@ -152,9 +151,7 @@ class AtLeast:
 
     def findings(self, sheet: Observations) -> tuple[Finding, ...]:
         """Report the part on which it hangs: the last one needed, from the one that holds most clearly down."""
-        candidates = [part.findings(sheet) for part in self.parts]
-        margins = [min((_known(f.margin) for f in found), default=-np.inf) for found in candidates]
-        return candidates[int(np.argsort(margins, kind="stable")[-self.count])]
+        return _hanging(self.count, self.parts, sheet)
 
 
 def every(*parts: Statement) -> Statement:
@@ -173,11 +170,33 @@ def most(*parts: Statement) -> Statement:
 
 
 def headline(findings: Sequence[Finding]) -> int:
-    """Pick the finding to show (its index): the worst of those that evidently fail, else the least established one."""
+    """Pick the finding to show (its index): what fails most evidently, else the least established one."""
     failing = [index for index, finding in enumerate(findings) if finding.p.false < finding.p.true]
     if failing:
-        return min(failing, key=lambda index: _known(findings[index].margin))
+        return min(failing, key=lambda index: (findings[index].p.false, _known(findings[index].margin)))
     return max(range(len(findings)), key=lambda index: (findings[index].p.true, -_known(findings[index].margin)))
+
+
+def comparisons(part: Statement) -> int:
+    """Count the comparisons in a statement, among which the one that is shown was picked."""
+    return sum(map(comparisons, part.parts)) if isinstance(part, (Every, Some, AtLeast)) else 1
+
+
+def _hanging(count: int, parts: Sequence[Statement], sheet: Observations) -> tuple[Finding, ...]:
+    """Give the findings of the part on which "at least `count` hold" hangs, as its p-values do.
+
+    Where it is nearer to being established: the last one needed, from the most established down; else the last one
+    needed to refute it, from the most refuted down; among equals by margin, undefined ones last.
+    """
+    candidates = [part.findings(sheet) for part in parts]
+    weighed = [part.p_values(sheet) for part in parts]
+    margins = [min((_known(f.margin) for f in found), default=-np.inf) for found in candidates]
+    p = multiplicity.at_least(count, [one.true for one in weighed], [one.false for one in weighed])
+    if p[0] <= p[1]:
+        order = sorted(range(len(parts)), key=lambda at: (weighed[at].true, -margins[at]))
+        return candidates[order[count - 1]]
+    order = sorted(range(len(parts)), key=lambda at: (weighed[at].false, margins[at]))
+    return candidates[order[len(parts) - count]]
 
 
 def _known(margin: float) -> float:

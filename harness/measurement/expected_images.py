@@ -7,6 +7,7 @@ from harness.judging.ledger import ClaimSpec
 from harness.judging.quantities import Difference, Level, Quantity, Ratio
 from harness.judging.sample_size import bernoulli_pair, images_needed, paired_images_needed
 from harness.judging.statements import Every, Holds, Some, Statement
+from harness.judging.verdict import Levels, shares
 from harness.measurement.plan import Plan
 
 CLEAN_ACCURACY = 0.8  # assumed below a ratio: ImageNet models of the papers answer 0.75 to 0.85 right
@@ -31,11 +32,10 @@ def expected_images(spec: ClaimSpec, plan: Plan, classes: int, delta: float) -> 
     question = plan.question
     if question.report_only:
         return None
-    alpha = delta / sum(part is not None for part in (question.gate, question.effect, question.control))
-    outlook = _outlook(question.effect, spec, plan, classes, alpha)
+    outlook = _outlook(question.effect, spec, plan, classes, shares(question, delta).effect)
     if outlook is None:
         return None
-    return outlook.images * classes / (classes - 1) if plan.exchanges and classes > 1 else outlook.images
+    return outlook.images * classes / (classes - 1) if plan.exchanges_classes and classes > 1 else outlook.images
 
 
 def rounded(images: float, batch: int) -> float:
@@ -43,20 +43,22 @@ def rounded(images: float, batch: int) -> float:
     return images if math.isinf(images) else math.ceil(images / batch) * batch
 
 
-def _outlook(part: Statement, spec: ClaimSpec, plan: Plan, classes: int, alpha: float) -> _Outlook | None:
+def _outlook(part: Statement, spec: ClaimSpec, plan: Plan, classes: int, levels: Levels) -> _Outlook | None:
     """Expect how a statement comes out: parts that nothing is published for are left out."""
     if isinstance(part, Holds):
         bound = spec.bounds[part.bound]
         value = bound.published
         if value is None and len(plan.question.effect.bound_names()) == 1:
             value = spec.published.value
-        images = None if value is None else _comparison(part.quantity, plan, value, bound.at(classes), alpha)
-        if value is None or images is None:
+        if value is None:
             return None
-        return _Outlook(value >= bound.at(classes) if bound.direction == ">=" else value <= bound.at(classes), images)
+        threshold = bound.at(classes)
+        holds = value >= threshold if bound.direction == ">=" else value <= threshold
+        images = _comparison(part.quantity, plan, value, threshold, levels.true if holds else levels.false)
+        return None if images is None else _Outlook(holds, images)
     if not isinstance(part, (Every, Some)):
         return None
-    known = [found for one in part.parts if (found := _outlook(one, spec, plan, classes, alpha)) is not None]
+    known = [found for one in part.parts if (found := _outlook(one, spec, plan, classes, levels)) is not None]
     held, failed = ([one.images for one in known if one.holds is which] for which in (True, False))
     if isinstance(part, Every):
         return _Outlook(False, min(failed)) if failed else _Outlook(True, max(held)) if held else None

@@ -17,6 +17,7 @@ from harness.measurement.forward import measure_chunk
 from harness.measurement.plan import Arm, Weights
 from harness.measurement.prefix_tree import Bill, Wanted
 from harness.measurement.settings import Missing, Settings
+from harness.models.finite import NotFiniteError
 from harness.models.subject import Subject
 from harness.probes.fittable import Fittable, Fitted
 from harness.probes.training.files import FitPlace
@@ -101,7 +102,11 @@ class LoadedModel:
                 for arm, claims in lane.values()
             ]
             fits = {described: fit for (owner, described), fit in self.fits.items() if owner == which}
-            rows = measure_chunk(self.weights(which), loaded, chunk, wanted, fits, bill)
+            try:
+                rows = measure_chunk(self.weights(which), loaded, chunk, wanted, fits, bill)
+            except NotFiniteError as error:
+                claims = sorted({str(claim) for _, claimants in lane.values() for claim in claimants})
+                raise error.of(str(self.images.names[positions[error.rows[0]]]), claims) from error
             fresh |= dict(zip(lane, rows, strict=True))
         return fresh, bill
 

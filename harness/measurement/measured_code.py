@@ -10,10 +10,11 @@ from harness.images.sampling import batch_ranges, measuring_order
 from harness.interventions.intervention import Intervention
 from harness.probes.fittable import Fittable
 from harness.probes.training.code import code_of
-from harness.readouts.members import FinitePopulation, MemberContext, MemberReadout
+from harness.readouts.members import Batches, FinitePopulation, MemberContext, MemberReadout
 from harness.readouts.readout import Readout
 
 Roots = list[Root | Reference]
+BATCHES = Reference("harness.measurement.picture_batches", "Replicate")  # by name: judging again loads no model
 
 
 def of_intervention(intervention: Intervention) -> str:
@@ -33,4 +34,5 @@ def of_member_readout(readout: MemberReadout, population: FinitePopulation) -> s
 
 def roots_of_members(readout: MemberReadout, population: FinitePopulation) -> Roots:
     """List the roots of reading members of a population."""
-    return [MemberContext, measuring_order, batch_ranges, *roots_in(readout, population)]
+    batches = [BATCHES] if isinstance(population, Batches) else []
+    return [MemberContext, measuring_order, batch_ranges, *batches, *roots_in(readout, population)]

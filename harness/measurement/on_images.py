@@ -33,6 +33,7 @@ class OnImages:
         self.grid, self.usable, self.classes = self._first.grid, self._first.usable, self._first.classes
         self.population = self.usable if self.settings.population else None
         self.pairs: np.ndarray = exchange_pairs(self._first.images.labels, self.grid)
+        self.neighbours: np.ndarray = exchange_pairs(None, self.grid)
 
     @classmethod
     def of(cls, model: LoadedModel) -> "OnImages":
@@ -47,6 +48,10 @@ class OnImages:
     def most(self, spec: ClaimSpec) -> int:
         """Give the most images that a claim may use: its budget, capped by the run and by what is there."""
         return min(spec.budget, self.usable, self.settings.max_images or spec.budget)
+
+    def pictures_behind(self, members: int) -> int:
+        """Count the pictures: members are pictures."""
+        return members
 
     def model_of(self, arm: Arm) -> LoadedModel:
         """Give the model in the role of an arm."""

@@ -1,5 +1,6 @@
 """The members of a census in a random order, as a table on which arms are measured."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -10,34 +11,57 @@ from harness.judging.ledger import ClaimSpec
 from harness.measurement import measured_code as code
 from harness.measurement.loaded_model import LoadedModel
 from harness.measurement.on_images import OnImages
+from harness.measurement.picture_batches import Replicate
 from harness.measurement.plan import Arm
 from harness.measurement.prefix_tree import Bill
 from harness.measurement.settings import Missing
-from harness.readouts.members import FinitePopulation, MemberReadout
+from harness.readouts.members import Batches, FinitePopulation, MemberContext, MemberReadout
 from harness.results.measurements import MeasuredBatch, MeasurementKey, refuse_outside
+
+FEWEST_BATCHES = 2  # with fewer nothing can ever be decided; how many it takes depends on how alike they are
 
 
 class OnMembers:
     """All members of a population, in an order drawn by the seed of the run (a `MeasurementSource`).
 
     Every statement about it is about exactly these members, and about the first `pictures` of the set where pictures
-    are looked at; with several models all must have the same number of members.
+    are looked at; with several models all must have the same number of members. Batches of pictures are no finite
+    population: they stand for all such batches, in the order of the pictures, which is random.
 
-    Raises NotApplicable where a model has no such members.
+    Raises NotApplicable where a model has no such members, or where the pictures make fewer than FEWEST_BATCHES.
     """
+
+    population: int | None
 
     def __init__(self, images: OnImages, census: FinitePopulation, pictures: int) -> None:
         self.images, self.census = images, census
         self.settings, self.store, self.what = images.settings, images.store, census.what
+        self._replicate: Replicate | None = None
         self.pictures = min(pictures, images.usable, images.settings.max_images or pictures)
+        if isinstance(census, Batches):
+            self._cut_batches(pictures)
+            return
         counts = {one.subject.card.name: census.members(one.subject) for one in images.models}
         if len(set(counts.values())) != 1:
             raise ClaimsError(f"a census of {self.what} over several models needs as many of each; there are {counts}")
-        (self.population,) = set(counts.values())
-        if not self.population:
+        (count,) = set(counts.values())
+        if not count:
             raise NotApplicable(f"{next(iter(counts))} has no {self.what}")
-        self.grid = batch_ranges(self.population, census.chunk)
-        self._order = measuring_order(self.population, images.settings.seed)
+        self.population = count
+        self.grid = batch_ranges(count, census.chunk)
+        self._order = measuring_order(count, images.settings.seed)
+
+    def _cut_batches(self, size: int) -> None:
+        """Cut the pictures, which are in random order, into batches."""
+        most = min(self.images.usable, self.settings.max_images or self.images.usable)
+        if most // size < FEWEST_BATCHES:
+            raise NotApplicable(
+                f"the claim is about batches of {size} pictures and takes {FEWEST_BATCHES} or more; "
+                f"{most} pictures are here"
+            )
+        self.population, self.pictures = None, size
+        self.grid = batch_ranges(most // size, self.census.chunk)
+        self._order = np.arange(most // size)
 
     @property
     def models(self) -> tuple[LoadedModel, ...]:
@@ -52,16 +76,22 @@ class OnMembers:
     @property
     def usable(self) -> int:
         """Count the members: all of them can be measured."""
-        return self.population
+        return len(self._order)
 
     @property
     def pairs(self) -> np.ndarray:
         """List no pairs: members exchange nothing."""
         return np.zeros(0, dtype=np.int64)
 
+    neighbours = pairs
+
     def most(self, spec: ClaimSpec) -> int:
         """Give the most members that a claim may use; a cap on images caps the pictures instead."""
-        return min(spec.budget, self.population)
+        return min(spec.budget, self.usable)
+
+    def pictures_behind(self, members: int) -> int:
+        """Count the pictures that the numbers of so many members rest on; 0 for weights alone."""
+        return members * self.pictures if isinstance(self.census, Batches) else self.pictures
 
     def model_of(self, arm: Arm) -> LoadedModel:
         """Give the model that an arm is about."""
@@ -70,9 +100,10 @@ class OnMembers:
     def key(self, arm: Arm) -> MeasurementKey:
         """Name the members' numbers by weights, pictures, order and code."""
         model, readout = self.model_of(arm), _member_readout(arm)
+        among = "" if self.population is None else f" of {self.population}"
         return MeasurementKey(
             **model.conditions(arm.weights),
-            images=f"{self.census!r} of {self.population}, looking at {self.pictures} of {model.images.fingerprint}",
+            images=f"{self.census!r}{among}, looking at {self.pictures} of {model.images.fingerprint}",
             intervention="none",
             intervention_code="",
             readout=repr(readout),
@@ -91,15 +122,24 @@ class OnMembers:
         fresh = {}
         for key, (arm, claimants) in missing.items():
             spent: list[float] = []
-            place = self.model_of(arm).place(arm.weights, self.pictures, spent.append)
             readout = _member_readout(arm)
-            numbers = np.asarray(readout.numbers(place, members), dtype=float)
+            numbers = np.asarray(readout.numbers(self._place(arm, members, spent.append), members), dtype=float)
             if numbers.shape != members.shape:
                 raise ClaimsError(f"{readout!r} read numbers of shape {numbers.shape} for {len(members)} members")
             refuse_outside(numbers, (readout.low, readout.high), repr(readout), "member", members.tolist())
             fresh[key] = MeasuredBatch(numbers=numbers)
             bill.charge(set(claimants), sum(spent))
         return fresh, bill
+
+    def _place(self, arm: Arm, members: np.ndarray, charge: Callable[[float], None]) -> MemberContext:
+        """Give what a reading of these members looks at; a batch is kept while its arms are read."""
+        model = self.model_of(arm)
+        if not isinstance(self.census, Batches):
+            return model.place(arm.weights, self.pictures, charge)
+        (number,) = members
+        if self._replicate is None or self._replicate.number != number:
+            self._replicate = Replicate(int(number), self.pictures, self.settings.seed)
+        return self._replicate.place(model, arm.weights, charge)
 
 
 def _member_readout(arm: Arm) -> MemberReadout:

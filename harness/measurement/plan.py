@@ -13,7 +13,7 @@ from harness.judging.statements import Holds, Statement
 from harness.judging.verdict import Question
 from harness.models.subject import ModelCard
 from harness.probes.fittable import Fittable
-from harness.readouts.members import FinitePopulation, MemberReadout
+from harness.readouts.members import Batches, FinitePopulation, MemberReadout
 from harness.readouts.own_answer import Accuracy
 from harness.readouts.readout import Readout, block_of
 
@@ -80,8 +80,23 @@ class Plan:
         """Tell whether images receive something of one another in any arm: then pairs of them are the units."""
         if self.census is not None:
             return False
-        measured_ones = any(arm.intervention.exchanges or arm.per_image.exchanges for arm in self.arms.values())
-        return measured_ones or any(arm.exchanges for arm in self.derived.values())
+        return self.exchanges_classes or any(arm.exchanges for arm in self.derived.values())
+
+    @property
+    def exchanges_classes(self) -> bool:
+        """Tell whether the model itself is given something of another image, which then must be of another class.
+
+        Derived arms only compare numbers of two images. To leave out pairs of one class would change what their mean
+        estimates: a covariance, or a product of two means, is that over independent images of any class.
+        """
+        if self.census is not None:
+            return False
+        return any(arm.intervention.exchanges or arm.per_image.exchanges for arm in self.arms.values())
+
+    @property
+    def typical(self) -> bool:
+        """Tell whether the statements are about the typical batch of pictures, not about a mean."""
+        return isinstance(self.census, Batches)
 
     def used(self) -> set[str]:
         """List the measured arms that statements and curves rest on; others would be measured for nothing."""
@@ -131,6 +146,10 @@ def propose(function: ClaimFunction, spec: ClaimSpec, cards: Cards) -> Plan:
     where = f"claim {spec.id!r}"
     if doubled := set(plan.arms) & set(plan.derived):
         raise ClaimsError(f"{where}: arms {sorted(doubled)} are both measured and derived")
+    if plan.typical is not bool(spec.batch):
+        raise ClaimsError(
+            f"{where}: batch = {spec.batch} in the ledger; allowed: 1 or more exactly for batches of pictures"
+        )
     used = plan.used()
     for absent in used - set(plan.arms):
         raise unknown("arm", absent, {*plan.arms, *plan.derived}, where)

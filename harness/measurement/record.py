@@ -49,6 +49,8 @@ def record_of(outcome: "Outcome", model: str, context: Context) -> RunRecord:
         trace=outcome.trace,
         what=outcome.what,
         members=outcome.members,
+        pictures_behind=outcome.pictures_behind,
+        smallest_change=spec.smallest_change,
         pairs=None if outcome.pairs is None else PairsRecord(**asdict(outcome.pairs)),
         arms=dict(outcome.arms),
         pictures=tuple(PictureRecord(**asdict(picture)) for picture in outcome.pictures),

@@ -58,7 +58,7 @@ def _sources(jobs: Sequence[Job], images: OnImages) -> list[tuple[MeasurementSou
     groups: dict[tuple[FinitePopulation, int] | None, list[Job]] = {}
     for job in jobs:
         census = job.plan.census
-        groups.setdefault(None if census is None else (census, job.spec.pictures), []).append(job)
+        groups.setdefault(None if census is None else (census, job.spec.batch or job.spec.pictures), []).append(job)
     return [(images if key is None else OnMembers(images, *key), group) for key, group in groups.items()]
 
 

@@ -49,7 +49,8 @@ class Outcome:
     `curves` maps a name to rows (layer, estimate, low, high); `trace` lists (images, error level of the verdict so
     far) after every chunk; `arms` maps arm names to measurement ids; `series` holds what the points of a curve are.
     `pairs` are the units where images exchange something, None where each counts by itself; `images` are images always,
-    or the members of a census: `what` names them. `plan` is what was measured, `keys` are the
+    or the members of a census: `what` names them, and `pictures_behind` counts
+    the pictures that they rest on (0 for weights alone). `plan` is what was measured, `keys` are the
     names behind those ids; `pictures` show a reader what was done or found.
     """
 
@@ -66,6 +67,7 @@ class Outcome:
     pairs: Pairs | None = None
     what: str = "images"
     members: int | None = None
+    pictures_behind: int | None = None
     plan: Plan | None = None
     keys: tuple[MeasurementKey, ...] = ()
     pictures: "tuple[Picture, ...]" = ()
@@ -142,19 +144,24 @@ class SequentialTest:
             pairs=self._pairs(),
             what=self.source.what,
             members=None if self.job.plan.census is None else self.source.population,
+            pictures_behind=self.source.pictures_behind(self.images),
             plan=self.job.plan,
             keys=tuple(dict.fromkeys(self.keys.values())),
         )
+
+    @property
+    def _pairs_of_set(self) -> np.ndarray:
+        return self.source.pairs if self.job.plan.exchanges_classes else self.source.neighbours
 
     def _pairs(self) -> Pairs | None:
         """List the pairs within the images used: the budget cuts none in two, and neither does a chunk."""
         if not self.job.plan.exchanges:
             return None
-        first = self.source.pairs
+        first = self._pairs_of_set
         return Pairs(tuple(first[first < self.images].tolist()), len(first))
 
     def _refuse_without_pairs(self) -> None:
-        first = self.source.pairs
+        first = self._pairs_of_set
         if not (first < self.budget).any():
             raise NotApplicable(
                 f"among the first {self.budget} of {self.source.usable} pictures no two neighbours are of "
@@ -186,7 +193,8 @@ def lay_out(
     if pairs is not None:
         samples = {name: Sample(pairs.means(one.values), one.low, one.high) for name, one in samples.items()}
         population = None if population is None else pairs.in_all
-    return Observations(samples=samples, bounds=job.spec.bounds, classes=classes, population=population)
+    bounds, typical = job.spec.bounds, job.plan.typical
+    return Observations(samples=samples, bounds=bounds, classes=classes, population=population, typical=typical)
 
 
 def draw_curves(plan: Plan, sheet: Observations, delta: float) -> dict[str, tuple[CurveRow, ...]]:

@@ -16,7 +16,8 @@ class MeasurementSource(Protocol):
     """Where arms are measured, chunk by chunk of a random order: what the runner and the sequential tests ask of it.
 
     `population` is the number of members in all where a statement is about exactly those, None where it is about the
-    distribution behind them; `usable` are those that can be measured; `pairs` are neighbours that may exchange.
+    distribution behind them; `usable` are those that can be measured; `neighbours` are all pairs, and `pairs` those
+    that may exchange, being of two classes.
     """
 
     settings: Settings
@@ -34,12 +35,17 @@ class MeasurementSource(Protocol):
     def population(self) -> int | None: ...
     @property
     def pairs(self) -> np.ndarray: ...
+    @property
+    def neighbours(self) -> np.ndarray: ...
 
     @property
     def models(self) -> tuple[LoadedModel, ...]: ...
 
     def most(self, spec: ClaimSpec) -> int:
         """Give the most members that a claim may use here."""
+
+    def pictures_behind(self, members: int) -> int:
+        """Count the pictures that the numbers of so many members rest on."""
 
     def model_of(self, arm: Arm) -> LoadedModel:
         """Give the model that an arm is about, beside its images."""

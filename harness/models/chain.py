@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from harness.errors import ClaimsError, unknown
 from harness.models.attention_hooks import explicit
 from harness.models.family import Family
+from harness.models.finite import refuse_not_finite
 from harness.models.gradients import attention_gradients, lens_gradient, respond
 from harness.models.hooks import values_of, watching
 from harness.models.position_hooks import other_positions
@@ -33,7 +34,9 @@ class ChainSubject:
         self._check_size(images)
         weight = next(self.model.parameters())
         with self._positions(positions):
-            return self.family.embed(self.model, images.to(weight.device, weight.dtype))
+            stream = self.family.embed(self.model, images.to(weight.device, weight.dtype))
+        refuse_not_finite(stream.tokens, f"the embedding of {self.card.name!r}")
+        return stream
 
     @torch.no_grad()
     def step(self, block: int, stream: Stream, mask: Tensor | None = None, renormalize: bool = True) -> Stream:
@@ -61,6 +64,7 @@ class ChainSubject:
         seen: list[Tensor] = []
         with explicit([self.family.attention(self.model, block)], seen.append):
             self.family.step(self.model, block, stream, None)
+        refuse_not_finite(seen[0], f"the attention pattern of {self.card.name!r} in block {block}")
         return seen[0]
 
     def unit_shape(self, block: int) -> UnitShape:
@@ -120,7 +124,9 @@ class ChainSubject:
     def logits(self, stream: Stream) -> Float[Tensor, "image class"]:
         """Give the model's own answer from the stream after the last block, bit for bit."""
         self._need("head")
-        return self.family.answer(self.model, stream.tokens)
+        logits = self.family.answer(self.model, stream.tokens)
+        refuse_not_finite(logits, f"the logits of {self.card.name!r}")
+        return logits
 
     @torch.no_grad()
     def normed(self, stream: Stream) -> Float[Tensor, "image token width"]:
@@ -132,7 +138,9 @@ class ChainSubject:
     def token_logits(self, features: Float[Tensor, "*place width"]) -> Float[Tensor, "*place class"]:
         """Apply the class head to normed features; for distilled models that is `head`, never `head_dist`."""
         self._need("token_head")
-        return self.family.head(self.model, features)
+        logits = self.family.head(self.model, features)
+        refuse_not_finite(logits, f"the logits of {self.card.name!r}")
+        return logits
 
     def untrained(self, seed: int) -> Subject:
         """Return a twin with fresh weights; its card says `pretrained=False` and carries the seed in its name."""
@@ -158,7 +166,11 @@ class ChainSubject:
         taps = {site: every[site] for site in sites}
         with watching(taps) as seen:
             tokens = self._step(block, stream, mask, renormalize)
-        return stream.with_tokens(tokens), values_of(taps, seen)
+        refuse_not_finite(tokens, f"the stream of {self.card.name!r} after block {block}")
+        inner = values_of(taps, seen)
+        for site, values in inner.items():
+            refuse_not_finite(values, f"the {site} of {self.card.name!r} in block {block}")
+        return stream.with_tokens(tokens), inner
 
     def _step(self, block: int, stream: Stream, mask: Tensor | None, renormalize: bool) -> Tensor:
         if mask is None or renormalize:

@@ -77,6 +77,12 @@ def missing(name: str) -> str | None:
     return None
 
 
+def notes(name: str) -> str:
+    """Give what timm says of these weights, such as an architecture that they were not made for; "" for nothing."""
+    said = getattr(_config(name), "notes", None) or ()
+    return f"timm's note: {'; '.join(said)}" if said else ""
+
+
 def _config(name: str) -> PretrainedCfg:
     return get_pretrained_cfg(name) or PretrainedCfg()
 

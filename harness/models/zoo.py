@@ -20,6 +20,8 @@ from harness.fixtures.scenes import CLASS_NAMES
 from harness.models import checkpoint, timm_source
 from harness.models.chain import ChainSubject
 from harness.models.families import adapt, card_of
+from harness.models.finite import refuse_not_finite_weights
+from harness.models.self_check import check_subject
 from harness.models.subject import ModelCard, Preprocessing, Subject
 from harness.models.weights import fresh_copy
 
@@ -52,20 +54,27 @@ class ModelEntry:
     missing: Callable[[], str | None] = lambda: None
 
     def load(self, device: str | torch.device = "cpu", dtype: torch.dtype = torch.float32) -> Subject:
-        """Load the weights; raises ClaimsError at once if they are neither here nor within reach."""
+        """Load the weights and prove what the card says (`self_check`).
+
+        Raises ClaimsError at once if they are neither here nor within reach, and for a model that is not what it says.
+        """
         if why := self.missing():
             raise ClaimsError(why)
         built = self.build()
         if not isinstance(built, nn.Module):
-            return built
+            return check_subject(built)
+        refuse_not_finite_weights(built, self.name)  # as they are in the file, before another dtype
         card = self.card
-        return adapt(
+        subject = adapt(
             built.to(device, dtype),
             name=card.name,
             arch=card.arch,
             pretrained=card.pretrained,
             preprocessing=card.preprocessing,
         )
+        if subject.card.classes != card.classes:
+            raise ClaimsError(f"{self.name!r} was described with {card.classes} classes and has {subject.card.classes}")
+        return check_subject(subject)
 
 
 def resolve(text: str, *, pretrained: bool = True, classes: int | None = None) -> ModelEntry:
@@ -130,7 +139,7 @@ def _timm(name: str, full: str, pretrained: bool, classes: int | None, note: str
     return _entry(
         name=name,
         resolved=full,
-        note=note,
+        note="; ".join(filter(None, (note, timm_source.notes(full)))),
         kind="timm",
         data="imagenet-1k",
         arch=full,  # with its tag: some claims are about one checkpoint, whatever its alias

@@ -2,7 +2,9 @@
 
 Some findings are about the units of a layer, about classes, or about the weights alone. Their members are finite and
 known, so a claim about them is judged without replacement: a part of them, drawn in a random order, carries the same
-guarantee as images do, and once all are seen the answer is exact.
+guarantee as images do, and once all are seen the answer is exact. That holds for numbers that rest on weights alone, or
+on pictures that the claim is about. A number that takes many pictures to compute, or an untrained twin drawn at random,
+is a sample of one: such claims read disjoint batches of pictures, each with its own twin, and judge the typical one.
 """
 
 from collections.abc import Callable, Hashable, Sequence
@@ -103,7 +105,10 @@ class MemberReadout(Protocol):
 
 @dataclass(frozen=True)
 class TheModel:
-    """The model itself as the one member: for a number about its weights, or about all of a set of pictures."""
+    """The model itself as the one member: for a number about its weights, or a fact about given pictures.
+
+    Exact, so it is for numbers that would be the same with other pictures; `Batches` are for others.
+    """
 
     what = "models"
     chunk = 1
@@ -111,6 +116,22 @@ class TheModel:
     def members(self, subject: Subject) -> int:
         """Count one."""
         return 1
+
+
+@dataclass(frozen=True)
+class Batches:
+    """Disjoint batches of pictures, as many in each as the ledger says, each with an untrained twin drawn for it.
+
+    Every batch is read as if it were the whole set. Judged is the typical batch: a comparison holds if it holds in at
+    least half of all such batches, which is tested on the batches that there are and assumes nothing about the numbers.
+    """
+
+    what = "batches"
+    chunk = 1
+
+    def members(self, subject: Subject) -> int:
+        """Count those of one model: they are cut from the pictures, so a table of batches asks the pictures instead."""
+        raise NotImplementedError("batches are counted from pictures")
 
 
 @dataclass(frozen=True)

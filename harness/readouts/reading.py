@@ -10,6 +10,7 @@ from torch import Tensor
 
 from harness.errors import ClaimsError
 from harness.images.batch import Batch, Whose, object_patches
+from harness.models.finite import refuse_not_finite
 from harness.models.sites import Site
 from harness.models.subject import ModelCard, Stream, Subject
 from harness.probes.fittable import Fittable, Fitted
@@ -124,6 +125,7 @@ class Reading:
         """Logits [image, class] of the native readout, the head on the class token, or on the mean patch token."""
         if head not in self._logits:
             self._logits[head] = self._compute(head)
+            refuse_not_finite(self._logits[head], f"the logits of {self.card.name!r} after block {self.block}")
         return self._logits[head]
 
     def labels(self, whose: Labels) -> Tensor:

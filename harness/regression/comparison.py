@@ -68,8 +68,10 @@ def compare_outcomes(before: Claims, after: Claims) -> Comparison:
         else:
             for arm in now.arms:
                 if arm in then.arms:
-                    key = f"{now.exchanged} {_digest(then.arms[arm], now.arms[arm])}"
-                    pairs.setdefault(key, compare(then.arms[arm], now.arms[arm], exchanged=now.exchanged))
+                    key = f"{now.exchanged} {now.smallest_change} {_digest(then.arms[arm], now.arms[arm])}"
+                    smallest = now.smallest_change
+                    if key not in pairs:
+                        pairs[key] = compare(then.arms[arm], now.arms[arm], exchanged=now.exchanged, smallest=smallest)
                     found.append((model, claim, arm, key))
     levels = dict(zip(pairs, adjusted(list(pairs.values())), strict=True))
     changed = tuple(

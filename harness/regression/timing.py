@@ -16,7 +16,7 @@ import torch
 from harness.measurement.sequential import Outcome
 from harness.regression.slowdown import Timing
 from harness.results.record import RunRecord
-from harness.run.options import RunOptions
+from harness.running.options import RunOptions
 
 REPEATS = 5  # of the kernel each time: the least counts
 TOKENS, WIDTH = 1024, 192  # of the kernel: one MLP of a small vision transformer on 16 pictures

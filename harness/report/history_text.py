@@ -1,6 +1,6 @@
 """The course of one claim on one model over its runs, as text: one line per run, drawn on one scale."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from harness.report.verdict_text import number
 from harness.results.record import FindingRecord, RunRecord
@@ -27,6 +27,24 @@ def course(records: Sequence[RunRecord]) -> str:
             f"{record.images:>6}  {shown:>7}  {strip}".rstrip()
         )
     return "\n".join(lines)
+
+
+def seeds_told(records: Sequence[RunRecord], seeds: Mapping[tuple[str, str], Sequence[int]]) -> list[str]:
+    """Say which of these claims were measured with more than one seed: one sentence per model and set of seeds.
+
+    Each seed draws another order of the pictures and is another chance to be wrong, so that a verdict that was looked
+    for among several seeds errs more often than it declares.
+    """
+    groups: dict[tuple[str, tuple[int, ...]], list[str]] = {}
+    for record in records:
+        tried = tuple(seeds.get((record.claim, record.model), ()))
+        if len(tried) > 1 and record.asked:
+            groups.setdefault((record.model, tried), []).append(record.claim)
+    return [
+        f"{model}: {', '.join(dict.fromkeys(claims))}: tried with {len(tried)} seeds ({', '.join(map(str, tried))}) by "
+        f"the history; a verdict picked among them may be wrong up to {len(tried)} times as often as declared"
+        for (model, tried), claims in groups.items()
+    ]
 
 
 def _scale(effects: Sequence[FindingRecord]) -> tuple[float, float]:

@@ -11,8 +11,8 @@ from typing import Any, Literal
 
 from harness.report.curve_text import bound_words
 from harness.report.escaping import plain
-from harness.report.verdict_text import bound_text, effect_text, interval_text, number, short_number
-from harness.results.record import FindingRecord, RunRecord
+from harness.report.verdict_text import bound_text, effect_text, images_used, interval_text, number, short_number
+from harness.results.record import IMAGES, FindingRecord, RunRecord
 
 Kind = Literal["text", "whole", "number"]
 LETTERS = {
@@ -109,6 +109,14 @@ def _interval(record: RunRecord) -> list[float | None] | None:
     return None if interval is None else list(interval)
 
 
+def _images(record: RunRecord) -> str:
+    """Say how many images were used of how many, or what else was counted and the images behind it."""
+    used, counted = images_used(record), f"{record.images} of {record.budget}" if record.budget else str(record.images)
+    if record.what == IMAGES or record.pictures_behind is None:
+        return counted
+    return used if used == "weights" else f"{used} ({counted} {record.what})"
+
+
 def _cost(record: RunRecord) -> str:
     """Write what a claim took; numbers that were read back cost no forward pass."""
     passes = f"{record.block_evaluations:,.0f} block evaluations"
@@ -191,8 +199,8 @@ RESULT_COLUMNS = (
         name="images",
         kind="whole",
         value=partial(_of, "images"),
-        terminal=Shown("images", lambda record: str(record.images)),
-        page=Shown("images", lambda record: f"{record.images} of {record.budget}" if record.budget else record.images),
+        terminal=Shown("images", images_used),
+        page=Shown("images", _images),
         junit=Shown("images", partial(_of, "images")),
     ),
     ResultColumn(name="budget", kind="whole", value=partial(_of, "budget")),

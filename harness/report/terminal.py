@@ -47,18 +47,18 @@ def totals(records: Sequence[RunRecord]) -> str:
 
 
 def jointly(records: Sequence[RunRecord]) -> str:
-    """Say how many verdicts hold all at once: family-wise by Holm, and with a false discovery rate by e-BH."""
-    judged = [record for record in records if record.verdict in DECIDED]
-    if len(judged) < 2:
+    """Say how many verdicts hold all at once, among all claims asked: by Holm, and with a false discovery rate."""
+    asked = [record for record in records if record.verdict in (*DECIDED, "inconclusive")]
+    decided = np.array([record.verdict in DECIDED for record in asked], dtype=bool)
+    if decided.sum() < 2:
         return ""
-    delta = max(record.delta or 0.0 for record in judged)
-    levels = np.array([record.p for record in judged])
-    together = int((multiplicity.holm(levels) <= delta).sum())
-    discoveries = int(multiplicity.e_bh(multiplicity.p_to_e(levels), delta).sum())
+    delta = max(record.delta or 0.0 for record in asked)
+    levels = [1.0 if record.p is None else min(1.0, record.p) for record in asked]
+    together, discoveries = (int(held.sum()) for held in multiplicity.hold_jointly(levels, decided, delta))
     return (
-        f"each verdict errs with probability at most {delta:g}; of the {len(judged)} decided ones {together} hold all "
-        f"at once at that level (Holm), {discoveries} with a false discovery rate of {delta:g} (e-BH); a smaller "
-        "--delta decides later and lets more hold jointly"
+        f"each verdict errs with probability at most {delta:g}; of the {decided.sum()} decided ones among "
+        f"{len(asked)} claims asked {together} hold all at once at that level (Holm), {discoveries} with a false "
+        f"discovery rate of {delta:g} (e-BH); a smaller --delta decides later and lets more hold jointly"
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from harness.judging.ledger import ClaimSpec
 from harness.report.curve_text import curve_text
 from harness.report.escaping import plain
-from harness.results.record import FindingRecord, RunRecord
+from harness.results.record import IMAGES, FindingRecord, RunRecord
 
 TINY = 0.0005  # a number nearer to 0 is shown as 0
 
@@ -23,7 +23,7 @@ def paragraph(record: RunRecord, spec: ClaimSpec) -> str:
         f"{number(effect.bound)}.",
         f"Published: {spec.published.text}",
         f"Control: {_control(record, spec)}",
-        f"{record.what.capitalize()} used: {record.images} of at most {spec.budget}; error of the "
+        f"{record.what.capitalize()} used: {record.images} of at most {spec.budget}{_behind(record)}; error of the "
         f"verdict at most {record.delta}.",
     ]
     return "\n".join([*map(plain, sentences), *filter(None, [curve_text(record, spec)])])
@@ -64,6 +64,20 @@ def effect_text(effect: FindingRecord | None) -> str:
 def bound_text(effect: FindingRecord | None) -> str:
     """Print a bound with its direction in few characters."""
     return "-" if effect is None else f"{effect.direction} {short_number(effect.bound)}"
+
+
+def images_used(record: RunRecord) -> str:
+    """Say how many images a verdict rests on, whatever was counted; "weights" where it is none."""
+    counted = record.images if record.pictures_behind is None else record.pictures_behind
+    return str(counted) if counted or not record.images else "weights"
+
+
+def _behind(record: RunRecord) -> str:
+    """Add the images where something else was counted."""
+    behind = record.pictures_behind
+    if record.what == IMAGES or behind is None:
+        return ""
+    return f", read off {behind} images" if behind else ", read off the weights alone"
 
 
 def _interval(finding: FindingRecord) -> str:

@@ -16,6 +16,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from harness.errors import ClaimsError
+from harness.judging.ledger import SMALLEST_CHANGE
 
 INDEX = "claims"
 FORMAT = 1
@@ -26,12 +27,14 @@ CODES = 256
 class AcceptedClaim:
     """The outcomes of one claim on one model: the set of pictures, and the numbers of each arm [image].
 
-    `exchanged` says that neighbours exchange something in some arm, so that their numbers belong together.
+    `exchanged` says that neighbours exchange something in some arm, so that their numbers belong together, and
+    `smallest_change` from which change on an outcome is another one (by the ledger of the run; it is not written down).
     """
 
     images: str
     arms: Mapping[str, np.ndarray]
     exchanged: bool = False
+    smallest_change: float = SMALLEST_CHANGE
 
     def __post_init__(self) -> None:
         for name, values in self.arms.items():

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,9 @@ from harness.errors import ClaimsError, unknown
 from harness.results.database import FILE_NAME, MIGRATIONS, Transaction, open_database
 from harness.results.measurements import MeasurementKey, key_in, numbers_in
 from harness.results.record import Context, RunRecord, record_data
+
+SEEDS = """SELECT DISTINCT claim, model, json_extract(context.text, '$.seed') AS seed FROM record JOIN context
+ON hash = context WHERE json_extract(record.text, '$.verdict') != 'not applicable' AND seed IS NOT NULL"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,6 +148,11 @@ class History:
     def claims(self) -> list[tuple[str, str]]:
         """List every (claim, model) with a record."""
         return self._database.execute("SELECT DISTINCT claim, model FROM record ORDER BY claim, model").fetchall()
+
+    def seeds(self) -> dict[tuple[str, str], tuple[int, ...]]:
+        """Give the seeds with which every (claim, model) was ever measured, rising; not applicable counts as never."""
+        rows = groupby(sorted(self._database.execute(SEEDS)), key=lambda row: row[:2])
+        return {place: tuple(seed for _, _, seed in group) for place, group in rows}
 
     def outcomes(self, run: str, model: str, claim: str) -> dict[str, np.ndarray]:
         """Give the numbers of every arm [image] behind one record; none where the claim was not applicable."""

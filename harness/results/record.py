@@ -149,7 +149,13 @@ class RunRecord(Open):
     delta: Number = Field(default=None, description="error level of the verdict")
     images: int = Field(ge=0, description="images until the verdict; members of a census where `what` names one")
     what: str = Field(default=IMAGES, description="what was counted: images, or the members of a census")
-    members: int | None = Field(default=None, description="the members of the census in all; null for images")
+    members: int | None = Field(
+        default=None, description="the members of the census in all; null for images, and for batches of them"
+    )
+    pictures_behind: int | None = Field(
+        default=None, ge=0, description="images that the numbers rest on, whatever was counted; 0 for weights alone"
+    )
+    smallest_change: Number = Field(default=None, description="change of an outcome between runs that counts as one")
     pairs: PairsRecord | None = Field(default=None, description="the units where images exchange something")
     budget: int = Field(default=0, description="most images the claim may use")
     seconds: float = Field(ge=0)

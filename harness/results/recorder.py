@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from harness.judging.ledger import SMALLEST_CHANGE
 from harness.results.accepted_outcomes import AcceptedClaim
+from harness.results.database import FILE_NAME
 from harness.results.history import History
 from harness.results.record import IMAGES, RunRecord
 
@@ -62,6 +64,16 @@ class Recorder:
         keys = {identifier: store.key(identifier) for identifier in arms.values()}
         self._history.keep(record, numbers, keys, command)
 
+    def seeds(self) -> dict[tuple[str, str], tuple[int, ...]]:
+        """Give the seeds that the history knows of every claim on every model, those of this run included."""
+        if self._folder is None or not (self._folder / FILE_NAME).exists():
+            return {}
+        history = History(self._folder)
+        try:
+            return history.seeds()
+        finally:
+            history.close()
+
     def close(self) -> None:
         """Close the history."""
         if self._history is not None:
@@ -78,6 +90,9 @@ def outcomes_of(history: History, records: Iterable[RunRecord]) -> dict[tuple[st
             if record.what != IMAGES:  # members are not named as pictures are
                 images = f"{record.what} beside {images}"
             found[record.model, record.claim] = AcceptedClaim(
-                images=images, arms=arms, exchanged=record.pairs is not None
+                images=images,
+                arms=arms,
+                exchanged=record.pairs is not None,
+                smallest_change=SMALLEST_CHANGE if record.smallest_change is None else record.smallest_change,
             )
     return found

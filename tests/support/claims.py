@@ -17,7 +17,7 @@ from support.planted import DEPTH, Planted, PlantedImages
 SOURCE = Source(key="planted", title="Planted findings", authors="Nobody", year=2026, url="https://example.org")
 
 
-def bound(value: float, direction: str = ">=", **scaled: float) -> Bound:
+def bound(value: float, direction: str = ">=", **scaled: Any) -> Bound:
     """Make a bound with an origin."""
     return Bound(value=value, direction=direction, origin="planted", **scaled)
 

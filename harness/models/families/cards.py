@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from timm.data import resolve_model_data_config
+from torch import nn
 
 from harness.errors import ClaimsError
 from harness.models.attention_hooks import has_pattern
@@ -44,6 +45,9 @@ def token_card(
     native = native if classes else "none"
     has = _abilities(classes, prefix, native) | {"position_embedding": has_positions(model)}
     reasons = dict.fromkeys(("head", "token_head", *_READOUTS.values()), headless) if headless else {}
+    if has["token_head"] and not isinstance(model.head, nn.Linear):
+        has["token_head"] = False
+        reasons["token_head"] = f"the model's head is a {type(model.head).__name__}, not one linear layer"
     has |= {"attention": True, **can, **dict.fromkeys(training_of(model, naming), True)}
     reasons |= lacks or {}
     return ModelCard(

@@ -15,7 +15,7 @@ from harness.results.record import DISTRIBUTION, IMAGES, CardRecord, Context
 if TYPE_CHECKING:  # reading a context back needs no model library
     from harness.measurement.loaded_model import LoadedModel
     from harness.models.zoo import ModelEntry
-    from harness.run.options import RunOptions
+    from harness.running.options import RunOptions
 
 OF_ONE_MODEL = ("card", "depth", "width", "native")  # what a group of models has no one value of
 PACKAGES = ("torch", "timm", "numpy", "scipy", "pytest")

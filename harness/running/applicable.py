@@ -6,7 +6,7 @@ from harness.judging.ledger import missing_data
 from harness.measurement.on_images import OnImages
 from harness.measurement.plan import propose
 from harness.measurement.sequential import Job
-from harness.run.run_images import have
+from harness.running.run_images import have
 
 
 def job_of(claim: Claim, images: OnImages) -> Job:

@@ -16,19 +16,25 @@ from harness.measurement.sequential import Job, lay_out
 from harness.readouts.members import MemberReadout
 from harness.results.measurements import MeasurementKey
 from harness.results.record import IMAGES, Context, RunRecord
-from harness.run.context import cards_from
+from harness.running.context import cards_from
 
 PLAIN = {"origin": "given on the command line", "chance_times": 0.0, "above_chance": 0.0}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Rejudged:
-    """A verdict found anew from stored numbers; `outdated` says which code has changed since they were measured."""
+    """A verdict found anew from stored numbers; `outdated` says which code has changed since they were measured.
+
+    `exploratory`: bounds or error level are not those by which the numbers were measured, so whoever chose them may
+    have seen the numbers. For a bound that is fixed beforehand one side can be wrong; for one that is moved to where
+    the numbers decide, both can, and the error is up to twice delta.
+    """
 
     judgement: Judgement
     images: int
     delta: float
     outdated: str
+    exploratory: bool
 
 
 def with_bounds(spec: ClaimSpec, values: Mapping[str, float]) -> ClaimSpec:
@@ -76,6 +82,7 @@ def rejudge(
         images=record.images,
         delta=level,
         outdated=_outdated(plan, keys),
+        exploratory=spec.bounds != claim.spec.bounds or claim.spec.version != record.version or level != record.delta,
     )
 
 

@@ -18,9 +18,9 @@ from harness.judging.discovery import Claim, load_file
 from harness.judging.ledger import ClaimSpec
 from harness.results.record import RunRecord
 from harness.results.recorder import Opened
-from harness.run.options import RunOptions
-from harness.run.session import Session
-from harness.run.threads import limit_threads, processors
+from harness.running.options import RunOptions
+from harness.running.session import Session
+from harness.running.threads import limit_threads, processors
 
 MOST = 8  # processes that are started unasked: each holds the model libraries and a model
 LOOK_EVERY = 0.2  # seconds between two looks at a process that is waited for

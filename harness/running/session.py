@@ -25,11 +25,11 @@ from harness.models.subject import ModelCard
 from harness.results.measurements import Store
 from harness.results.record import Context, RunRecord
 from harness.results.recorder import Opened, Recorder
-from harness.run.applicable import job_of
-from harness.run.context import context_of, context_of_several
-from harness.run.loaded_models import LoadedModels
-from harness.run.options import RunOptions
-from harness.run.preflight import check_models
+from harness.running.applicable import job_of
+from harness.running.context import context_of, context_of_several
+from harness.running.loaded_models import LoadedModels
+from harness.running.options import RunOptions
+from harness.running.preflight import check_models
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ from harness.measurement.settings import Settings
 from harness.models.groups import ModelGroup
 from harness.models.zoo import ModelEntry
 from harness.results.measurements import Store
-from harness.run.options import RunOptions
-from harness.run.run_images import measured_images, training_images
+from harness.running.options import RunOptions
+from harness.running.run_images import measured_images, training_images
 
 
 class LoadedModels:

@@ -11,7 +11,7 @@ from harness.report.escaping import plain
 from harness.report.write import write_report
 from harness.results.record import RunRecord
 from harness.results.run_file import document_text
-from harness.run.options import RunOptions
+from harness.running.options import RunOptions
 
 SHARED = "timings under xdist come from the records: claims ran one by one and shared the processor"
 

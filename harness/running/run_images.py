@@ -6,7 +6,7 @@ from harness.images.procedural import EmbeddedImages
 from harness.images.procedural_switches import is_embedded
 from harness.judging.ledger import DATA_NEEDS
 from harness.models.subject import ModelCard
-from harness.run.options import RunOptions
+from harness.running.options import RunOptions
 
 EMBEDDED_CLASSES = 10
 REPEATS = 20  # pictures per class, on average, that purity among as many top pictures needs

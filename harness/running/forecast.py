@@ -15,7 +15,7 @@ from harness.measurement.cost import Forecast, Share, forecast, plan_evaluations
 from harness.measurement.expected_images import expected_images, rounded
 from harness.measurement.plan import Plan, propose
 from harness.models.zoo import ModelEntry, resolve
-from harness.run.run_images import EMBEDDED_CLASSES, TRAIN_IMAGES_PER_CLASS, have
+from harness.running.run_images import EMBEDDED_CLASSES, TRAIN_IMAGES_PER_CLASS, have
 
 TIMED = 8  # images in the batch whose forward pass is timed
 WARMED = 2

@@ -7,8 +7,8 @@ import torch
 from harness.errors import ClaimsError
 from harness.images.procedural_switches import is_embedded
 from harness.models.zoo import EMBEDDED, ModelEntry, resolve
-from harness.run.options import RunOptions
-from harness.run.run_images import EMBEDDED_CLASSES
+from harness.running.options import RunOptions
+from harness.running.run_images import EMBEDDED_CLASSES
 
 
 def check_models(options: RunOptions) -> dict[str, ModelEntry]:
