@@ -25,8 +25,7 @@ def run(
     """Measure claims on models and return their records, in the order of models and claims.
 
     `models` and `claims` are as for `--model` and `--claim` (none: all), `options` the others of the command line
-    (`delta=0.05`, `claims_seed=1`). Without a `cache` folder nothing is kept. `progress` is told what is gone through,
-    how much of it is done and how much there is.
+    (`delta=0.05`, `claims_seed=1`). Without a `cache` folder nothing is kept. `progress` is told what is done of what.
 
         >>> import harness
         >>> (record,) = harness.run("tiny_vit", claims="cls-last-shuffle-hits-floor", max_images=64)
