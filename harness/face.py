@@ -61,6 +61,8 @@ from harness.measurement.plan import level as level
 from harness.measurement.plan import mean_of as mean_of
 from harness.measurement.plan import mix as mix
 from harness.measurement.plan import ratio as ratio
+from harness.models.contract import SubjectCheck as SubjectCheck
+from harness.models.contract import subject_checks as subject_checks
 from harness.models.subject import ModelCard as ModelCard
 from harness.models.subject import Stream as Stream
 from harness.models.subject import Subject as Subject
@@ -131,3 +133,4 @@ from harness.readouts.weight_ranks import ranks_by_block as ranks_by_block
 from harness.readouts.writes import Composition as Composition
 from harness.readouts.writes import WriteAccuracy as WriteAccuracy
 from harness.readouts.writes import WriteRaises as WriteRaises
+from harness.running.notebook import run as run

@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from harness.errors import ClaimsError, unknown
-from harness.judging.discovery import MARK
+from harness.judging.discovery import MARK, Claim
 from harness.models import hub
 from harness.pytest_items import ASKED_KEY, benchmarked, by_models, identifier, models_of, spec_of
 from harness.report.escaping import plain
 from harness.running.options import OPTIONS, RunOptions, parse
 
 if TYPE_CHECKING:
-    from harness.judging.discovery import Claim
     from harness.results.record import RunRecord
     from harness.running.session import Session
     from harness.running.workers import WorkerPool
@@ -87,8 +86,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for name in wanted:
         if name not in known:
             raise pytest.UsageError(str(unknown("claim", name, known, "--claim")))
-    from harness.judging.discovery import Claim
-
     for item, spec in specs.items():
         item.stash[ASKED_KEY] = Claim(spec=spec, function=item.obj, path=item.path)  # type: ignore[attr-defined]
     dropped = [item for item in claims if wanted and specs[item].id not in wanted]

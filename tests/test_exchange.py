@@ -248,7 +248,8 @@ def test_judging_again_equals_judging_bit_for_bit(plan, target):
     with closing(Store(None)) as store:
         here = bench(Planted(), NOISY, store, population=target == "images")
         (outcome,) = run([job(plan(), bounds=bounds, budget=99)], here).values()
-        record = record_of(outcome, "nameless", context_of(SimpleNamespace(resolved="planted"), here.models[0], options))
+        context = context_of(SimpleNamespace(resolved="planted"), here.models[0], options)
+        record = record_of(outcome, "nameless", context)
         kept = record_from(record_text(record))
         listed = Claim(spec=spec(bounds=bounds, budget=99), function=lambda card: plan(), path=Path("none"))
         again = rejudge(listed, listed.spec, kept, **behind(kept, store))

@@ -145,8 +145,8 @@ def test_an_accepted_refutation_is_an_expected_failure(run, pytester):
 )
 def test_a_verdict_that_differs_from_the_accepted_one_fails(run, pytester, name, was):
     run("--claims-json", "out.json", "--claim", name)
-    (record,) = records(pytester.path / "out.json")
-    accept([{**record, "verdict": was}], pytester.path / "accepted.json")
+    ((record,), _, _) = read_document(pytester.path / "out.json")
+    accept([record.but(verdict=was)], pytester.path / "accepted.json")
     result = run("--claims-baseline", str(pytester.path / "accepted.json"), "--claim", name)
     assert result.parseoutcomes()["failed"] == 1
     assert f"expected {was}, found {VERDICTS[name]}" in text_of(result)

@@ -1,6 +1,6 @@
 """The simulations of error rates, each with few runs: no case errs more often than its level beyond chance.
 
-`python -m harness.fixtures.error_rates` runs them with enough to tell waste as well.
+`python -m harness.fixtures.planted.error_rates` runs them with enough to tell waste as well.
 """
 
 from dataclasses import replace
@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
-from harness.fixtures.error_rates import CASES, LEVELS, Case, Rate, rates, table
+from harness.fixtures.planted.error_rates import CASES, LEVELS, Case, Rate, rates, table
 
 RUNS, UNLIKELY = 60, 1e-4
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from harness.results.history import open_history
-from harness.run import workers
+from harness.running import workers
 from harness.running.options import OPTIONS, parse
 from support import folders
 

@@ -69,7 +69,7 @@ class History:
         now = datetime.now(UTC).isoformat(timespec="seconds")
         rest = record_data(record)
         rest.pop("time", None)  # that of the row
-        shared = json.dumps(rest.pop("context"), sort_keys=True)
+        shared = json.dumps(rest.pop("context"))
         place = (record.run, record.model, record.claim)
         with closing(self._database.cursor()) as cursor, Transaction(cursor):
             about = (json.dumps(record.context.versions), record.context.machine)
@@ -80,7 +80,7 @@ class History:
             cursor.execute(query, place)
             cursor.execute("DELETE FROM record WHERE run = ? AND model = ? AND claim = ?", place)
             query = "INSERT INTO record (run, model, claim, time, text, context) VALUES (?, ?, ?, ?, ?, ?)"
-            cursor.execute(query, (*place, now, json.dumps(rest, sort_keys=True), _hash(shared.encode())))
+            cursor.execute(query, (*place, now, json.dumps(rest), _hash(shared.encode())))
             number = cursor.lastrowid
             for identifier, key in (keys or {}).items():
                 cursor.execute("INSERT OR IGNORE INTO measurement VALUES (?, ?)", (identifier, key.text))

@@ -201,7 +201,7 @@ def record_data(record: RunRecord) -> dict[str, Any]:
 
 def record_text(record: RunRecord) -> str:
     """Write a record as JSON in ASCII, so that bytes of a file name that are no text survive."""
-    return json.dumps(record_data(record), sort_keys=True)
+    return json.dumps(record_data(record))
 
 
 def record_from(text: str) -> RunRecord:

@@ -24,6 +24,9 @@ _READOUTS: Mapping[str, str] = {
 }
 
 
+_NO_LINEAR = "the model's head is a {}, not one linear layer"
+
+
 def token_card(
     model: Model,
     naming: Naming,
@@ -46,10 +49,8 @@ def token_card(
     has = _abilities(classes, prefix, native) | {"position_embedding": has_positions(model)}
     reasons = dict.fromkeys(("head", "token_head", *_READOUTS.values()), headless) if headless else {}
     if has["token_head"] and not isinstance(model.head, nn.Linear):
-        has["token_head"] = False
-        reasons["token_head"] = f"the model's head is a {type(model.head).__name__}, not one linear layer"
+        has, reasons = has | {"token_head": False}, {"token_head": _NO_LINEAR.format(type(model.head).__name__)}
     has |= {"attention": True, **can, **dict.fromkeys(training_of(model, naming), True)}
-    reasons |= lacks or {}
     return ModelCard(
         name=naming.name,
         family=family,
@@ -62,7 +63,7 @@ def token_card(
         classes=classes,
         capabilities=frozenset(name for name, yes in has.items() if yes),
         preprocessing=naming.preprocessing or preprocessing_of(model),
-        lacks={name: why for name, why in reasons.items() if not has.get(name)},
+        lacks={name: why for name, why in {**reasons, **(lacks or {})}.items() if not has.get(name)},
         pretrained=naming.pretrained,
         parameters=sum(parameter.numel() for parameter in model.parameters()),
     )
