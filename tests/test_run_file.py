@@ -5,8 +5,10 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import jsonschema
 import pytest
+from pydantic import ValidationError
 
 from harness.errors import ClaimsError
+from harness.results.record import record_from, record_text
 from harness.results.run_file import SCHEMA_FILE, document_text, read_document, schema_text
 from support.records import HOSTILE, finding, record, record_data, spec
 
@@ -103,3 +105,36 @@ def test_fields_that_a_later_version_adds_are_read():
     made = json.loads(written(record(later={"a": 1})))
     jsonschema.validate(made, SCHEMA)
     assert made["records"][0]["later"] == {"a": 1}
+
+
+# A file as version 0.1 wrote it before records told pairs, fingerprints, members or the run they belong to.
+OLD_CONTEXT = {"weights": "ab", "images": "pictures", "image_fingerprint": "cd", "train_images": ["train", "ee", 7]}
+OLD_EFFECT = {"label": "x", "estimate": 1, "interval": None, "bound": 0.5, "direction": ">=", "p_true": 0, "p_false": 1}
+OLD = {
+    "format": 1, "claim": "stays", "version": 1, "model": "tiny", "source": "paper", "tier": "core",
+    "verdict": "supported", "reason": "so", "published": None, "effect": OLD_EFFECT, "images": 64, "seconds": 1,
+    "block_evaluations": 12, "measured_images": 0, "arms": {"clean": "id"}, "context": OLD_CONTEXT,
+}  # fmt: skip
+
+
+def test_a_file_of_an_older_version_is_read_with_the_values_that_were_meant(tmp_path):
+    (tmp_path / "old.json").write_text(json.dumps({"records": [OLD]}), encoding="utf-8")
+    (found,), specs, notes = read_document(tmp_path / "old.json")
+    assert (specs, notes, found.time) == ({}, [], "")
+    assert (found.what, found.pairs, found.members, found.fingerprints, found.run) == ("images", None, None, {}, "")
+    assert (found.findings, found.controls, found.curves, found.pictures) == (None, (), {}, ())
+    assert (found.context.target, found.context.card, found.context.left_out) == ("distribution", None, ())
+    assert found.context.train_images == ["train", "ee", 7]
+    assert set(json.loads(record_text(found))) == set(OLD), "what it did not say is not written as if it had"
+
+
+def test_what_is_written_and_read_is_the_same_record(tmp_path):
+    asked, refused = record(run="r", fingerprints={"claim": "0"}), record("b", verdict="not applicable")
+    assert [record_from(record_text(one)) for one in (asked, refused)] == [asked, refused]
+    (tmp_path / "run.json").write_text(written(asked, refused), encoding="utf-8")
+    assert [one.but(time="") for one in read_document(tmp_path / "run.json")[0]] == [asked, refused]
+
+
+def test_a_record_cannot_be_changed():
+    with pytest.raises(ValidationError, match="frozen"):
+        record().verdict = "refuted"
