@@ -14,11 +14,12 @@ from harness.judging.statements import Holds
 from harness.measurement.on_members import OnMembers
 from harness.measurement.picture_batches import BatchOfPictures, Replicate
 from harness.measurement.plan import Arm, Plan, difference, level, propose, ratio
-from harness.measurement.record import images_used, record_of
+from harness.measurement.record import record_of
 from harness.measurement.runner import run
 from harness.measurement.sequential import Job
 from harness.readouts.members import Batches, TheModel
-from harness.report.verdict_text import paragraph
+from harness.report.verdict_text import images_used, paragraph
+from harness.results.record import Context
 from support.claims import bench, bound, spec
 from support.planted import Planted, PlantedImages
 
@@ -156,11 +157,11 @@ def test_enough_pictures_are_opened_for_all_batches_of_the_budget():
 
 
 def test_the_report_says_how_many_images_were_read():
-    record = record_of(measured(accuracy(0.3, delta=0.01)), "m", {})
-    assert images_used(record) == str(16 * record["images"])
-    assert f"of at most 40, read off {16 * record['images']} images" in paragraph(record, spec(batch=16, budget=40))
+    record = record_of(measured(accuracy(0.3, delta=0.01)), "m", Context())
+    assert images_used(record) == str(16 * record.images)
+    assert f"of at most 40, read off {16 * record.images} images" in paragraph(record, spec(batch=16, budget=40))
     plan = Plan(arms={"n": Arm(readout=TwinNumber())}, census=TheModel(), effect=level("n"))
-    alone = record_of(run([Job(spec=spec(), plan=plan)], bench())["planted-claim"], "m", {})
+    alone = record_of(run([Job(spec=spec(), plan=plan)], bench())["planted-claim"], "m", Context())
     assert images_used(alone) == "weights"
     assert "read off the weights alone" in paragraph(alone, spec())
 
