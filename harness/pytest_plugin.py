@@ -15,13 +15,14 @@ from harness.report.escaping import plain
 from harness.running.options import OPTIONS, RunOptions, parse
 
 if TYPE_CHECKING:
+    from harness.results.record import RunRecord
     from harness.running.session import Session
     from harness.running.workers import WorkerPool
 
 OPTIONS_KEY = pytest.StashKey[RunOptions]()
 SESSION_KEY = pytest.StashKey["Session"]()
 CREW_KEY = pytest.StashKey["WorkerPool"]()
-RECORD_KEY = pytest.StashKey[dict[str, Any]]()
+RECORD_KEY = pytest.StashKey["RunRecord"]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -105,22 +106,21 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     from harness.results.baselines import find_baseline, ruling
 
     asked = pyfuncitem.stash[ASKED_KEY]
-    record = _measure(pyfuncitem, asked)
-    pyfuncitem.stash[RECORD_KEY] = record
+    record = pyfuncitem.stash[RECORD_KEY] = _measure(pyfuncitem, asked)
     baseline = find_baseline(pyfuncitem.config.stash[OPTIONS_KEY].baseline, pyfuncitem.path)
-    expected = baseline.expected(record["model"], record["claim"], record["context"])
-    record["expected"] = expected
+    expected = baseline.expected(record.model, record.claim, record.context)
+    record = pyfuncitem.stash[RECORD_KEY] = record.but(expected=expected)
     _session(pyfuncitem.config).keep(record)
     match ruling(record, expected, strict=pyfuncitem.config.stash[OPTIONS_KEY].inconclusive == "fail"):
         case "changed":
-            told = f"the verdict changed: expected {expected}, found {record['verdict']}."
+            told = f"the verdict changed: expected {expected}, found {record.verdict}."
             pytest.fail(f"{told}\n{paragraph(record, asked.spec)}", pytrace=False)
         case "xfail":
-            pytest.xfail(f"{record['verdict']}, as expected: {plain(record['reason'])}")
+            pytest.xfail(f"{record.verdict}, as expected: {plain(record.reason)}")
         case "fail":
             pytest.fail(paragraph(record, asked.spec), pytrace=False)
         case "skip":
-            pytest.skip(f"{record['verdict']}: {plain(record['reason'])}")
+            pytest.skip(f"{record.verdict}: {plain(record.reason)}")
     return True
 
 
@@ -132,14 +132,14 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     if report.when == "call" and report.failed and record is None and ASKED_KEY in item.stash:
         report.claim_raised = True  # type: ignore[attr-defined]
     if report.when == "call" and record is not None:
-        report.claim_record = json.dumps(record)  # type: ignore[attr-defined]
-        report.claim_entry = item.stash[ASKED_KEY].spec.model_dump_json()  # type: ignore[attr-defined]
-        from harness.report.verdict_text import properties
+        from harness.report.result_table import junit_properties
+        from harness.results.record import record_text
 
-        report.user_properties += properties(record)
-        item.user_properties += properties(
-            record
-        )  # JUnit files are written from the report of the teardown, which is made later
+        report.claim_record = record_text(record)  # type: ignore[attr-defined]
+        report.claim_entry = item.stash[ASKED_KEY].spec.model_dump_json()  # type: ignore[attr-defined]
+        report.user_properties += junit_properties(record)
+        # JUnit files are written from the report of the teardown, which is made later.
+        item.user_properties += junit_properties(record)
     return report
 
 
@@ -170,14 +170,16 @@ class Summary:
 
     def __init__(self, config: pytest.Config) -> None:
         self.config = config
-        self.records: list[dict[str, Any]] = []
+        self.records: list[RunRecord] = []
         self.entries: dict[str, str] = {}  # ledger entries by claim id, as JSON
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Collect the record that a report carries."""
         if (record := getattr(report, "claim_record", None)) is not None and report.when == "call":
-            self.records.append(json.loads(record))
-            self.entries[self.records[-1]["claim"]] = report.claim_entry  # type: ignore[attr-defined]
+            from harness.results.record import record_from
+
+            self.records.append(record_from(record))
+            self.entries[self.records[-1].claim] = report.claim_entry  # type: ignore[attr-defined]
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Print the table of claims, and write records and reports where they are asked for."""
@@ -218,11 +220,11 @@ def _session(config: pytest.Config) -> "Session":
     return config.stash[SESSION_KEY]
 
 
-def _measure(item: pytest.Function, asked: "Claim") -> dict[str, Any]:
+def _measure(item: pytest.Function, asked: "Claim") -> "RunRecord":
     """Get the record of a claim; it is measured once more, alone and without the cache, when it is benchmarked."""
     session, model, crew = _session(item.config), models_of(item), _crew(item.session)
     record = crew.record(model, asked)
-    if benchmarked(item.config) and record["verdict"] != "not applicable":
+    if benchmarked(item.config) and record.asked:
         from harness.regression.timing import timed
 
         again = session.fresh(model, asked, crew.groups[model])

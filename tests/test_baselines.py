@@ -6,19 +6,26 @@ import pytest
 
 from harness.errors import ClaimsError
 from harness.results.baselines import CONDITIONS, NO_BASELINE, accept, find_baseline, read_baseline
+from harness.results.record import Context
+from support.records import context
+from support.records import record as made
 
-CONTEXT = {name: f"this {name}" for name in CONDITIONS} | {"weights": "w"}
+CONTEXT = Context.model_validate(context())
+CHANGED = {
+    "image_fingerprint": "another",
+    "train_images": ["train", "aa", 10],
+    "seed": 1,
+    "dtype": "bfloat16",
+    "device": "cuda",
+    "batch_size": 64,
+    "delta": 0.05,
+    "max_images": 100,
+    "target": "images",
+}
 
 
-def record(claim: str = "a", verdict: str = "supported", model: str = "m", context=CONTEXT) -> dict:
-    return {
-        "claim": claim,
-        "model": model,
-        "verdict": verdict,
-        "effect": {"estimate": 0.5},
-        "images": 64,
-        "context": context,
-    }
+def record(claim: str = "a", verdict: str = "supported", model: str = "m"):
+    return made(claim, model, verdict)
 
 
 def test_what_is_accepted_is_expected(tmp_path):
@@ -39,7 +46,7 @@ def test_what_is_accepted_is_expected(tmp_path):
 def test_another_condition_has_no_expectation_unless_the_file_was_named(tmp_path, name):
     path = tmp_path / "accepted.json"
     accept([record()], path)
-    other = {**CONTEXT, name: "another"}
+    other = CONTEXT.model_copy(update={name: CHANGED[name]})
     assert read_baseline(path, explicit=False).expected("m", "a", other) is None
     assert read_baseline(path, explicit=True).expected("m", "a", other) == "supported"
 
@@ -82,6 +89,6 @@ def test_a_file_that_is_no_baseline_is_refused(tmp_path, text):
 
 def test_an_unknown_verdict_is_refused_with_the_nearest_match(tmp_path):
     path = tmp_path / "accepted.json"
-    accept([record(verdict="suported")], path)
+    accept([record().but(verdict="suported")], path)
     with pytest.raises(ClaimsError, match=r"unknown verdict 'suported' in .*, m, a\. Did you mean 'supported'"):
         read_baseline(path, explicit=True)

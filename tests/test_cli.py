@@ -32,12 +32,15 @@ from harness.measurement.sequential import Job
 from harness.models.families import adapt
 from harness.readouts.own_answer import Accuracy, Agreement, CrossEntropy, PatchAccuracy
 from harness.results.accepted_outcomes import read_outcomes
+from harness.results.history import open_history
 from harness.results.measurements import Store
+from harness.results.record import CardRecord, record_from, record_text
 from harness.results.recorder import Recorder
-from harness.running.context import card_data, card_from, context_of
+from harness.running.context import card_from, card_record, context_of
 from harness.running.options import parse
 from support.claims import accuracy, bench, bound, isolation, loaded, retention, spec
 from support.planted import Planted, PlantedImages
+from support.records import behind
 
 REAL = Path(__file__).parents[1] / "claims"
 LEDGER = """
@@ -99,11 +102,9 @@ def records(folder):
         found = [record_of(outcome, "nameless", context) for outcome in run(jobs, OnImages.of(here)).values()]
         recorder = Recorder(Path(".claims"), "a run")
         for record in found:
-            record["run"] = recorder.run
-            store.record(record["claim"], "nameless", record)
-            recorder.keep(record, store, here.images)
+            recorder.keep(record.but(run=recorder.run), store, here.images)
         recorder.close()
-    return {record["claim"]: record for record in found}
+    return {record.claim: record for record in found}
 
 
 def tokens_model(name: str = "test_vit", **changes):
@@ -173,7 +174,7 @@ def test_explain_tells_source_bounds_curves_and_the_last_result_of_each_model(re
     assert ["2", "0.5", "0.75"] in rows
     assert "another; table 3" in told
     assert ["nameless", "supported"] in [row[:2] for row in rows]
-    assert str(records["planted-isolation"]["images"]) in told
+    assert str(records["planted-isolation"].images) in told
 
 
 def test_listing_and_explaining_import_neither_torch_nor_models(folder):
@@ -220,12 +221,14 @@ def test_judging_again_with_the_same_bounds_reproduces_every_verdict_bit_for_bit
     claims = find_claims(Path("claims"))
     with closing(Store(Path(".claims"))) as store:
         for identifier, record in records.items():
-            found = rejudge(claims[identifier], claims[identifier].spec, json.loads(json.dumps(record)), store, None)
+            found = rejudge(
+                claims[identifier], claims[identifier].spec, record_from(record_text(record)), **behind(record, store)
+            )
             again = found.judgement
-            assert (str(again.verdict), again.p, again.reason) == (record["verdict"], record["p"], record["reason"])
-            assert again.main.estimate == record["effect"]["estimate"]
-            assert list(again.main.interval) == record["effect"]["interval"]
-            assert (found.images, found.delta, found.outdated) == (record["images"], record["delta"], "")
+            assert (str(again.verdict), again.p, again.reason) == (record.verdict, record.p, record.reason)
+            assert again.main.estimate == record.effect.estimate
+            assert again.main.interval == record.effect.interval
+            assert (found.images, found.delta, found.outdated) == (record.images, record.delta, "")
 
 
 def test_another_bound_changes_the_verdict_without_models_and_without_a_record(records, capsys):
@@ -242,8 +245,8 @@ def test_another_bound_changes_the_verdict_without_models_and_without_a_record(r
     assert row[1:5] == ["nameless", "supported", "refuted", "(exploratory)"]
     assert "may have been chosen after looking; such a verdict may be wrong up to twice as often" in told
     assert "1 changed; nothing was recorded" in told
-    with closing(Store(Path(".claims"))) as store:
-        assert len(store.results()) == 2
+    with closing(open_history(Path(".claims"))) as history:
+        assert len(history.records()) == 2
 
 
 def test_a_smaller_error_level_can_leave_a_verdict_open(records, capsys):
@@ -271,11 +274,11 @@ def test_numbers_of_another_experiment_are_not_judged(records, capsys, old, new,
 
 
 def test_a_measurement_that_is_gone_is_told(records, capsys):
-    with closing(sqlite3.connect(Path(".claims/measurements.sqlite"))) as database:
+    with closing(sqlite3.connect(Path(".claims/history.sqlite"))) as database:
         database.execute("DELETE FROM measurement")
         database.commit()
     assert main(["judge"]) == 2
-    assert "is not in .claims" in capsys.readouterr().err
+    assert "is not recorded; run the claim again" in capsys.readouterr().err
 
 
 def test_recorded_claims_that_the_folder_does_not_hold_are_named(records, capsys):
@@ -296,7 +299,7 @@ def test_accept_writes_the_last_verdicts_and_tells_what_changed(records, capsys)
     written = json.loads(Path("claims/baselines/embedded.json").read_text())["models"]["nameless"]["verdicts"]
     assert list(written) == ["planted-accuracy"]
     kept = read_outcomes(Path("claims/baselines/embedded.safetensors")).claims["nameless", "planted-accuracy"].arms
-    assert kept["clean"].mean() == pytest.approx(records["planted-accuracy"]["effect"]["estimate"])
+    assert kept["clean"].mean() == pytest.approx(records["planted-accuracy"].effect.estimate)
     assert main(["accept", "--claim", "planted-accuracy"]) == 0
     assert "1 verdicts accepted, 0 of them changed" in capsys.readouterr().out
     assert main(["accept", "--model", "nameles"]) == 2
@@ -323,10 +326,10 @@ def test_history_draws_effect_interval_and_bound_of_each_run(records, capsys):
     assert main(["history", "planted-accuracy"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("planted-accuracy on nameless: o ")
-    effect = records["planted-accuracy"]["effect"]
-    strip = lines[2].rpartition(f"{effect['estimate']:.3f}  ")[2]
-    assert strip[int(41 * effect["bound"])] == "|"
-    assert strip[int(41 * effect["estimate"])] == "o"
+    effect = records["planted-accuracy"].effect
+    strip = lines[2].rpartition(f"{effect.estimate:.3f}  ")[2]
+    assert strip[int(41 * effect.bound)] == "|"
+    assert strip[int(41 * effect.estimate)] == "o"
     assert strip.count("-") >= 1
 
 
@@ -343,7 +346,7 @@ def test_accepting_again_under_other_conditions_drops_what_was_accepted_before(r
 @pytest.mark.parametrize("name", ["test_vit", "test_resnet"])
 def test_a_card_survives_being_written_down(name):
     card = tokens_model(name).card
-    assert card_from(json.loads(json.dumps(card_data(card)))) == card
+    assert card_from(CardRecord.model_validate(json.loads(card_record(card).model_dump_json()))) == card
 
 
 PROGRAMS = {

@@ -1,6 +1,5 @@
 """Claims whose images exchange class tokens are judged pair by pair, the same when measured as when judged again."""
 
-import json
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,11 +24,13 @@ from harness.measurement.record import record_of
 from harness.measurement.runner import run
 from harness.readouts.own_answer import Accuracy, Agreement, Identifiability
 from harness.results.measurements import Store
+from harness.results.record import record_from, record_text
 from harness.running.context import context_of
 from harness.running.options import parse
 from harness.running.rejudge import rejudge
 from support.claims import accuracy, bench, bound, isolation, job, retention, spec
 from support.planted import Planted, PlantedImages
+from support.records import behind
 
 NOISY = PlantedImages(count=101, wrong=0.2)  # chunks of 32 and a last one of 5
 OWN = (NOISY.shown == NOISY.labels).astype(float)
@@ -247,22 +248,23 @@ def test_judging_again_equals_judging_bit_for_bit(plan, target):
     with closing(Store(None)) as store:
         here = bench(Planted(), NOISY, store, population=target == "images")
         (outcome,) = run([job(plan(), bounds=bounds, budget=99)], here).values()
-        record = record_of(outcome, "nameless", context_of(SimpleNamespace(resolved="planted"), here, options))
-        kept = json.loads(json.dumps(record))
+        context = context_of(SimpleNamespace(resolved="planted"), here.models[0], options)
+        record = record_of(outcome, "nameless", context)
+        kept = record_from(record_text(record))
         listed = Claim(spec=spec(bounds=bounds, budget=99), function=lambda card: plan(), path=Path("none"))
-        again = rejudge(listed, listed.spec, kept, store, None)
+        again = rejudge(listed, listed.spec, kept, **behind(kept, store))
         assert again.judgement == outcome.judgement
         assert again.images == outcome.images
-        del kept["pairs"]  # as records were before images exchanged in pairs
+        kept = kept.but(pairs=None)  # as records were before images exchanged in pairs
         if plan is exchange:
             with pytest.raises(ClaimsError, match="did not exchange in pairs; run it again"):
-                rejudge(listed, listed.spec, kept, store, None)
+                rejudge(listed, listed.spec, kept, **behind(kept, store))
         else:
-            assert rejudge(listed, listed.spec, kept, store, None).judgement == outcome.judgement
+            assert rejudge(listed, listed.spec, kept, **behind(kept, store)).judgement == outcome.judgement
 
 
 def test_the_chunk_of_an_edit_that_does_not_exchange_has_no_donors_in_it():
-    made = bench(images=NOISY).chunk(range(96, 101))
+    made = bench(images=NOISY).models[0].chunk(range(96, 101))
     assert made.donors.tolist() == [1, 0, 3, 2, 4]
     assert torch.equal(made.alone.donors, torch.full((5,), 5))
     assert made.alone.generator(1).initial_seed() == made.generator(1).initial_seed()

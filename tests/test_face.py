@@ -53,11 +53,11 @@ def test_run_gives_records_of_models_and_claims_and_keeps_them_in_a_cache(tmp_pa
     claims = ["cls-last-shuffle-hits-floor", "background-independence"]
     known = [name for name in claims if name in {path for path in claims}]
     records = harness.run(["tiny_vit", "tiny_resnet"], claims=known[:1], folder=CLAIMS, max_images=64, cache=tmp_path)
-    assert [(record["model"], record["claim"]) for record in records] == [
+    assert [(record.model, record.claim) for record in records] == [
         ("tiny_vit", claims[0]),
         ("tiny_resnet", claims[0]),
     ]
-    assert records[1]["verdict"] == "not applicable"
+    assert records[1].verdict == "not applicable"
     assert (tmp_path / "history.sqlite").exists()
 
 

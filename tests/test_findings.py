@@ -4,28 +4,24 @@ import pytest
 
 from harness.regression.findings import NAMED, Night, asked_for, stale, unaccepted, verdict_failures
 from harness.results.baselines import CONDITIONS
+from harness.results.record import RunRecord
 from harness.results.staleness import PARTS
+from support.records import context, finding
+from support.records import record as made
 
-CONTEXT = {name: f"this {name}" for name in CONDITIONS}
+CONTEXT = context()
 GROUND = dict.fromkeys(PARTS, "0")
 
 
-def record(claim: str = "a", verdict: str = "supported", effect: float = 0.9, ground=()) -> dict:
-    return {
-        "claim": claim,
-        "model": "m",
-        "verdict": verdict,
-        "reason": "because",
-        "effect": {"estimate": effect},
-        "context": CONTEXT,
-        "fingerprints": {**GROUND, **dict.fromkeys(ground, "1")},
-    }
+def record(claim: str = "a", verdict: str = "supported", effect: float = 0.9, ground=()) -> RunRecord:
+    changed = {**GROUND, **dict.fromkeys(ground, "1")}
+    return made(claim, "m", verdict, reason="because", effect=finding(estimate=effect), fingerprints=changed)
 
 
 def accepted(verdicts=None, **conditions) -> dict:
     entry = {"verdict": "supported", "effect": 0.9, "fingerprints": GROUND}
     found = {claim: {**entry, "verdict": verdict} for claim, verdict in (verdicts or {"a": "supported"}).items()}
-    return {"m": {"conditions": {**CONTEXT, **conditions}, "verdicts": found}}
+    return {"m": {"conditions": {**{name: CONTEXT[name] for name in CONDITIONS}, **conditions}, "verdicts": found}}
 
 
 def test_a_night_without_change_finds_nothing():
@@ -62,8 +58,8 @@ def test_every_part_of_the_ground_makes_a_verdict_stale(part):
 
 
 def test_other_conditions_make_a_verdict_stale():
-    (line,) = stale([record()], accepted(batch_size=32), {})
-    assert line == "m: stale (batch_size (32 to 'this batch_size') changed since acceptance): a"
+    (line,) = stale([record()], accepted(batch_size=16), {})
+    assert line == "m: stale (batch_size (16 to 32) changed since acceptance): a"
 
 
 def test_what_was_never_accepted_is_compared_with_its_last_run():

@@ -19,7 +19,7 @@ from harness.measurement.runner import run
 from harness.models.subject import Preprocessing
 from harness.readouts.members import TheModel
 from harness.results.measurements import Store
-from harness.results.run_file import Picture as PictureOfFile
+from harness.results.record import Context
 from support.claims import bench, job, loaded
 from support.planted import Planted, PlantedImages
 
@@ -110,9 +110,8 @@ def test_a_record_holds_the_pictures_of_its_outcome_as_its_file_declares_them():
     plan = census(1)
     place = bench(Planted())
     outcome = run([job(plan)], place)["planted-claim"]
-    assert record_of(outcome, "model", {})["pictures"] == []
+    assert record_of(outcome, "model", Context()).pictures == ()
     shown = pictures_of(plan, place, 32)
     outcome = replace(outcome, pictures=shown)
-    (first, _) = record_of(outcome, "model", {})["pictures"]
-    assert first == asdict(shown[0])
-    assert PictureOfFile.model_validate(first).data == shown[0].data
+    (first, _) = record_of(outcome, "model", Context()).pictures
+    assert first.model_dump() == asdict(shown[0])

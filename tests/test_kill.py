@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.results.measurements import FILE_NAME
+from harness.results.database import FILE_NAME
 
 ROOT = Path(__file__).parents[1]
 CLAIM = "one-block-rebuilds-cls"  # reads all 2,000 embedded pictures on every model

@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 
 from harness.errors import ClaimsError
-from harness.results.measurements import FILE_NAME, MeasuredBatch, MeasurementKey, Receipt, Store
+from harness.results.database import FILE_NAME
+from harness.results.measurements import MeasuredBatch, MeasurementKey, Receipt, Store
 from support import writer
 
 POSITIONS = range(4)
@@ -150,15 +151,6 @@ def test_the_fields_of_a_key_are_those_that_a_number_depends_on():
     assert promised | {"dtype", "batch_size", "seed", "device", "subject_code"} <= {
         f.name for f in fields(MeasurementKey)
     }
-
-
-def test_results_are_listed_oldest_first_and_by_claim_and_model(store):
-    for number, (claim, model) in enumerate([("a", "m"), ("b", "m"), ("a", "n")]):
-        store.record(claim, model, {"number": number})
-    assert [result["number"] for result in store.results()] == [0, 1, 2]
-    assert [result["number"] for result in store.results(claim="a")] == [0, 2]
-    assert [result["number"] for result in store.results(claim="a", model="n")] == [2]
-    assert all(result["time"].endswith("+00:00") for result in store.results())
 
 
 def test_a_store_without_a_folder_leaves_no_file(tmp_path, monkeypatch):

@@ -10,8 +10,10 @@ import harness.running.session  # noqa: F401 - an inner run forgets what it impo
 from harness.judging.discovery import find_claims
 from harness.regression.findings import asked_for
 from harness.results.measurements import Store
+from harness.results.run_file import read_document
 from harness.running.rejudge import rejudge, with_bounds
 from support import folders
+from support.records import behind
 
 QUICK = "--import-mode=importlib -p no:hypothesispytest -p no:anyio -p no:jaxtyping"
 MODELS = ("support.zoo:late_reader", "support.zoo:early_carrier", "support.zoo:patch_mean")
@@ -125,15 +127,17 @@ def test_a_census_is_recorded_with_its_members_and_judged_again_from_the_store(r
     run("--claims-cache", "cache")
     claims = find_claims(pytester.path / "mine")
     with closing(Store(pytester.path / "cache")) as store:
-        for record in records(pytester):
-            claim = claims[record["claim"]]
-            again = rejudge(claim, claim.spec, record, store, None)
-            assert str(again.judgement.verdict) == record["verdict"]
+        found, _, _ = read_document(pytester.path / "out.json")
+        for record in found:
+            claim = claims[record.claim]
+            again = rejudge(claim, claim.spec, record, **behind(record, store))
+            assert str(again.judgement.verdict) == record.verdict
             assert again.outdated == ""
-        census = next(record for record in records(pytester) if record["claim"] == "half-of-the-classes")
-        assert (census["what"], census["members"], census["images"]) == ("classes", 4, 4)
+        census = next(record for record in found if record.claim == "half-of-the-classes")
+        assert (census.what, census.members, census.images) == ("classes", 4, 4)
         spec = with_bounds(claims["half-of-the-classes"].spec, {"bound": 0.6})
-        assert str(rejudge(claims["half-of-the-classes"], spec, census, store, None).judgement.verdict) == "refuted"
+        again = rejudge(claims["half-of-the-classes"], spec, census, **behind(census, store))
+        assert str(again.judgement.verdict) == "refuted"
 
 
 def test_a_report_shows_sets_of_models_in_columns_of_their_own(run, pytester):

@@ -10,6 +10,8 @@ import pytest
 import harness.running.session  # noqa: F401 - an inner run forgets what it imports, and torch cannot be imported twice
 from harness.results.baselines import accept
 from harness.results.history import open_history
+from harness.results.record import record_data
+from harness.results.run_file import read_document
 from support import folders, planted
 
 LATE = "support.zoo:late_reader"
@@ -125,7 +127,7 @@ def test_an_error_is_an_error_with_its_traceback_and_leaves_the_other_verdicts_a
 
 def test_an_accepted_refutation_is_an_expected_failure(run, pytester):
     run("--claims-json", "out.json")
-    accept(records(pytester.path / "out.json"), pytester.path / "accepted.json")
+    accept(read_document(pytester.path / "out.json")[0], pytester.path / "accepted.json")
     result = run("--claims-baseline", str(pytester.path / "accepted.json"))
     assert result.ret == pytest.ExitCode.OK
     assert result.parseoutcomes() == {"passed": 2, "xfailed": 2, "skipped": 2, "inconclusive": 1, "reported": 1}
@@ -143,8 +145,8 @@ def test_an_accepted_refutation_is_an_expected_failure(run, pytester):
 )
 def test_a_verdict_that_differs_from_the_accepted_one_fails(run, pytester, name, was):
     run("--claims-json", "out.json", "--claim", name)
-    (record,) = records(pytester.path / "out.json")
-    accept([{**record, "verdict": was}], pytester.path / "accepted.json")
+    ((record,), _, _) = read_document(pytester.path / "out.json")
+    accept([record.but(verdict=was)], pytester.path / "accepted.json")
     result = run("--claims-baseline", str(pytester.path / "accepted.json"), "--claim", name)
     assert result.parseoutcomes()["failed"] == 1
     assert f"expected {was}, found {VERDICTS[name]}" in text_of(result)
@@ -186,10 +188,9 @@ def test_a_second_run_reads_what_the_first_has_measured(run, pytester, monkeypat
 def test_without_the_cache_no_measurement_is_kept_but_the_run_with_its_outcomes_is(run, pytester):
     result = run("--claims-no-cache", "--claim", "told", "--claims-json", "out.json")
     assert result.parseoutcomes() == {"reported": 1, "passed": 1, "deselected": 6}
-    assert not (pytester.path / ".claims" / "measurements.sqlite").exists()
     history = open_history(pytester.path / ".claims")
     (kept,), (told,) = history.records(), records(pytester.path / "out.json")
-    assert {name: value for name, value in kept.items() if name != "time"} == told
+    assert {name: value for name, value in record_data(kept).items() if name != "time"} == told
     outcomes = history.outcomes(told["run"], LATE, "told")
     assert {name: values.mean() for name, values in outcomes.items()} == told["arm_means"]
     assert all(len(values) == told["images"] for values in outcomes.values())
@@ -259,7 +260,6 @@ def test_ini_keys_stand_in_for_options(pytester, pictures):
     pytester.runpytest_inprocess("mine").assert_outcomes(passed=2, failed=1, deselected=5)
     made = records(pytester.path / "out.json")
     assert [record["context"]["batch_size"] for record in made] == [16, 16]
-    assert not (pytester.path / ".claims" / "measurements.sqlite").exists()
     assert pytester.runpytest_inprocess("mine", "--batch-size", "32", "--claim", "holds").parseoutcomes()["passed"] == 2
     assert [record["context"]["batch_size"] for record in records(pytester.path / "out.json")] == [32]
 

@@ -14,6 +14,7 @@ from harness.report.columns import ModelColumn, columns_of
 from harness.report.figures import curve_svg, evidence_svg
 from harness.report.html import html_report, source_of_picture
 from harness.report.panels import CurvePanel, Line, Mark, curve_panels, evidence_panel, published_panels
+from harness.results.record import PictureRecord
 from support.records import HOSTILE, context, finding, record, spec
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
@@ -120,7 +121,7 @@ def test_runs_on_other_data_stand_side_by_side_and_a_later_record_replaces_an_ea
     other = context(images="photos", image_fingerprint="ef" * 32)
     columns = columns_of([record(verdict="refuted"), record(context=other), record()])
     assert [column.label for column in columns] == ["tiny (on pictures)", "tiny (on photos)"]
-    assert [column.records["stays"]["verdict"] for column in columns] == ["supported", "supported"]
+    assert [column.records["stays"].verdict for column in columns] == ["supported", "supported"]
 
 
 @pytest.mark.parametrize(
@@ -195,7 +196,7 @@ def test_a_record_may_carry_pictures():
 
 def test_a_picture_that_could_hold_a_script_is_refused():
     with pytest.raises(ValueError, match=r"image/svg\+xml"):
-        source_of_picture({"title": "t", "media": "image/svg+xml", "data": ""})
+        source_of_picture(PictureRecord.model_construct(title="t", media="image/svg+xml", data=""))
 
 
 def test_a_rivals_curve_stands_in_the_panel_of_the_curve_it_is_named_after():

@@ -10,9 +10,12 @@ import pandas
 import pytest
 
 from harness.errors import ClaimsError
+from harness.report import terminal
 from harness.report.escaping import FORMULA
 from harness.report.export import CURVE_KINDS, RESULT_KINDS, csv_text, curve_rows, parquet_bytes, result_rows
+from harness.report.html import html_report
 from harness.report.markdown import markdown_report
+from harness.report.result_table import RESULT_COLUMNS, junit_properties
 from harness.report.write import write_report
 from support.records import HOSTILE, context, finding, record, spec
 
@@ -151,3 +154,29 @@ def test_a_report_of_nothing_and_one_that_cannot_be_written_are_refused(tmp_path
     (tmp_path / "file").write_text("")
     with pytest.raises(ClaimsError, match="cannot write the report"):
         write_report(tmp_path / "file" / "a.md", RECORDS, {}, now=NOW)
+
+
+def test_every_table_of_results_has_the_columns_of_the_one_list():
+    one = record()
+    assert csv_text(result_rows([one]), RESULT_KINDS).splitlines()[0].split(",") == [
+        column.name for column in RESULT_COLUMNS
+    ]
+    page = html_report([one], {}, title="t", now=NOW)
+    heads = terminal.summary([one], terminal.WIDE).splitlines()[1]
+    properties = dict(junit_properties(one))
+    for column in RESULT_COLUMNS:
+        if column.page:
+            assert f'<th scope="col">{column.page.heading}</th>' in page
+            assert f'data-label="{column.page.heading}"' in page
+        if column.terminal:
+            assert column.terminal.heading in heads
+        if column.junit:
+            assert properties[f"claims.{column.junit.heading}"] == column.junit.text(one)
+
+
+@pytest.mark.parametrize("verdict", ["supported", "not applicable"])
+def test_every_column_has_a_value_of_its_kind_or_none(verdict):
+    kinds = {"text": str, "whole": int, "number": (int, float)}
+    for column in RESULT_COLUMNS:
+        value = column.value(record(verdict=verdict))
+        assert value is None or isinstance(value, kinds[column.kind]), column.name

@@ -9,7 +9,8 @@ from rich.cells import cell_len
 
 from harness.report import terminal
 from harness.report.curve_text import BARS, curve_charts, sparkline
-from harness.report.verdict_text import paragraph, properties
+from harness.report.result_table import LETTERS, junit_properties
+from harness.report.verdict_text import paragraph
 from harness.running.summary import told
 from support.records import HOSTILE, context, finding, record, spec
 
@@ -43,7 +44,7 @@ def test_columns_align_and_ids_are_whole():
     ends = [head.index(column) + len(column) for column in ("bound", "paper", "images", "sec")]
     for row in rows:
         assert all(end == len(row) or row[end] == " " for end in ends), row
-        assert row[head.index("verdict")] in terminal.LETTERS.values()
+        assert row[head.index("verdict")] in LETTERS.values()
     first = next(number for number, line in enumerate(lines) if line.startswith("auxiliary"))
     joined = "".join(line.split("  ")[0] for line in lines[first : first + 3])
     assert joined.startswith(f"{LONG}-1"), "what does not fit goes on below"
@@ -52,7 +53,7 @@ def test_columns_align_and_ids_are_whole():
 def test_every_verdict_has_its_letter_and_the_open_ones_a_short_reason():
     text = terminal.summary([record(f"c-{v.replace(' ', '-')}", verdict=v, reason=f"why {v}") for v in VERDICTS], 100)
     for verdict in VERDICTS[:-1]:
-        assert f"{terminal.LETTERS[verdict]} {verdict}" in text
+        assert f"{LETTERS[verdict]} {verdict}" in text
         assert (f"why {verdict}" in text) == (verdict in terminal.EXPLAINED)
     assert "not applicable (1), why not applicable: c-not-applicable" in text
 
@@ -121,14 +122,14 @@ def test_a_name_of_several_lines_cannot_fake_a_line_of_the_summary():
 
 
 def test_test_reports_carry_verdict_effect_interval_bound_and_images():
-    found = dict(properties(record()))
+    found = dict(junit_properties(record()))
     assert found["claims.verdict"] == "supported"
     assert found["claims.effect"] == 0.99
     assert found["claims.interval"] == [0.97, 1.0]
     assert found["claims.bound"] == ">= 0.960"
     assert found["claims.images"] == 64
-    assert dict(properties(record(verdict="not applicable")))["claims.bound"] is None
+    assert dict(junit_properties(record(verdict="not applicable")))["claims.bound"] is None
 
 
 def test_an_empty_claim_name_is_no_crash():
-    assert terminal.summary([record("")], 100)
+    assert terminal.summary([record().but(claim="")], 100)

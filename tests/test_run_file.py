@@ -5,10 +5,12 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import jsonschema
 import pytest
+from pydantic import ValidationError
 
 from harness.errors import ClaimsError
+from harness.results.record import record_from, record_text
 from harness.results.run_file import SCHEMA_FILE, document_text, read_document, schema_text
-from support.records import HOSTILE, finding, record, spec
+from support.records import HOSTILE, finding, record, record_data, spec
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 SCHEMA = json.loads(SCHEMA_FILE.read_text(encoding="utf-8"))
@@ -35,14 +37,14 @@ def test_hostile_names_survive_the_round_trip_in_ascii(tmp_path, name):
     (tmp_path / "run.json").write_text(text, encoding="utf-8")
     (found,), _, notes = read_document(tmp_path / "run.json")
     kept = name.replace("\udcff", "\\udcff")  # a byte of a file name that is no text stays visible
-    assert (found["model"], found["reason"], notes) == (kept, kept, [kept])
+    assert (found.model, found.reason, notes) == (kept, kept, [kept])
 
 
 def test_records_entries_and_notes_come_back_with_the_time(tmp_path):
     path = tmp_path / "run.json"
     path.write_text(written(record(), record(model="other"), notes=["a note"]), encoding="utf-8")
     records, specs, notes = read_document(path)
-    assert records == [{"time": "2026-01-02T03:04:05+00:00", **record(model=model)} for model in ("tiny", "other")]
+    assert records == [record(model=model, time="2026-01-02T03:04:05+00:00") for model in ("tiny", "other")]
     assert specs == {"stays": spec()}
     assert notes == ["a note"]
 
@@ -79,7 +81,7 @@ def test_numbers_that_are_not_finite_have_no_value():
 )
 def test_a_wrong_field_is_refused_by_its_place(tmp_path, change, place):
     path = tmp_path / "run.json"
-    path.write_text(json.dumps({"records": [{**record(), **change}]}), encoding="utf-8")
+    path.write_text(json.dumps({"records": [record_data(**change)]}), encoding="utf-8")
     with pytest.raises(ClaimsError, match=place.replace(".", r"\.")):
         read_document(path)
     with pytest.raises(jsonschema.ValidationError):
@@ -103,3 +105,36 @@ def test_fields_that_a_later_version_adds_are_read():
     made = json.loads(written(record(later={"a": 1})))
     jsonschema.validate(made, SCHEMA)
     assert made["records"][0]["later"] == {"a": 1}
+
+
+# A file as version 0.1 wrote it before records told pairs, fingerprints, members or the run they belong to.
+OLD_CONTEXT = {"weights": "ab", "images": "pictures", "image_fingerprint": "cd", "train_images": ["train", "ee", 7]}
+OLD_EFFECT = {"label": "x", "estimate": 1, "interval": None, "bound": 0.5, "direction": ">=", "p_true": 0, "p_false": 1}
+OLD = {
+    "format": 1, "claim": "stays", "version": 1, "model": "tiny", "source": "paper", "tier": "core",
+    "verdict": "supported", "reason": "so", "published": None, "effect": OLD_EFFECT, "images": 64, "seconds": 1,
+    "block_evaluations": 12, "measured_images": 0, "arms": {"clean": "id"}, "context": OLD_CONTEXT,
+}  # fmt: skip
+
+
+def test_a_file_of_an_older_version_is_read_with_the_values_that_were_meant(tmp_path):
+    (tmp_path / "old.json").write_text(json.dumps({"records": [OLD]}), encoding="utf-8")
+    (found,), specs, notes = read_document(tmp_path / "old.json")
+    assert (specs, notes, found.time) == ({}, [], "")
+    assert (found.what, found.pairs, found.members, found.fingerprints, found.run) == ("images", None, None, {}, "")
+    assert (found.findings, found.controls, found.curves, found.pictures) == (None, (), {}, ())
+    assert (found.context.target, found.context.card, found.context.left_out) == ("distribution", None, ())
+    assert found.context.train_images == ["train", "ee", 7]
+    assert set(json.loads(record_text(found))) == set(OLD), "what it did not say is not written as if it had"
+
+
+def test_what_is_written_and_read_is_the_same_record(tmp_path):
+    asked, refused = record(run="r", fingerprints={"claim": "0"}), record("b", verdict="not applicable")
+    assert [record_from(record_text(one)) for one in (asked, refused)] == [asked, refused]
+    (tmp_path / "run.json").write_text(written(asked, refused), encoding="utf-8")
+    assert [one.but(time="") for one in read_document(tmp_path / "run.json")[0]] == [asked, refused]
+
+
+def test_a_record_cannot_be_changed():
+    with pytest.raises(ValidationError, match="frozen"):
+        record().verdict = "refuted"

@@ -10,6 +10,7 @@ from harness.measurement.runner import run
 from harness.measurement.sequential import Job
 from harness.measurement.verdict_ground import fingerprints
 from harness.results.measurements import Store
+from harness.results.record import Context
 from harness.results.staleness import PARTS, changed_parts
 from support.claims import accuracy, bench, bound, spec
 from support.planted import Planted, PlantedImages
@@ -69,7 +70,7 @@ def ground(subject=None, images=None, entry=None, context=None) -> dict[str, str
         "weights": here.models[0].weights_hash("given"),
         **(context or {}),
     }
-    return fingerprints(accuracy, entry or spec(), about, outcome.plan, outcome.keys)
+    return fingerprints(accuracy, entry or spec(), Context(**about), outcome.plan, outcome.keys)
 
 
 def test_what_is_measured_twice_rests_on_the_same_ground():

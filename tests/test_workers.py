@@ -1,6 +1,7 @@
 """Models measured side by side in processes of their own: what comes out is what one process finds."""
 
 import json
+import sqlite3
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -8,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from harness.results.history import open_history
-from harness.run import workers
+from harness.running import workers
 from harness.running.options import OPTIONS, parse
 from support import folders
 
@@ -52,6 +53,11 @@ def run(pytester, pictures):
     return call
 
 
+def rows(path, table: str) -> int:
+    with closing(sqlite3.connect(path)) as database:
+        return database.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
+
+
 def told(made):
     names = ("verdict", "reason", "images", "effect", "curves", "trace", "arms", "fingerprints", "block_evaluations")
     return {place: {name: record.get(name) for name in names} for place, record in made.items()}
@@ -63,9 +69,9 @@ def test_two_processes_find_what_one_does_and_the_run_keeps_it(run, pytester):
     assert told(alone) == told(apart)
     assert first.parseoutcomes() == second.parseoutcomes()
     assert len({record["run"] for record in apart.values()}) == 1, "the processes are one run"
-    assert not (pytester.path / ".claims" / "measurements.sqlite").exists()
     with closing(open_history(pytester.path / ".claims")) as history:
         one = apart[EARLY, "told"]
+        assert rows(history.path, "chunk") == 0, "no measurement is kept beside the copies"
         outcomes = history.outcomes(one["run"], EARLY, "told")
         assert {name: values.mean() for name, values in outcomes.items()} == one["arm_means"]
         assert len(history.names(one["context"]["image_fingerprint"])) >= one["images"]

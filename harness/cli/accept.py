@@ -1,9 +1,9 @@
 """`claims accept`: make the last verdicts, effects and outcomes per image the expected ones."""
 
 import argparse
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from harness.cli.arguments import add_cache, add_choice
 from harness.judging.discovery import chosen
@@ -11,6 +11,7 @@ from harness.judging.discovery import chosen
 if TYPE_CHECKING:
     from harness.results.accepted_outcomes import AcceptedOutcomes
     from harness.results.history import History
+    from harness.results.record import RunRecord
 
 NAME = "accept"
 HELP = "write the last verdicts and outcomes as the expected ones, and print the difference"
@@ -41,7 +42,7 @@ def run(asked: argparse.Namespace) -> int:
     last = (
         history.latest()
         if picked is None
-        else {(record["claim"], record["model"]): record for record in history.records(run=picked)}
+        else {(record.claim, record.model): record for record in history.records(run=picked)}
     )
     models = chosen({model: model for _, model in last}, asked.model, "model", "--model")
     claims = chosen({claim: claim for claim, _ in last}, asked.claim, "claim", "--claim")
@@ -50,7 +51,7 @@ def run(asked: argparse.Namespace) -> int:
     history.close()
     before, old = read_outcomes(beside), accepted(asked.baseline)
     differences = accept(records, asked.baseline)
-    unmeasured = {(record["model"], record["claim"]) for record in records} - set(new.claims)
+    unmeasured = {(record.model, record.claim) for record in records} - set(new.claims)
     gone = places(old) - places(accepted(asked.baseline)) | unmeasured
     write_outcomes(beside, merge(before, new, gone))
     for line in (*differences, *_changes(before, new)):
@@ -59,7 +60,7 @@ def run(asked: argparse.Namespace) -> int:
     return 0
 
 
-def _outcomes(records: Sequence[Mapping[str, Any]], history: "History") -> "AcceptedOutcomes":
+def _outcomes(records: Sequence["RunRecord"], history: "History") -> "AcceptedOutcomes":
     from harness.results.accepted_outcomes import AcceptedOutcomes
     from harness.results.recorder import outcomes_of
 

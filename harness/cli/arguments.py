@@ -3,8 +3,6 @@
 import argparse
 from pathlib import Path
 
-from harness.errors import ClaimsError
-from harness.results.measurements import FILE_NAME, Store
 from harness.running.options import DEFAULT_CACHE
 
 
@@ -16,7 +14,7 @@ def add_claims_folder(parser: argparse.ArgumentParser) -> None:
 def add_cache(parser: argparse.ArgumentParser) -> None:
     """Add --cache, the folder of stored measurements."""
     parser.add_argument(
-        "--cache", type=Path, default=Path(DEFAULT_CACHE), metavar="DIR", help="folder of stored measurements"
+        "--cache", type=Path, default=Path(DEFAULT_CACHE), metavar="DIR", help="folder of stored measurements and runs"
     )
 
 
@@ -24,21 +22,6 @@ def add_choice(parser: argparse.ArgumentParser) -> None:
     """Add the repeatable --model and --claim that narrow a command down."""
     parser.add_argument("--model", action="append", help="model label as recorded (repeatable; default: all)")
     parser.add_argument("--claim", action="append", metavar="ID", help="claim id (repeatable; default: all)")
-
-
-def open_store(folder: Path) -> Store:
-    """Open a store that exists; ClaimsError with the cure where there is none, instead of making an empty one."""
-    if not (folder / FILE_NAME).exists():
-        raise ClaimsError(
-            f"nothing is stored in {str(folder)!r}; run `pytest claims/` first, or name the folder of another run: "
-            f"--cache DIR"
-        )
-    return Store(folder)
-
-
-def last_records(store: Store) -> dict[tuple[str, str], dict]:
-    """Give the last record of each claim on each model, by (claim, model)."""
-    return {(record["claim"], record["model"]): record for record in store.results()}
 
 
 def error_level(text: str) -> float:

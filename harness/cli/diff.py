@@ -1,8 +1,8 @@
 """`claims diff`: what changed between two runs, image by image."""
 
 import argparse
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from harness.cli.arguments import add_cache, add_choice
 from harness.cli.console import show_table
@@ -10,6 +10,7 @@ from harness.cli.console import show_table
 if TYPE_CHECKING:
     from harness.regression.comparison import ArmChange, Comparison
     from harness.results.history import History
+    from harness.results.record import RunRecord
 
 NAME = "diff"
 HELP = "compare the outcomes per image of two runs by paired exact tests, and name the images that changed"
@@ -45,19 +46,19 @@ def run(asked: argparse.Namespace) -> int:
     return 0
 
 
-def _picked(history: "History", run: str, asked: argparse.Namespace) -> list[dict[str, Any]]:
+def _picked(history: "History", run: str, asked: argparse.Namespace) -> "list[RunRecord]":
     """Give the records of one run that were asked for, refusing models and claims that it does not have."""
     from harness.judging.discovery import chosen
 
     records = history.records(run=run)
     where = f"run {run[:8]}"
-    models = chosen({record["model"]: 0 for record in records}, asked.model, "model", where)
-    claims = chosen({record["claim"]: 0 for record in records}, asked.claim, "claim", where)
-    return [record for record in records if record["model"] in models and record["claim"] in claims]
+    models = chosen({record.model: 0 for record in records}, asked.model, "model", where)
+    claims = chosen({record.claim: 0 for record in records}, asked.claim, "claim", where)
+    return [record for record in records if record.model in models and record.claim in claims]
 
 
-def _show_verdicts(before: Sequence[Mapping[str, Any]], after: Sequence[Mapping[str, Any]]) -> None:
-    old, new = ({(r["model"], r["claim"]): r["verdict"] for r in records} for records in (before, after))
+def _show_verdicts(before: "Sequence[RunRecord]", after: "Sequence[RunRecord]") -> None:
+    old, new = ({(one.model, one.claim): str(one.verdict) for one in side} for side in (before, after))
     for place in sorted({**old, **new}):
         was, now = old.get(place, "not asked"), new.get(place, "not asked")
         if was != now:

@@ -2,14 +2,16 @@
 
 import argparse
 import string
-from collections.abc import Mapping
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-from harness.cli.arguments import add_cache, add_claims_folder, last_records
+from harness.cli.arguments import add_cache, add_claims_folder
 from harness.cli.console import show_field, show_table
 from harness.judging.discovery import chosen, find_specs
 from harness.judging.ledger import Bound, ClaimSpec, PublishedCurve
-from harness.results.measurements import FILE_NAME, Store
+
+if TYPE_CHECKING:
+    from harness.results.record import RunRecord
 
 NAME = "explain"
 HELP = "explain one claim: statement, source, protocol, bounds, published values, last results"
@@ -37,16 +39,25 @@ def run(asked: argparse.Namespace) -> int:
         print(f"\npublished {name} by layer")
         _show_curves(curves)
     print("\nlast results")
-    records = []
-    if (asked.cache / FILE_NAME).exists():
-        store = Store(asked.cache)
-        records = [record for (claim, _), record in last_records(store).items() if claim == spec.id]
-        store.close()
-    if records:
+    if records := _last(asked.cache, spec.id):
         _show_results(records)
     else:
-        print(f"none in {asked.cache}; run: pytest {asked.claims} --claim {spec.id}")
+        told = "a run with --claims-no-history leaves none"
+        print(f"none in {asked.cache} ({told}); run: pytest {asked.claims} --claim {spec.id}")
     return 0
+
+
+def _last(cache: Path, claim: str) -> "list[RunRecord]":
+    """Read the last result of a claim on each model from the history of runs, where there is one."""
+    from harness.results.history import FILE_NAME, History
+
+    if not (cache / FILE_NAME).exists():
+        return []
+    history = History(cache)
+    try:
+        return list(history.latest(claim=claim).values())
+    finally:
+        history.close()
 
 
 def _fields(spec: ClaimSpec) -> dict[str, str]:
@@ -100,35 +111,14 @@ def _show_curves(curves: tuple[PublishedCurve, ...]) -> None:
         show_field(f"    {letter}", f"{curve.model}; {curve.origin}")
 
 
-def _show_results(records: list[dict[str, Any]]) -> None:
+def _show_results(records: "list[RunRecord]") -> None:
+    from harness.report.verdict_text import bound_text, effect_text
+
     show_table(
         ("model", "verdict", "effect [interval]", "bound", "images", "when"),
         [
-            (
-                record["model"],
-                record["verdict"],
-                effect_text(record["effect"]),
-                bound_text(record["effect"]),
-                str(record["images"]),
-                record["time"],
-            )
-            for record in records
+            (one.model, one.verdict, effect_text(one.effect), bound_text(one.effect), str(one.images), one.time)
+            for one in records
         ],
         right=("images",),
     )
-
-
-def effect_text(effect: Mapping[str, Any] | None) -> str:
-    """Print an effect with its interval."""
-    from harness.report.verdict_text import number
-
-    if effect is None:
-        return "-"
-    interval = effect["interval"]
-    ends = "" if interval is None else f" [{number(interval[0])}, {number(interval[1])}]"
-    return f"{effect['label']} = {number(effect['estimate'])}{ends}"
-
-
-def bound_text(effect: Mapping[str, Any] | None) -> str:
-    """Print the bound that an effect is compared with."""
-    return "-" if effect is None else f"{effect['direction']} {effect['bound']:g}"

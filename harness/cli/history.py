@@ -46,13 +46,13 @@ def _show_runs(history: "History", asked: argparse.Namespace) -> None:
     rows = []
     for one in runs[-asked.last :]:
         records = history.records(run=one.id)
-        models = list(dict.fromkeys(record["model"] for record in records))
-        counts = Counter(record["verdict"] for record in records)
+        models = list(dict.fromkeys(record.model for record in records))
+        counts = Counter(record.verdict for record in records)
         if not asked.model or set(asked.model) & set(models):
             told = ", ".join(f"{count} {verdict}" for verdict, count in sorted(counts.items()))
             rows.append((one.id[:8], one.time[:16].replace("T", " "), ", ".join(models), told, one.command))
     if asked.model and not rows:
-        chosen({record["model"]: 0 for record in history.records()}, asked.model, "model", "--model")
+        chosen({record.model: 0 for record in history.records()}, asked.model, "model", "--model")
     show_table(("run", "time (UTC)", "models", "verdicts", "command"), rows)
     print(f"{len(runs)} runs in {history.path}; `claims history CLAIM` draws one, `claims diff RUN RUN` compares two")
 
@@ -65,7 +65,7 @@ def _show_course(history: "History", asked: argparse.Namespace) -> None:
     models = chosen({model: model for name, model in known if name == claim}, asked.model, "model", "--model")
     for model in models:
         records = history.records(claim=claim, model=model)
-        effect = next((record["effect"] for record in records[::-1] if record["effect"]), None)
-        told = "" if effect is None else f": o {effect['label']}, - its interval, | the bound {effect['direction']}"
+        effect = next((record.effect for record in records[::-1] if record.effect), None)
+        told = "" if effect is None else f": o {effect.label}, - its interval, | the bound {effect.direction}"
         print(f"{claim} on {model}{told}")
         print(course(records[-asked.last :]))

@@ -4,17 +4,17 @@ import argparse
 import math
 import sys
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from harness.cli.arguments import add_cache, add_choice, add_claims_folder, error_level, last_records, open_store
+from harness.cli.arguments import add_cache, add_choice, add_claims_folder, error_level
 from harness.cli.console import show_table
-from harness.cli.explain import bound_text, effect_text
 from harness.errors import ClaimsError, NotApplicable, unknown
 from harness.judging.discovery import chosen, find_claims
 
 if TYPE_CHECKING:
     from harness.judging.discovery import Claim
-    from harness.results.measurements import Store
+    from harness.results.history import History
+    from harness.results.record import RunRecord
 
 NAME = "judge"
 HELP = "judge stored measurements again, with other bounds if given; no forward pass, nothing is recorded"
@@ -33,24 +33,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(asked: argparse.Namespace) -> int:
     """Print the recorded and the new verdict of each claim on each model."""
+    from harness.results.history import open_history
+
     claims = find_claims(asked.claims)
     bounds = parse_bounds(asked.bound or (), claims)
-    store = open_store(asked.cache)
-    last = last_records(store)
+    history = open_history(asked.cache)
+    last = history.latest()
     models = chosen({model: model for _, model in last}, asked.model, "model", "--model")
     kept = chosen(claims, asked.claim, "claim", "--claim")
     asked_for = [record for (claim, model), record in last.items() if claim in kept and model in models]
-    picked = [record for record in asked_for if record["effect"] is not None]  # what was not applicable has no numbers
+    picked = [record for record in asked_for if record.effect is not None]  # what was not applicable has no numbers
     rows, notes, refused = [], [], []
     for record in picked:
         try:
-            row, said = _judged(kept[record["claim"]], record, store, bounds, asked.delta)
+            row, said = _judged(kept[record.claim], record, history, bounds, asked.delta)
         except ClaimsError as error:  # the others can still be judged
             refused.append(str(error))
             continue
         rows.append(row)
         notes += said
-    store.close()
+    history.close()
     show_table(("claim", "model", "recorded", "now", "effect [interval]", "bound", "images"), rows, right=("images",))
     for note in notes:
         print(note)
@@ -88,21 +90,24 @@ def _is_number(text: str) -> bool:
 
 
 def _judged(
-    claim: "Claim", record: Mapping[str, Any], store: "Store", bounds: Bounds, delta: float | None
+    claim: "Claim", record: "RunRecord", history: "History", bounds: Bounds, delta: float | None
 ) -> tuple[tuple[str, ...], list[str]]:
     """Give one row of the table, and what its reader must know."""
-    from harness.measurement.record import finding_data
+    from harness.measurement.record import finding_record
+    from harness.report.verdict_text import bound_text, effect_text
     from harness.running.rejudge import rejudge, with_bounds
 
-    place = (record["claim"], record["model"], record["verdict"])
+    place = (record.claim, record.model, str(record.verdict))
     spec = with_bounds(claim.spec, bounds.get(claim.spec.id, {}))
     try:
-        found = rejudge(claim, spec, record, store, delta)
+        numbers = history.outcomes(record.run, record.model, record.claim)
+        keys = {name: history.key(identifier) for name, identifier in record.arms.items()}
+        found = rejudge(claim, spec, record, numbers=numbers, keys=keys, delta=delta)
     except NotApplicable as refusal:
-        return (*place, "not applicable", "-", "-", "-"), [f"{claim.spec.id} on {record['model']}: {refusal}"]
-    effect = finding_data(found.judgement.main)
-    notes, about = [], f"{claim.spec.id} on {record['model']}"
-    if str(found.judgement.verdict) != record["verdict"]:
+        return (*place, "not applicable", "-", "-", "-"), [f"{claim.spec.id} on {record.model}: {refusal}"]
+    effect = finding_record(found.judgement.main)
+    notes, about = [], f"{claim.spec.id} on {record.model}"
+    if str(found.judgement.verdict) != record.verdict:
         notes.append(f"{about}: {found.judgement.reason}")
     if found.exploratory:
         notes.append(

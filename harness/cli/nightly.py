@@ -73,7 +73,7 @@ def _night(orders: "NightlyOptions", run_pytest: "RunPytest", timing: bool) -> "
     expected, beside = accepted(orders.baseline), outcomes_beside(orders.baseline)
     before = read_outcomes(beside).claims
     records, broken = judge_claims(orders, run_pytest)
-    run = records[0]["run"]
+    run = records[0].run
     history = History(orders.cache)
     try:
         previous = {(model, claim): record for (claim, model), record in history.latest(without=run).items()}
@@ -92,7 +92,7 @@ def _night(orders: "NightlyOptions", run_pytest: "RunPytest", timing: bool) -> "
             *slower,
         ),
         looked_at=(
-            f"{len(records)} verdicts on {len({record['model'] for record in records})} model(s), run {run[:8]}",
+            f"{len(records)} verdicts on {len({record.model for record in records})} model(s), run {run[:8]}",
             comparison.resolution(),
             f"{timed} claims timed" if timing else "claims were not timed",
         ),

@@ -4,13 +4,16 @@ import argparse
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from harness.cli.arguments import add_cache, add_choice, add_claims_folder
 from harness.errors import ClaimsError
 from harness.judging.discovery import chosen, find_specs
 from harness.judging.ledger import ClaimSpec
 from harness.running.options import report_path
+
+if TYPE_CHECKING:
+    from harness.results.record import RunRecord
 
 NAME = "report"
 HELP = "write the last results, or the records of several runs, as one HTML page, Markdown, CSV or Parquet"
@@ -38,9 +41,9 @@ def run(asked: argparse.Namespace) -> int:
     paths = [report_path(text, "--out") for text in asked.out or (DEFAULT_FILE,)]
     specs = find_specs(asked.claims) if asked.claims.is_dir() else {}
     records, entries, notes = _gather(asked.runs or [asked.cache], asked.of_run)
-    models = chosen({record["model"]: record["model"] for record in records}, asked.model, "model", "--model")
-    claims = chosen({record["claim"]: record["claim"] for record in records}, asked.claim, "claim", "--claim")
-    kept = [record for record in records if record["model"] in models and record["claim"] in claims]
+    models = chosen({record.model: record.model for record in records}, asked.model, "model", "--model")
+    claims = chosen({record.claim: record.claim for record in records}, asked.claim, "claim", "--claim")
+    kept = [record for record in records if record.model in models and record.claim in claims]
     for path in paths:
         title = asked.title or TITLE
         files = write_report(path, kept, {**specs, **entries}, now=datetime.now(UTC), title=title, notes=notes)
@@ -48,11 +51,11 @@ def run(asked: argparse.Namespace) -> int:
     return 0
 
 
-def _gather(runs: Sequence[Path], of_run: str | None) -> tuple[list[dict[str, Any]], dict[str, ClaimSpec], list[str]]:
+def _gather(runs: Sequence[Path], of_run: str | None) -> tuple["list[RunRecord]", dict[str, ClaimSpec], list[str]]:
     """Read the records of every run, with the ledger entries and notes that files of runs hold; later runs win."""
     from harness.results.run_file import read_document
 
-    records: list[dict[str, Any]] = []
+    records: list[RunRecord] = []
     entries: dict[str, ClaimSpec] = {}
     notes: list[str] = []
     for path in runs:
@@ -67,14 +70,14 @@ def _gather(runs: Sequence[Path], of_run: str | None) -> tuple[list[dict[str, An
     return records, entries, list(dict.fromkeys(notes))
 
 
-def _recorded(folder: Path, of_run: str | None) -> tuple[list[dict[str, Any]], list[str]]:
+def _recorded(folder: Path, of_run: str | None) -> tuple["list[RunRecord]", list[str]]:
     """Take the last record of each claim on each model, or those of one run, from a history; and tell seeds tried."""
     from harness.report.history_text import seeds_told
     from harness.results.history import find_run, open_history
 
     history = open_history(folder)
     if of_run is None:
-        records = sorted(history.latest().values(), key=lambda record: record["time"])
+        records = sorted(history.latest().values(), key=lambda record: record.time)
     else:
         records = history.records(run=find_run(history.runs(), of_run, "--run").id)
     notes = seeds_told(records, history.seeds())

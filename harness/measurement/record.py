@@ -1,113 +1,111 @@
-"""The record of one claim on one model: plain data for JSON, the store and the terminal."""
+"""The way from an outcome to the record of one claim on one model."""
 
 import math
-from collections.abc import Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from harness.judging.ledger import ClaimSpec
 from harness.judging.statements import Finding
-from harness.judging.verdict import Verdict
+from harness.results.record import (
+    FORMAT,
+    Context,
+    CurvePoint,
+    FindingRecord,
+    Findings,
+    JudgedPoint,
+    PairsRecord,
+    Part,
+    PictureRecord,
+    RunRecord,
+)
 
 if TYPE_CHECKING:  # telling a stored record needs no torch
     from harness.measurement.sequential import Outcome
 
-FORMAT = 1  # rises when a field changes its meaning or goes
 
-
-def record_of(outcome: "Outcome", model: str, context: Mapping[str, Any]) -> dict[str, Any]:
+def record_of(outcome: "Outcome", model: str, context: Context) -> RunRecord:
     """Turn an outcome into a record; `context` is what the whole model shares (weights, images, versions)."""
     judgement, spec = outcome.judgement, outcome.spec
-    return {
+    return RunRecord(
         **_head(spec, model),
-        "verdict": str(judgement.verdict),
-        "reason": judgement.reason,
-        "p": judgement.p,
-        "published": judgement.main.published,
-        "effect": finding_data(judgement.main),
-        "findings": {
-            "effect": [finding_data(finding) for finding in judgement.effect],
-            "control": [finding_data(finding) for finding in judgement.control],
-            "gate": [finding_data(finding) for finding in judgement.gate],
-        },
-        "delta": outcome.delta,
-        "images": outcome.images,
-        "budget": spec.budget,
-        "seconds": outcome.cost.seconds,
-        "block_evaluations": outcome.cost.block_evaluations,
-        "measured_images": outcome.cost.measured_images,
-        "curves": {name: [[*map(_plain, row)] for row in rows] for name, rows in outcome.curves.items()},
-        "judged": judged_points(outcome),
-        "trace": [list(step) for step in outcome.trace],
-        "what": outcome.what,
-        "members": outcome.members,
-        "pictures_behind": outcome.pictures_behind,
-        "smallest_change": spec.smallest_change,
-        "pairs": None if outcome.pairs is None else asdict(outcome.pairs),
-        "arms": dict(outcome.arms),
-        "pictures": [asdict(picture) for picture in outcome.pictures],
-        "arm_means": {name: _plain(value) for name, value in outcome.arm_means.items()},
-        "context": dict(context),
-    }
+        verdict=str(judgement.verdict),  # type: ignore[arg-type]  # a verdict is one of these words
+        reason=judgement.reason,
+        p=judgement.p,
+        published=judgement.main.published,
+        effect=finding_record(judgement.main),
+        findings=Findings(
+            effect=tuple(map(finding_record, judgement.effect)),
+            control=tuple(map(finding_record, judgement.control)),
+            gate=tuple(map(finding_record, judgement.gate)),
+        ),
+        delta=outcome.delta,
+        images=outcome.images,
+        budget=spec.budget,
+        seconds=outcome.cost.seconds,
+        block_evaluations=outcome.cost.block_evaluations,
+        measured_images=outcome.cost.measured_images,
+        curves={name: tuple(_point(*row) for row in rows) for name, rows in outcome.curves.items()},
+        judged=judged_points(outcome),
+        trace=outcome.trace,
+        what=outcome.what,
+        members=outcome.members,
+        pictures_behind=outcome.pictures_behind,
+        smallest_change=spec.smallest_change,
+        pairs=None if outcome.pairs is None else PairsRecord(**asdict(outcome.pairs)),
+        arms=dict(outcome.arms),
+        pictures=tuple(PictureRecord(**asdict(picture)) for picture in outcome.pictures),
+        arm_means={name: _plain(value) for name, value in outcome.arm_means.items()},
+        context=context,
+    )
 
 
-def record_of_refusal(spec: ClaimSpec, model: str, reason: str, context: Mapping[str, Any]) -> dict[str, Any]:
+def record_of_refusal(spec: ClaimSpec, model: str, reason: str, context: Context) -> RunRecord:
     """Turn "not applicable" into a record."""
-    return {
+    return RunRecord(
         **_head(spec, model),
-        "verdict": str(Verdict.NOT_APPLICABLE),
-        "reason": reason,
-        "effect": None,
-        "published": None,
-        "images": 0,
-        "seconds": 0.0,
-        "block_evaluations": 0.0,
-        "measured_images": 0,
-        "context": dict(context),
-    }
+        verdict="not applicable",
+        reason=reason,
+        effect=None,
+        published=None,
+        images=0,
+        seconds=0.0,
+        block_evaluations=0.0,
+        measured_images=0,
+        context=context,
+    )
 
 
-def images_used(record: Mapping[str, Any]) -> str:
-    """Say how many images a verdict rests on, whatever was counted; "weights" where it is none."""
-    behind = record.get("pictures_behind")
-    counted = record["images"] if behind is None else behind
-    return str(counted) if counted or not record["images"] else "weights"
+def finding_record(finding: Finding) -> FindingRecord:
+    """Turn a finding into its record."""
+    interval = finding.interval
+    return FindingRecord(
+        label=finding.label,
+        estimate=_plain(finding.estimate),
+        interval=None if interval is None else (_plain(interval[0]), _plain(interval[1])),
+        bound=_plain(finding.bound),
+        direction=finding.direction,
+        p_true=finding.p.true,
+        p_false=finding.p.false,
+    )
 
 
-def _behind(record: Mapping[str, Any]) -> str:
-    """Add the images where something else was counted."""
-    what, behind = record.get("what", "images"), record.get("pictures_behind")
-    if what == "images" or behind is None:
-        return ""
-    return f", read off {behind} images" if behind else ", read off the weights alone"
-
-
-def finding_data(finding: Finding) -> dict[str, Any]:
-    """Turn a finding into plain data."""
-    return {
-        "label": finding.label,
-        "estimate": _plain(finding.estimate),
-        "interval": None if finding.interval is None else [_plain(end) for end in finding.interval],
-        "bound": _plain(finding.bound),
-        "direction": finding.direction,
-        "p_true": finding.p.true,
-        "p_false": finding.p.false,
-    }
-
-
-def judged_points(outcome: "Outcome") -> dict[str, list[list[Any]]]:
+def judged_points(outcome: "Outcome") -> dict[str, tuple[JudgedPoint, ...]]:
     """List the points of each curve that the verdict compared with a bound: layer, part, direction, bound."""
     judgement = outcome.judgement
-    parts = {"effect": judgement.effect, "control": judgement.control, "gate": judgement.gate}
-    marks: dict[str, list[list[Any]]] = {}
+    parts: dict[Part, tuple[Finding, ...]] = {
+        "effect": tuple(judgement.effect),
+        "control": tuple(judgement.control),
+        "gate": tuple(judgement.gate),
+    }
+    marks: dict[str, tuple[JudgedPoint, ...]] = {}
     for name, series in outcome.series.items():
-        found = [
-            [layer, part, finding.direction, _plain(finding.bound)]
+        found = tuple(
+            (layer, part, finding.direction, _plain(finding.bound))
             for layer, quantity in series.points
             for part, findings in parts.items()
             for finding in findings
             if finding.quantity is not None and finding.quantity == quantity
-        ]
+        )
         if found:
             marks[name] = found
     return marks
@@ -122,6 +120,10 @@ def _head(spec: ClaimSpec, model: str) -> dict[str, Any]:
         "source": spec.source.key,
         "tier": spec.tier,
     }
+
+
+def _point(layer: int, estimate: float, low: float, high: float) -> CurvePoint:
+    return layer, _plain(estimate), _plain(low), _plain(high)
 
 
 def _plain(value: float) -> float | None:

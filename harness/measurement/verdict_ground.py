@@ -1,6 +1,6 @@
 """What a verdict rests on, as fingerprints: claim, ledger numbers, code, libraries, pictures, weights."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from harness.fingerprint import LENGTH, fingerprint, fingerprint_outside, roots_in, short_hash
@@ -9,6 +9,7 @@ from harness.judging.verdict import decide, judge
 from harness.measurement.plan import Plan
 from harness.measurement.sequential import lay_out
 from harness.results.measurements import MeasurementKey
+from harness.results.record import Context
 
 LEDGER_FIELDS = ("bounds", "needs", "budget", "report_budget", "pictures", "delta", "version")
 
@@ -16,7 +17,7 @@ LEDGER_FIELDS = ("bounds", "needs", "budget", "report_budget", "pictures", "delt
 def fingerprints(
     function: Callable[..., Any],
     spec: ClaimSpec,
-    context: Mapping[str, Any],
+    context: Context,
     plan: Plan | None = None,
     keys: Iterable[MeasurementKey] = (),
 ) -> dict[str, str]:
@@ -32,8 +33,8 @@ def fingerprints(
         "ledger": short_hash(spec.model_dump_json(include=set(LEDGER_FIELDS))),
         "measuring": short_hash(repr(code)),
         "judging": judging,
-        "images": context["image_fingerprint"][:LENGTH],
-        "train": short_hash(repr(context["train_images"])),
-        "weights": context["weights"][:LENGTH],
+        "images": context.image_fingerprint[:LENGTH],
+        "train": short_hash(repr(context.train_images)),
+        "weights": context.weights[:LENGTH],
     }
     return {**found, "libraries": "; ".join(sorted({key.libraries for key in measured}))}

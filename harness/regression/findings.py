@@ -14,11 +14,12 @@ from harness.models.groups import models_of
 from harness.regression.comparison import ArmChange, Comparison
 from harness.report.verdict_text import number
 from harness.results.baselines import CONDITIONS
+from harness.results.record import RunRecord
 from harness.results.staleness import changed_parts
 
 NAMED = 6  # claims of one kind that a line names
 Accepted = Mapping[str, Mapping[str, Any]]
-Records = Sequence[Mapping[str, Any]]
+Records = Sequence[RunRecord]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,14 +49,14 @@ class Night:
 def verdict_failures(records: Records, accepted: Accepted, asked: Collection[tuple[str, str]]) -> list[str]:
     """List verdicts that are not the accepted ones, and accepted ones among those `asked` for that are not there."""
     lines = []
-    found = {(record["model"], record["claim"]) for record in records}
+    found = {(record.model, record.claim) for record in records}
     for record in records:
-        expected = accepted.get(record["model"], {}).get("verdicts", {}).get(record["claim"])
-        if expected is not None and expected["verdict"] != record["verdict"]:
-            was, now = expected.get("effect"), (record["effect"] or {}).get("estimate")
+        expected = accepted.get(record.model, {}).get("verdicts", {}).get(record.claim)
+        if expected is not None and expected["verdict"] != record.verdict:
+            was, now = expected.get("effect"), None if record.effect is None else record.effect.estimate
             lines.append(
-                f"{record['model']}: {record['claim']}: the verdict changed from {expected['verdict']} (effect "
-                f"{number(was)}) to {record['verdict']} (effect {number(now)}): {record['reason']}"
+                f"{record.model}: {record.claim}: the verdict changed from {expected['verdict']} (effect "
+                f"{number(was)}) to {record.verdict} (effect {number(now)}): {record.reason}"
             )
     for model, claim in sorted(set(asked) - found):
         verdict = accepted[model]["verdicts"][claim]["verdict"]
@@ -67,26 +68,26 @@ def unaccepted(records: Records, accepted: Accepted) -> list[str]:
     """List the claims of each model that nobody has accepted yet."""
     new: dict[str, list[str]] = {}
     for record in records:
-        if record["claim"] not in accepted.get(record["model"], {}).get("verdicts", {}):
-            new.setdefault(record["model"], []).append(f"{record['claim']} ({record['verdict']})")
+        if record.claim not in accepted.get(record.model, {}).get("verdicts", {}):
+            new.setdefault(record.model, []).append(f"{record.claim} ({record.verdict})")
     return [f"{model}: not accepted yet: {_named(claims)}" for model, claims in new.items()]
 
 
-def stale(records: Records, accepted: Accepted, previous: Mapping[tuple[str, str], Mapping[str, Any]]) -> list[str]:
+def stale(records: Records, accepted: Accepted, previous: Mapping[tuple[str, str], RunRecord]) -> list[str]:
     """Say which verdicts were accepted (or else last reached, by (model, claim)) on other ground than tonight's."""
     groups: dict[tuple[str, str], list[str]] = {}
     for record in records:
-        model, claim = record["model"], record["claim"]
+        model, claim = record.model, record.claim
         entry = accepted.get(model, {})
         expected = entry.get("verdicts", {}).get(claim)
         if expected is not None:
             since, before = "acceptance", expected.get("fingerprints")
-            parts = [*changed_parts(before, record["fingerprints"]), *_conditions(entry, record)]
+            parts = [*changed_parts(before, record.fingerprints), *_conditions(entry, record)]
             if not before:
                 parts.append("unknown: it was accepted without fingerprints")
         else:
-            since, before = "the last run", previous.get((model, claim), {}).get("fingerprints")
-            parts = list(changed_parts(before, record["fingerprints"]))
+            since, last = "the last run", previous.get((model, claim))
+            parts = [] if last is None else list(changed_parts(last.fingerprints, record.fingerprints))
         if parts:
             groups.setdefault((f"{', '.join(parts)} changed since {since}", model), []).append(claim)
     return [f"{model}: stale ({why}): {_named(claims)}" for (why, model), claims in groups.items()]
@@ -122,11 +123,12 @@ def asked_for(accepted: Accepted, models: Collection[str], claims: Collection[st
     }
 
 
-def _conditions(entry: Mapping[str, Any], record: Mapping[str, Any]) -> list[str]:
+def _conditions(entry: Mapping[str, Any], record: RunRecord) -> list[str]:
     """Name the conditions of the run that differ from those of the acceptance, but for the pictures themselves."""
-    then, now = entry.get("conditions", {}), record["context"]
+    then, now = entry.get("conditions", {}), record.context
     names = [name for name in CONDITIONS if name not in ("image_fingerprint", "train_images")]
-    return [f"{name} ({then.get(name)!r} to {now.get(name)!r})" for name in names if then.get(name) != now.get(name)]
+    pairs = [(name, then.get(name), getattr(now, name)) for name in names]
+    return [f"{name} ({before!r} to {after!r})" for name, before, after in pairs if before != after]
 
 
 def _named(claims: Sequence[str]) -> str:

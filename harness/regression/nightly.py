@@ -14,6 +14,8 @@ from typing import Any
 from harness.errors import ClaimsError
 from harness.regression.slowdown import Timing, more_work, slow_by
 from harness.results.history import History
+from harness.results.record import RunRecord
+from harness.results.run_file import read_document
 
 ROUNDS = 3  # of each timed claim
 SECOND_LOOKS = 2  # at what seems slow
@@ -50,7 +52,7 @@ def run_in_process_of_its_own(arguments: Sequence[str]) -> tuple[int, str]:
     return done.returncode, done.stdout + done.stderr
 
 
-def judge_claims(orders: NightlyOptions, run_pytest: RunPytest) -> tuple[list[dict[str, Any]], list[str]]:
+def judge_claims(orders: NightlyOptions, run_pytest: RunPytest) -> tuple[list[RunRecord], list[str]]:
     """Run all claims; return their records, and the tests that raised instead of reaching a verdict.
 
     Raises ClaimsError where pytest refused its arguments or did not come to an end.
@@ -64,7 +66,7 @@ def judge_claims(orders: NightlyOptions, run_pytest: RunPytest) -> tuple[list[di
     _run([*given, "--claims-report", str(report)], run_pytest, orders.out / "claims.txt")
     if not records.exists():
         raise ClaimsError(f"no claim reached a verdict; {orders.out / 'claims.txt'} holds the output of pytest")
-    return json.loads(records.read_text(encoding="utf-8"))["records"], raised(junit)
+    return read_document(records)[0], raised(junit)
 
 
 def raised(junit: Path) -> list[str]:

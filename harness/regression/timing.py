@@ -15,13 +15,14 @@ import torch
 
 from harness.measurement.sequential import Outcome
 from harness.regression.slowdown import Timing
+from harness.results.record import RunRecord
 from harness.running.options import RunOptions
 
 REPEATS = 5  # of the kernel each time: the least counts
 TOKENS, WIDTH = 1024, 192  # of the kernel: one MLP of a small vision transformer on 16 pictures
 
 
-def timed(benchmark: Any, measure: Callable[[], Outcome], record: Mapping[str, Any], options: RunOptions) -> None:
+def timed(benchmark: Any, measure: Callable[[], Outcome], record: RunRecord, options: RunOptions) -> None:
     """Time one claim in as many rounds as the run asks for, with the kernel before and after each of them."""
     calibrations: list[float] = []
     seconds: list[float] = []
@@ -38,7 +39,7 @@ def timed(benchmark: Any, measure: Callable[[], Outcome], record: Mapping[str, A
 
     outcome = benchmark.pedantic(clocked, setup=calibrate, rounds=options.rounds, iterations=1)
     calibrate()
-    benchmark.extra_info.update({name: record[name] for name in ("claim", "model", "verdict", "images")})
+    benchmark.extra_info.update({name: getattr(record, name) for name in ("claim", "model", "verdict", "images")})
     benchmark.extra_info.update(
         {
             "block_evaluations": outcome.cost.block_evaluations,

@@ -4,20 +4,21 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from harness.judging.ledger import ClaimSpec
-from harness.measurement.record import images_used
 from harness.report.columns import ModelColumn, unique
 from harness.report.curve_text import bound_words
 from harness.report.escaping import anchor, prose, web_address
 from harness.report.panels import Line, curve_panels, evidence_panel, lone_points, names_drawn, published_panels
-from harness.report.verdict_text import number
+from harness.report.result_table import RESULT_COLUMNS
+from harness.report.verdict_text import interval_text, number
 from harness.report.views import SYMBOLS, BoundRow, Cell, ClaimView, Result, SourceView
+from harness.results.record import RunRecord
 
-TINY = 0.0005  # an end of an interval below this is shown as 0
+MORE = tuple(column.page for column in RESULT_COLUMNS if column.page is not None)  # beside model, verdict and effect
 
 
 def sources_of(columns: Sequence[ModelColumn], specs: Mapping[str, ClaimSpec]) -> tuple[SourceView, ...]:
     """Group the claims of the records by source, in the order of the ledgers; claims without an entry come last."""
-    found: dict[str, Mapping[str, Any]] = {}
+    found: dict[str, RunRecord] = {}
     for column in columns:
         found |= {name: record for name, record in column.records.items() if name not in found}
     order = {name: place for place, name in enumerate(specs)}
@@ -38,9 +39,9 @@ def sources_of(columns: Sequence[ModelColumn], specs: Mapping[str, ClaimSpec]) -
     )
 
 
-def counts_of(records: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+def counts_of(records: Sequence[RunRecord]) -> dict[str, int]:
     """Count the records of each verdict, in the order of the legend."""
-    found = [record["verdict"] for record in records]
+    found = [record.verdict for record in records]
     return {verdict: found.count(verdict) for verdict in SYMBOLS if verdict in found}
 
 
@@ -67,18 +68,18 @@ def _claim(name: str, place: str, source: int, columns: Sequence[ModelColumn], s
     )
 
 
-def _result(column: ModelColumn, at: int, record: Mapping[str, Any], place: str, spec: ClaimSpec | None) -> Result:
-    effect = record["effect"]
+def _result(column: ModelColumn, at: int, record: RunRecord, place: str, spec: ClaimSpec | None) -> Result:
+    effect = record.effect
     row, panels = f"{place}--{column.anchor}", curve_panels(record, spec)
-    expected = record.get("expected")
+    expected = record.expected
     cell = Cell(
         column=at,
-        verdict=record["verdict"],
-        effect="" if effect is None else number(effect["estimate"]),
-        interval="" if effect is None else interval_text(effect["interval"]),
-        reason=prose(record["reason"]),
+        verdict=record.verdict,
+        effect="" if effect is None else number(effect.estimate),
+        interval="" if effect is None else interval_text(effect.interval),
+        reason=prose(record.reason),
         place=row,
-        changed_from=expected if expected and expected != record["verdict"] else "",
+        changed_from=expected if expected and expected != record.verdict else "",
     )
     return Result(
         column=at,
@@ -86,54 +87,18 @@ def _result(column: ModelColumn, at: int, record: Mapping[str, Any], place: str,
         model_place=column.anchor,
         place=row,
         cell=cell,
-        quantity="" if effect is None else effect["label"],
-        bound="" if effect is None else f"{bound_words(effect['direction'])} {number(effect['bound'])}",
-        published=number(record["published"]),
-        control=_control(record),
-        images=_images(record),
-        cost=cost_text(record),
+        quantity="" if effect is None else effect.label,
+        more=tuple(str(shown.text(record)) for shown in MORE),
         panels=panels,
         points=tuple(map(_point, lone_points(record, panels))),
         evidence=evidence_panel(record),
-        pictures=tuple(record.get("pictures") or ()),
+        pictures=record.pictures,
     )
-
-
-def _images(record: Mapping[str, Any]) -> str:
-    """Say how many images were used of how many, or what else was counted and the images behind it."""
-    what, used = record.get("what", "images"), images_used(record)
-    counted = f"{record['images']} of {record['budget']}" if record.get("budget") else str(record["images"])
-    if what == "images" or record.get("pictures_behind") is None:
-        return counted
-    return used if used == "weights" else f"{used} ({counted} {what})"
-
-
-def interval_text(interval: Sequence[float | None] | None) -> str:
-    """Write an interval, or nothing where none was drawn."""
-    return (
-        ""
-        if interval is None
-        else "[" + ", ".join("0" if end and abs(end) < TINY else number(end) for end in interval) + "]"
-    )
-
-
-def cost_text(record: Mapping[str, Any]) -> str:
-    """Write what a claim took; numbers that were read back cost no forward pass."""
-    passes = f"{record['block_evaluations']:,.0f} block evaluations"
-    return f"{record['seconds']:.1f} s, {passes if record['measured_images'] else 'read from stored measurements'}"
 
 
 def _point(line: Line) -> str:
     ends = interval_text([line.low[0], line.high[0]])
     return f"{line.label} at block {line.layers[0]} = {number(line.values[0])} {ends}"
-
-
-def _control(record: Mapping[str, Any]) -> str:
-    findings = (record.get("findings") or {}).get("control") or ()
-    return "; ".join(
-        f"{finding['label']} = {number(finding['estimate'])} {interval_text(finding['interval'])}".strip()
-        for finding in findings[:3]
-    )
 
 
 def _entry(spec: ClaimSpec) -> dict[str, str]:
@@ -185,15 +150,15 @@ def _origins(spec: ClaimSpec) -> tuple[tuple[str, str], ...]:
 def _versions(name: str, columns: Sequence[ModelColumn], spec: ClaimSpec | None) -> str:
     if spec is None:
         return "The ledger entry of this claim is not at hand; only what its records hold is shown."
-    others = sorted({c.records[name]["version"] for c in columns if name in c.records} - {spec.version})
+    others = sorted({c.records[name].version for c in columns if name in c.records} - {spec.version})
     if not others:
         return ""
     shown = ", ".join(map(str, others))
     return f"Some results were judged by version {shown} of the ledger entry; shown is version {spec.version}."
 
 
-def _source(name: str, record: Mapping[str, Any], specs: Mapping[str, ClaimSpec]) -> str:
-    return specs[name].source.key if name in specs else str(record["source"])
+def _source(name: str, record: RunRecord, specs: Mapping[str, ClaimSpec]) -> str:
+    return specs[name].source.key if name in specs else record.source
 
 
 def _source_text(spec: ClaimSpec | None) -> str:

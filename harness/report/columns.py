@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.report.escaping import anchor
+from harness.results.record import Context, RunRecord
 
 # Two records of one model stand in one column only if these agree: otherwise they are two experiments.
 CONDITIONS = ("weights", "images", "image_fingerprint", "seed", "dtype", "target", "train_images")
@@ -20,19 +21,19 @@ class ModelColumn:
     anchor: str
     model: str
     family: str
-    context: Mapping[str, Any]
-    records: Mapping[str, Mapping[str, Any]]
+    context: Context
+    records: Mapping[str, RunRecord]
 
     def __post_init__(self) -> None:
         if not self.records:
             raise ValueError(f"column {self.label!r} holds no records")
 
 
-def columns_of(records: Iterable[Mapping[str, Any]]) -> tuple[ModelColumn, ...]:
+def columns_of(records: Iterable[RunRecord]) -> tuple[ModelColumn, ...]:
     """Lay out records, oldest first: of two on one claim under one condition the later one stands."""
-    gathered: dict[tuple[str, ...], dict[str, Mapping[str, Any]]] = {}
+    gathered: dict[tuple[str, ...], dict[str, RunRecord]] = {}
     for record in records:
-        gathered.setdefault(_condition(record), {})[record["claim"]] = record
+        gathered.setdefault(_condition(record), {})[record.claim] = record
     parts = [(key[0], _context(found), found) for key, found in gathered.items()]
     labels = _labels([(model, context) for model, context, _ in parts])
     anchors = unique([anchor(f"model-{label}") for label in labels])
@@ -41,7 +42,7 @@ def columns_of(records: Iterable[Mapping[str, Any]]) -> tuple[ModelColumn, ...]:
             label=label,
             anchor=place,
             model=model,
-            family=str(context.get("family", "unknown")),
+            family=context.family or "unknown",
             context=context,
             records=found,
         )
@@ -62,23 +63,24 @@ def unique(names: Sequence[str]) -> list[str]:
     return result
 
 
-def _condition(record: Mapping[str, Any]) -> tuple[str, ...]:
-    context = record["context"]
-    return (record["model"], *(repr(context.get(name)) for name in CONDITIONS))
+def _condition(record: RunRecord) -> tuple[str, ...]:
+    return (record.model, *(repr(getattr(record.context, name)) for name in CONDITIONS))
 
 
-def _context(found: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Any]:
+def _context(found: Mapping[str, RunRecord]) -> Context:
     """Take the context of the last record: within a column they differ in nothing that a number depends on."""
-    return list(found.values())[-1]["context"]
+    return list(found.values())[-1].context
 
 
-def _labels(parts: Sequence[tuple[str, Mapping[str, Any]]]) -> list[str]:
+def _labels(parts: Sequence[tuple[str, Context]]) -> list[str]:
     """Name each column by its model, and where one model stands twice by what differs first."""
     labels = []
     for model, context in parts:
         same = [other for name, other in parts if name == model]
-        differing = next((name for name in TOLD_APART if len({repr(other.get(name)) for other in same}) > 1), None)
-        labels.append(model if differing is None else f"{model} ({_difference(differing, context.get(differing))})")
+        differing = next((name for name in TOLD_APART if len({repr(getattr(other, name)) for other in same}) > 1), None)
+        labels.append(
+            model if differing is None else f"{model} ({_difference(differing, getattr(context, differing))})"
+        )
     return unique(labels)
 
 
@@ -88,5 +90,11 @@ def _difference(name: str, value: Any) -> str:
     if name in ("weights", "image_fingerprint"):
         return f"{name.replace('_', ' ')} {str(value)[:HASH_SHOWN]}"
     if name == "train_images":
-        return "without training images" if value is None else f"probes from {value[0]}"
+        return (
+            f"probes from {value[0]}"
+            if isinstance(value, list)
+            else "without training images"
+            if not value
+            else "probes by role"
+        )
     return f"{name} {value}"

@@ -2,25 +2,25 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from harness.judging.ledger import ClaimSpec
 from harness.report.escaping import plain
+from harness.results.record import CurvePoint, RunRecord
 
 PER_LINE = 13  # layers side by side before the table wraps
 BARS = "▁▂▃▄▅▆▇█"
 WORDS = {">=": "≥", "<=": "≤"}
 
 
-def curve_text(record: Mapping[str, Any], spec: ClaimSpec) -> str:
+def curve_text(record: RunRecord, spec: ClaimSpec) -> str:
     """Draw every curve of a record with the published curves of the same name below it ("" without curves)."""
-    return "\n".join(_table(name, rows, spec) for name, rows in record.get("curves", {}).items())
+    return "\n".join(_table(name, rows, spec) for name, rows in record.curves.items())
 
 
-def curve_charts(record: Mapping[str, Any]) -> list[str]:
+def curve_charts(record: RunRecord) -> list[str]:
     """Draw every curve of a record over several layers as one line of bars with its first and last value."""
     drawn = []
-    for name, rows in (record.get("curves") or {}).items():
+    for name, rows in record.curves.items():
         known = [(layer, value) for layer, value, *_ in sorted(rows) if value is not None]
         if len(known) > 1:
             bars = sparkline([value for _, value in known])
@@ -44,7 +44,7 @@ def bound_words(direction: str) -> str:
     return WORDS.get(direction, direction)
 
 
-def _table(name: str, rows: Sequence[Sequence[Any]], spec: ClaimSpec) -> str:
+def _table(name: str, rows: Sequence[CurvePoint], spec: ClaimSpec) -> str:
     ours = {layer: estimate for layer, estimate, _, _ in rows}
     series = {f"{plain(name)}, measured": ours}
     for curve in spec.published.curves.get(name, ()):

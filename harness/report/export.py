@@ -1,30 +1,19 @@
 """All results as plain tables for one's own plots: one row per claim and model, and one per point of a curve."""
 
 import csv
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from io import BytesIO, StringIO
 from typing import Any
 
 from harness.errors import ClaimsError
 from harness.report.escaping import plain, spreadsheet
+from harness.report.result_table import RESULT_COLUMNS
+from harness.results.record import RunRecord
 
 Row = Mapping[str, Any]
 CURVES = "curves"  # NAME.curves.csv stands beside NAME.csv
-CONTEXT = ("family", "resolved", "weights", "image_fingerprint", "seed", "dtype", "device", "target")
 # Columns by the kind of their values, so that an empty column keeps its kind.
-RESULT_KINDS: Mapping[str, str] = {
-    **dict.fromkeys(("claim", "source", "tier", "model", "verdict", "expected", "reason", "effect_label"), "text"),
-    **dict.fromkeys(("version", "images", "budget", "measured_images"), "whole"),
-    **dict.fromkeys(("effect", "low", "high", "bound", "published", "p", "delta"), "number"),
-    "direction": "text",
-    **dict.fromkeys(("control", "control_low", "control_high", "seconds", "block_evaluations"), "number"),
-    "pictures": "text",
-    **dict.fromkeys(CONTEXT, "text"),
-    "seed": "whole",
-    "versions": "text",
-    "time": "text",
-}
+RESULT_KINDS: Mapping[str, str] = {column.name: column.kind for column in RESULT_COLUMNS}
 CURVE_KINDS: Mapping[str, str] = {
     **dict.fromkeys(("claim", "model", "pictures", "image_fingerprint", "curve"), "text"),
     "layer": "whole",
@@ -33,24 +22,24 @@ CURVE_KINDS: Mapping[str, str] = {
 NEEDS_PYARROW = "Parquet needs pyarrow: pip install 'executable-claims[parquet]'; CSV (.csv) holds the same"
 
 
-def result_rows(records: Iterable[Mapping[str, Any]]) -> list[Row]:
+def result_rows(records: Iterable[RunRecord]) -> list[Row]:
     """Flatten records: one row per claim and model."""
-    return [_result(record) for record in records]
+    return [{column.name: column.value(record) for column in RESULT_COLUMNS} for record in records]
 
 
-def curve_rows(records: Iterable[Mapping[str, Any]]) -> list[Row]:
+def curve_rows(records: Iterable[RunRecord]) -> list[Row]:
     """Flatten curves: one row per claim, model, curve and layer."""
     return [
         {
-            "claim": record["claim"],
-            "model": record["model"],
-            "pictures": record["context"].get("images"),
-            "image_fingerprint": record["context"].get("image_fingerprint"),
+            "claim": record.claim,
+            "model": record.model,
+            "pictures": record.context.images,
+            "image_fingerprint": record.context.image_fingerprint,
             "curve": name,
             **dict(zip(("layer", "estimate", "low", "high"), point, strict=True)),
         }
         for record in records
-        for name, points in (record.get("curves") or {}).items()
+        for name, points in record.curves.items()
         for point in points
     ]
 
@@ -78,31 +67,6 @@ def parquet_bytes(rows: Sequence[Row], kinds: Mapping[str, str]) -> bytes:
     target = BytesIO()
     parquet.write_table(pyarrow.table(columns, schema=layout), target)
     return target.getvalue()
-
-
-def _result(record: Mapping[str, Any]) -> Row:
-    effect, context = record["effect"] or {}, record["context"]
-    controls = (record.get("findings") or {}).get("control") or [{}]
-    control = next((finding for finding in controls if finding.get("interval")), controls[0])
-    low, high = effect.get("interval") or (None, None)
-    control_low, control_high = control.get("interval") or (None, None)
-    kept = ("claim", "source", "tier", "model", "verdict", "expected", "reason", "version", "images", "budget")
-    cost = ("measured_images", "published", "p", "delta", "seconds", "block_evaluations", "time")
-    return {
-        **{name: context.get(name) for name in CONTEXT},
-        **{name: record.get(name) for name in (*kept, *cost)},
-        "effect_label": effect.get("label"),
-        "effect": effect.get("estimate"),
-        "low": low,
-        "high": high,
-        "bound": effect.get("bound"),
-        "direction": effect.get("direction"),
-        "control": control.get("estimate"),
-        "control_low": control_low,
-        "control_high": control_high,
-        "pictures": context.get("images"),
-        "versions": json.dumps(context.get("versions") or {}, sort_keys=True),
-    }
 
 
 def _cell(value: Any, written: Any) -> Any:

@@ -12,20 +12,21 @@ from markupsafe import Markup
 
 from harness.judging.ledger import ClaimSpec
 from harness.report import figures
-from harness.report.claim_view import counts_of, sources_of
+from harness.report.claim_view import MORE, counts_of, sources_of
 from harness.report.columns import columns_of
 from harness.report.escaping import plain, short
 from harness.report.model_view import model_view
 from harness.report.panels import CurvePanel, EvidencePanel, Line
 from harness.report.terminal import jointly
 from harness.report.views import MEANINGS, SYMBOLS, ClaimView
+from harness.results.record import PictureRecord, RunRecord
 
 PAGE, STYLE, SCRIPT = "page.html.j2", "style.css", "filter.js"
 MIMES = ("image/png", "image/jpeg", "image/webp")
 
 
 def html_report(
-    records: Sequence[Mapping[str, Any]],
+    records: Sequence[RunRecord],
     specs: Mapping[str, ClaimSpec],
     *,
     title: str,
@@ -50,6 +51,7 @@ def html_report(
             counts=counts_of(shown),
             joint=jointly(shown),
             notes=notes,
+            more=MORE,
             symbols=SYMBOLS,
             meanings=MEANINGS,
             style=Markup(style),
@@ -92,12 +94,12 @@ def legend(claim: ClaimView) -> list[Line]:
     return sorted(lines.values(), key=lambda line: (line.role, line.style))
 
 
-def source_of_picture(picture: Mapping[str, str]) -> str:
+def source_of_picture(picture: PictureRecord) -> str:
     """Give the address of a picture that a record carries; anything but a bitmap is refused."""
-    if picture["media"] not in MIMES:
-        raise ValueError(f"a picture of type {picture['media']!r}; allowed: {', '.join(MIMES)}")
-    data = base64.b64encode(base64.b64decode(picture["data"], validate=True)).decode("ascii")
-    return f"data:{picture['media']};base64,{data}"
+    if picture.media not in MIMES:
+        raise ValueError(f"a picture of type {picture.media!r}; allowed: {', '.join(MIMES)}")
+    data = base64.b64encode(base64.b64decode(picture.data, validate=True)).decode("ascii")
+    return f"data:{picture.media};base64,{data}"
 
 
 def _asset(name: str) -> str:

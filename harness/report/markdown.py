@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
 
 from harness.judging.ledger import ClaimSpec
 from harness.report.claim_view import counts_of, sources_of
@@ -10,10 +9,11 @@ from harness.report.columns import ModelColumn, columns_of
 from harness.report.escaping import markdown_code, markdown_text, short
 from harness.report.terminal import jointly
 from harness.report.views import SYMBOLS, Cell, SourceView
+from harness.results.record import RunRecord
 
 
 def markdown_report(
-    records: Sequence[Mapping[str, Any]],
+    records: Sequence[RunRecord],
     specs: Mapping[str, ClaimSpec],
     *,
     title: str,
@@ -71,8 +71,8 @@ def _refusals(columns: Sequence[ModelColumn]) -> list[str]:
     for column in columns:
         reasons: dict[str, list[str]] = {}
         for name, record in column.records.items():
-            if record["verdict"] == "not applicable":
-                reasons.setdefault(record["reason"], []).append(name)
+            if record.verdict == "not applicable":
+                reasons.setdefault(record.reason, []).append(name)
         lines = [
             f"- {markdown_text(reason)}: {', '.join(map(markdown_code, names))}" for reason, names in reasons.items()
         ]

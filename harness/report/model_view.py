@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from harness.models.subject import CAPABILITIES
 from harness.report.claim_view import counts_of
 from harness.report.columns import ModelColumn
 from harness.report.escaping import prose
+from harness.results.record import CardRecord, Context, TrainImages
 
 DASH = "–"
 
@@ -41,8 +41,8 @@ def model_view(column: ModelColumn, at: int) -> ModelView:
     records = list(column.records.values())
     refusals: dict[str, list[str]] = {}
     for record in records:
-        if record["verdict"] == "not applicable":
-            refusals.setdefault(prose(record["reason"]), []).append(record["claim"])
+        if not record.asked:
+            refusals.setdefault(prose(record.reason), []).append(record.claim)
     return ModelView(
         column=at,
         label=column.label,
@@ -50,69 +50,75 @@ def model_view(column: ModelColumn, at: int) -> ModelView:
         family=column.family,
         facts=_facts(column.context),
         counts=counts_of(records),
-        capabilities=_capabilities(column.context.get("card")),
+        capabilities=_capabilities(column.context.card),
         refusals=tuple((reason, tuple(claims)) for reason, claims in refusals.items()),
         provenance=_provenance(column),
     )
 
 
-def _facts(context: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
-    card = context.get("card") or {}
-    grid = card.get("grid")
-    compared = "; ".join(f"{role}: {one['name']}" for role, one in (context.get("cards") or {}).items())
+def _facts(context: Context) -> tuple[tuple[str, str], ...]:
+    card = context.card or CardRecord()
+    grid = card.grid
+    compared = "; ".join(f"{role}: {one.name}" for role, one in context.cards.items())
     facts = {
         "compares": compared or None,
-        "stands for": context.get("resolved"),
-        "architecture": card.get("arch"),
-        "family": context.get("family"),
-        "blocks": context.get("depth"),
-        "width": context.get("width"),
+        "stands for": context.resolved,
+        "architecture": card.arch,
+        "family": context.family,
+        "blocks": context.depth,
+        "width": context.width,
         "patch grid": f"{grid[0]} × {grid[1]}" if grid else None,
-        "prefix tokens": ", ".join(card.get("prefix") or ()) or ("none" if card else None),
-        "read from": context.get("native"),
-        "classes": card.get("classes"),
-        "parameters": f"{card['parameters']:,}" if card.get("parameters") else None,
-        "weights": "trained" if context.get("pretrained") else "random",
+        "prefix tokens": ", ".join(card.prefix) or ("none" if context.card else None),
+        "read from": context.native,
+        "classes": card.classes,
+        "parameters": f"{card.parameters:,}" if card.parameters else None,
+        "weights": "trained" if context.pretrained else "random",
     }
     return tuple((name, str(value)) for name, value in facts.items() if value not in (None, ""))
 
 
-def _capabilities(card: Mapping[str, Any] | None) -> tuple[Capability, ...]:
-    if not card:
+def _capabilities(card: CardRecord | None) -> tuple[Capability, ...]:
+    if card is None:
         return ()
-    there, lacks = set(card.get("capabilities") or ()), card.get("lacks") or {}
     return tuple(
-        Capability(name=name.replace("_", " "), there=name in there, reason=prose(str(lacks.get(name, text))))
+        Capability(
+            name=name.replace("_", " "), there=name in card.capabilities, reason=prose(card.lacks.get(name, text))
+        )
         for name, text in CAPABILITIES.items()
     )
 
 
 def _provenance(column: ModelColumn) -> tuple[tuple[str, str], ...]:
     context = column.context
-    train = context.get("train_images")
-    given = (context.get("delta"), context.get("max_images"))
+    given = (context.delta, context.max_images)
     facts = {
-        "weights (SHA-256)": context.get("weights"),
-        "pictures": f"{context.get('images')}: {context.get('image_count')}, {context.get('usable_images')} usable",
-        "fingerprint of the pictures": context.get("image_fingerprint"),
-        "left out": f"{len(context['left_out'])} pictures" if context.get("left_out") else None,
-        "training pictures": DASH if not train else f"{train[0]}, {train[2]} pictures, fingerprint {train[1]}",
-        "preprocessing": context.get("preprocessing"),
-        "seed": context.get("seed"),
+        "weights (SHA-256)": context.weights,
+        "pictures": f"{context.images}: {context.image_count}, {context.usable_images} usable",
+        "fingerprint of the pictures": context.image_fingerprint,
+        "left out": f"{len(context.left_out)} pictures" if context.left_out else None,
+        "training pictures": _train_text(context.train_images),
+        "preprocessing": context.preprocessing,
+        "seed": context.seed,
         "error level": "of the ledger" if given[0] is None else given[0],
         "cap on images": "of the ledger" if given[1] is None else given[1],
-        "judged": f"the {context.get('target', 'distribution')}",
-        "number type": context.get("dtype"),
-        "device": context.get("device"),
-        "images per chunk": context.get("batch_size"),
-        "versions": ", ".join(f"{name} {text}" for name, text in (context.get("versions") or {}).items()),
-        "machine": context.get("machine"),
+        "judged": f"the {context.target}",
+        "number type": context.dtype,
+        "device": context.device,
+        "images per chunk": context.batch_size,
+        "versions": ", ".join(f"{name} {text}" for name, text in context.versions.items()),
+        "machine": context.machine,
         "measured": ", ".join(_times(column)),
     }
     return tuple((name, str(value)) for name, value in facts.items() if value not in (None, ""))
 
 
+def _train_text(train: TrainImages | dict[str, TrainImages | None] | None) -> str:
+    if isinstance(train, dict):
+        return "; ".join(f"{role}: {_train_text(one)}" for role, one in train.items())
+    return DASH if not train else f"{train[0]}, {train[2]} pictures, fingerprint {train[1]}"
+
+
 def _times(column: ModelColumn) -> list[str]:
     """Give the first and last time of its records, where they hold one."""
-    times = sorted({str(record["time"]) for record in column.records.values() if record.get("time")})
+    times = sorted({record.time for record in column.records.values() if record.time})
     return times if len(times) < 2 else [f"{times[0]} to {times[-1]}"]

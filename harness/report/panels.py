@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from harness.judging.ledger import ClaimSpec
+from harness.results.record import CurvePoint, RunRecord
 
 Role = Literal["ours", "beside", "published"]
 Points = tuple[float | None, ...]
@@ -71,9 +72,9 @@ class EvidencePanel:
         )
 
 
-def curve_panels(record: Mapping[str, Any], spec: ClaimSpec | None) -> tuple[CurvePanel, ...]:
+def curve_panels(record: RunRecord, spec: ClaimSpec | None) -> tuple[CurvePanel, ...]:
     """Lay out the curves of a record: one panel each, a rival's curve ("untrained X") in the panel of X."""
-    curves = record.get("curves") or {}
+    curves = record.curves
     owners = {name: _owner(name, curves) for name in curves}
     rivals = [name for name, owner in owners.items() if owner is not None]
     panels = []
@@ -90,12 +91,10 @@ def curve_panels(record: Mapping[str, Any], spec: ClaimSpec | None) -> tuple[Cur
     return tuple(panels)
 
 
-def lone_points(record: Mapping[str, Any], panels: Sequence[CurvePanel]) -> tuple[Line, ...]:
+def lone_points(record: RunRecord, panels: Sequence[CurvePanel]) -> tuple[Line, ...]:
     """List the curves of a record that are too short for a picture."""
     drawn = names_drawn(panels)
-    return tuple(
-        _measured(name, rows, "ours", 0) for name, rows in (record.get("curves") or {}).items() if name not in drawn
-    )
+    return tuple(_measured(name, rows, "ours", 0) for name, rows in record.curves.items() if name not in drawn)
 
 
 def published_panels(spec: ClaimSpec, drawn: frozenset[str]) -> tuple[CurvePanel, ...]:
@@ -107,13 +106,13 @@ def published_panels(spec: ClaimSpec, drawn: frozenset[str]) -> tuple[CurvePanel
     )
 
 
-def evidence_panel(record: Mapping[str, Any]) -> EvidencePanel | None:
+def evidence_panel(record: RunRecord) -> EvidencePanel | None:
     """Lay out the evidence over images, where a verdict was sought."""
-    trace = [(images, level) for images, level in record.get("trace") or () if level is not None]
-    if not trace or record["verdict"] in ("reported", "not applicable") or not record.get("delta"):
+    trace = [(images, level) for images, level in record.trace if level is not None]
+    if not trace or record.verdict in ("reported", "not applicable") or not record.delta:
         return None
     images, levels = zip(*trace, strict=True)
-    return EvidencePanel(images=images, levels=levels, delta=record["delta"])
+    return EvidencePanel(images=images, levels=levels, delta=record.delta)
 
 
 def names_drawn(panels: Sequence[CurvePanel]) -> frozenset[str]:
@@ -126,9 +125,10 @@ def _owner(name: str, curves: Mapping[str, Any]) -> str | None:
     return max((other for other in curves if name != other and name.endswith(f" {other}")), key=len, default=None)
 
 
-def _measured(name: str, rows: Sequence[Sequence[Any]], role: Role, style: int) -> Line:
+def _measured(name: str, rows: Sequence[CurvePoint], role: Role, style: int) -> Line:
     ordered = sorted(rows, key=lambda row: row[0])
-    layers, values, low, high = (tuple(row[place] for row in ordered) for place in range(4))
+    layers = tuple(layer for layer, *_ in ordered)
+    values, low, high = (tuple(row[place] for row in ordered) for place in (1, 2, 3))
     return Line(label=name, role=role, style=style, layers=layers, values=values, low=low, high=high)
 
 
@@ -150,8 +150,8 @@ def _printed(spec: ClaimSpec, name: str, panel: str) -> tuple[Line, ...]:
     return tuple(lines)
 
 
-def _marks(record: Mapping[str, Any], name: str) -> list[Mark]:
-    judged = (record.get("judged") or {}).get(name, ())
+def _marks(record: RunRecord, name: str) -> list[Mark]:
+    judged = record.judged.get(name, ())
     return [
         Mark(layer=layer, part=part, direction=direction, bound=bound)
         for layer, part, direction, bound in judged

@@ -2,40 +2,30 @@
 
 import textwrap
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 from rich.cells import cell_len, set_cell_size
 
 from harness.judging import multiplicity
-from harness.measurement.record import images_used
 from harness.report.curve_text import curve_charts
 from harness.report.escaping import plain, prose, short
-from harness.report.verdict_text import number
+from harness.report.result_table import LETTERS, RESULT_COLUMNS
+from harness.results.record import RunRecord
 
 DECIDED = ("supported", "refuted", "vacuous")
 LEAST_WIDTH = 100
-COLUMNS = ("claim", "verdict", "effect [interval]", "bound", "paper", "images", "sec")
-COST = ("blocks", "img/s")  # where there is room
-RIGHT = frozenset(COLUMNS[2:] + COST)
+COLUMNS = tuple(column for column in RESULT_COLUMNS if column.terminal is not None)
+LEFT = ("claim", "verdict")  # the others are numbers
 WIDE = 136  # columns from which the cost is shown in full
 LEAST_CLAIM = 20  # columns of a claim id, which is broken at hyphens where it is longer
 GAP = "  "
-LETTERS = {
-    "supported": ".",
-    "refuted": "F",
-    "vacuous": "V",
-    "inconclusive": "?",
-    "reported": "r",
-    "not applicable": "s",
-}
 EXPLAINED = ("refuted", "vacuous", "inconclusive")  # verdicts whose reason stands below them
 
 
-def summary(records: Sequence[Mapping[str, Any]], width: int, verbosity: int = 0) -> str:
+def summary(records: Sequence[RunRecord], width: int, verbosity: int = 0) -> str:
     """Tell a run: with -q one line per model, else a table per model and all models at a glance; -v draws curves."""
     width = max(LEAST_WIDTH, width)
-    models = {record["model"]: [r for r in records if r["model"] == record["model"]] for record in records}
+    models = {record.model: [one for one in records if one.model == record.model] for record in records}
     if verbosity < 0:
         wide = max(cell_len(short(model, 40)) for model in models)
         return "\n".join(f"{set_cell_size(short(model, 40), wide)}{GAP}{counts(own)}" for model, own in models.items())
@@ -43,27 +33,27 @@ def summary(records: Sequence[Mapping[str, Any]], width: int, verbosity: int = 0
     return "\n\n".join(parts + ([_glance(models, width)] if len(models) > 1 else []))
 
 
-def counts(records: Sequence[Mapping[str, Any]]) -> str:
+def counts(records: Sequence[RunRecord]) -> str:
     """Count verdicts in words, in the order of the legend."""
-    found = [record["verdict"] for record in records]
+    found = [record.verdict for record in records]
     return ", ".join(f"{found.count(verdict)} {verdict}" for verdict in LETTERS if verdict in found)
 
 
-def totals(records: Sequence[Mapping[str, Any]]) -> str:
+def totals(records: Sequence[RunRecord]) -> str:
     """Count verdicts and cost in one line."""
-    blocks = sum(record["block_evaluations"] for record in records)
-    seconds = sum(record["seconds"] for record in records)
+    blocks = sum(record.block_evaluations for record in records)
+    seconds = sum(record.seconds for record in records)
     return f"{counts(records)}; {blocks:,.0f} block evaluations x images in {seconds:.1f} s"
 
 
-def jointly(records: Sequence[Mapping[str, Any]]) -> str:
+def jointly(records: Sequence[RunRecord]) -> str:
     """Say how many verdicts hold all at once, among all claims asked: by Holm, and with a false discovery rate."""
-    asked = [record for record in records if record["verdict"] in (*DECIDED, "inconclusive")]
-    decided = np.array([record["verdict"] in DECIDED for record in asked], dtype=bool)
+    asked = [record for record in records if record.verdict in (*DECIDED, "inconclusive")]
+    decided = np.array([record.verdict in DECIDED for record in asked], dtype=bool)
     if decided.sum() < 2:
         return ""
-    delta = max(record["delta"] for record in asked)
-    levels = [min(1.0, record["p"]) for record in asked]
+    delta = max(record.delta or 0.0 for record in asked)
+    levels = [1.0 if record.p is None else min(1.0, record.p) for record in asked]
     together, discoveries = (int(held.sum()) for held in multiplicity.hold_jointly(levels, decided, delta))
     return (
         f"each verdict errs with probability at most {delta:g}; of the {decided.sum()} decided ones among "
@@ -72,21 +62,21 @@ def jointly(records: Sequence[Mapping[str, Any]]) -> str:
     )
 
 
-def _model(records: Sequence[Mapping[str, Any]], width: int, curves: bool) -> str:
-    context = records[0]["context"]
-    model = plain(records[0]["model"])
-    resolved, images = plain(str(context.get("resolved", model))), plain(str(context.get("images", "?")))
+def _model(records: Sequence[RunRecord], width: int, curves: bool) -> str:
+    context, model = records[0].context, plain(records[0].model)
+    resolved, images = plain(context.resolved or model), plain(context.images or "?")
     lines = textwrap.wrap(f"{model}: {resolved} on {images}", width, subsequent_indent=GAP)
-    asked = [record for record in records if record["verdict"] != "not applicable"]
+    asked = [record for record in records if record.asked]
     if asked:
         lines += _table(asked, width, curves)
     return "\n".join(lines + _not_applicable(records, width))
 
 
-def _table(records: Sequence[Mapping[str, Any]], width: int, curves: bool) -> list[str]:
+def _table(records: Sequence[RunRecord], width: int, curves: bool) -> list[str]:
     """Align rows; what of a claim id does not fit goes on below, beside the reason of the verdict."""
-    heads = COLUMNS + (COST if width >= WIDE else ())
-    rows = [_row(record)[: len(heads)] for record in records]
+    shown = [column.terminal for column in COLUMNS if column.terminal and (width >= WIDE or not column.spare)]
+    heads = tuple(one.heading for one in shown)
+    rows = [tuple(one.text(record) for one in shown) for record in records]
     wide = [max(map(cell_len, column)) for column in zip(heads, *rows, strict=True)]
     wide[0] = max(LEAST_CLAIM, min(wide[0], width - sum(wide[1:]) - len(GAP) * (len(wide) - 1)))
     lines = [_line(heads, heads, wide)]
@@ -94,7 +84,7 @@ def _table(records: Sequence[Mapping[str, Any]], width: int, curves: bool) -> li
         first, *more = textwrap.wrap(row[0], wide[0]) or [""]
         lines.append(_line((first, *row[1:]), heads, wide))
         room = width - wide[0] - len(GAP)
-        below = [textwrap.shorten(prose(record["reason"]), room)] if record["verdict"] in EXPLAINED else []
+        below = [textwrap.shorten(prose(record.reason), room)] if record.verdict in EXPLAINED else []
         below += [short(chart, room) for chart in curve_charts(record)] if curves else []
         for place in range(max(len(more), len(below))):
             left = more[place] if place < len(more) else ""
@@ -107,43 +97,15 @@ def _line(cells: Sequence[str], heads: Sequence[str], wide: Sequence[int]) -> st
     shown = []
     for cell, head, size in zip(cells, heads, wide, strict=True):
         fill = " " * (size - cell_len(cell))
-        shown.append(fill + cell if head in RIGHT else cell + fill)
+        shown.append(cell + fill if head in LEFT else fill + cell)
     return GAP.join(shown).rstrip()
 
 
-def _row(record: Mapping[str, Any]) -> tuple[str, ...]:
-    effect = record["effect"]
-    shown = number(effect["estimate"])
-    if effect["interval"] is not None:
-        shown += " [" + ", ".join(_short(end) for end in effect["interval"]) + "]"
-    seconds = record["seconds"]
-    rate = f"{record['measured_images'] / seconds:.0f}" if record["measured_images"] and seconds else "stored"
-    return (
-        plain(record["claim"]),
-        f"{LETTERS[record['verdict']]} {record['verdict']}",
-        shown,
-        f"{effect['direction']} {_short(effect['bound'])}",
-        _short(record["published"]),
-        images_used(record),
-        f"{seconds:.1f}",
-        f"{record['block_evaluations']:,.0f}",
-        rate,
-    )
-
-
-def _short(value: float | None) -> str:
-    if value is None:
-        return "-"
-    if abs(value) < 0.0005:
-        return "0"
-    return number(value).rstrip("0").rstrip(".") if "e" not in number(value) and "." in number(value) else number(value)
-
-
-def _not_applicable(records: Sequence[Mapping[str, Any]], width: int) -> list[str]:
+def _not_applicable(records: Sequence[RunRecord], width: int) -> list[str]:
     by_reason: dict[str, list[str]] = {}
     for record in records:
-        if record["verdict"] == "not applicable":
-            by_reason.setdefault(prose(record["reason"]), []).append(plain(record["claim"]))
+        if not record.asked:
+            by_reason.setdefault(prose(record.reason), []).append(plain(record.claim))
     return [
         line
         for reason, claims in by_reason.items()
@@ -156,10 +118,10 @@ def _not_applicable(records: Sequence[Mapping[str, Any]], width: int) -> list[st
     ]
 
 
-def _glance(models: Mapping[str, Sequence[Mapping[str, Any]]], width: int) -> str:
+def _glance(models: Mapping[str, Sequence[RunRecord]], width: int) -> str:
     """Show one letter per claim and model, the models numbered: dozens fit."""
     letters = {
-        (record["claim"], number_of): LETTERS[record["verdict"]]
+        (record.claim, number_of): LETTERS[record.verdict]
         for number_of, records in enumerate(models.values(), start=1)
         for record in records
     }

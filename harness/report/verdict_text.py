@@ -1,32 +1,30 @@
-"""A record in words: the paragraph of a verdict that is no pass, numbers as they are printed, JUnit properties."""
+"""A record in words: the paragraph of a verdict that is no pass, and numbers as they are printed."""
 
 import math
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
 
 from harness.judging.ledger import ClaimSpec
 from harness.report.curve_text import curve_text
 from harness.report.escaping import plain
+from harness.results.record import IMAGES, FindingRecord, RunRecord
 
-if TYPE_CHECKING:  # telling a stored record needs no torch
-    pass
-from harness.measurement.record import _behind
+TINY = 0.0005  # a number nearer to 0 is shown as 0
 
 
-def paragraph(record: Mapping[str, Any], spec: ClaimSpec) -> str:
+def paragraph(record: RunRecord, spec: ClaimSpec) -> str:
     """Tell a verdict that is no pass: effect, interval, bound, paper, control, images, and the curves."""
-    effect = record["effect"]
+    effect = record.effect
     if effect is None:
-        return plain(f"{spec.id} is {record['verdict']} on {record['model']}: {record['reason']}.")
+        return plain(f"{spec.id} is {record.verdict} on {record.model}: {record.reason}.")
     sentences = [
-        f"{spec.id} is {record['verdict']} on {record['model']}: {record['reason']}.",
+        f"{spec.id} is {record.verdict} on {record.model}: {record.reason}.",
         f"The claim: {spec.statement}",
-        f"Effect: {effect['label']} = {number(effect['estimate'])} {_interval(effect)}, bound {effect['direction']} "
-        f"{number(effect['bound'])}.",
+        f"Effect: {effect.label} = {number(effect.estimate)} {_interval(effect)}, bound {effect.direction} "
+        f"{number(effect.bound)}.",
         f"Published: {spec.published.text}",
         f"Control: {_control(record, spec)}",
-        f"{record.get('what', 'images').capitalize()} used: {record['images']} of at most {spec.budget}"
-        f"{_behind(record)}; error of the verdict at most {record['delta']}.",
+        f"{record.what.capitalize()} used: {record.images} of at most {spec.budget}{_behind(record)}; error of the "
+        f"verdict at most {record.delta}.",
     ]
     return "\n".join([*map(plain, sentences), *filter(None, [curve_text(record, spec)])])
 
@@ -38,23 +36,56 @@ def number(value: float | None) -> str:
     return f"{value:.3f}" if 0.001 <= abs(value) < 100 or value == 0 else f"{value:.3g}"
 
 
-def properties(record: Mapping[str, Any]) -> list[tuple[str, Any]]:
-    """List what a test report carries of a record into JUnit files."""
-    effect = record["effect"] or {}
-    names = ("claim", "model", "verdict", "reason", "images", "seconds", "published")
-    pairs = [(f"claims.{name}", record[name]) for name in names]
-    bound = f"{effect['direction']} {number(effect['bound'])}" if effect else None
-    pairs += [("claims.effect", effect.get("estimate")), ("claims.interval", effect.get("interval"))]
-    return [*pairs, ("claims.bound", bound)]
+def short_number(value: float | None) -> str:
+    """Print a number as `number` does, without zeros at its end."""
+    if value is None:
+        return "-"
+    if abs(value) < TINY:
+        return "0"
+    text = number(value)
+    return text.rstrip("0").rstrip(".") if "e" not in text and "." in text else text
 
 
-def _interval(finding: Mapping[str, Any]) -> str:
-    if finding["interval"] is None:
+def interval_text(interval: Sequence[float | None] | None) -> str:
+    """Write an interval, or nothing where none was drawn."""
+    if interval is None:
+        return ""
+    return "[" + ", ".join("0" if end and abs(end) < TINY else number(end) for end in interval) + "]"
+
+
+def effect_text(effect: FindingRecord | None) -> str:
+    """Print an effect with its interval in few characters."""
+    if effect is None:
+        return "-"
+    ends = "" if effect.interval is None else f" [{', '.join(map(short_number, effect.interval))}]"
+    return f"{number(effect.estimate)}{ends}"
+
+
+def bound_text(effect: FindingRecord | None) -> str:
+    """Print a bound with its direction in few characters."""
+    return "-" if effect is None else f"{effect.direction} {short_number(effect.bound)}"
+
+
+def images_used(record: RunRecord) -> str:
+    """Say how many images a verdict rests on, whatever was counted; "weights" where it is none."""
+    counted = record.images if record.pictures_behind is None else record.pictures_behind
+    return str(counted) if counted or not record.images else "weights"
+
+
+def _behind(record: RunRecord) -> str:
+    """Add the images where something else was counted."""
+    behind = record.pictures_behind
+    if record.what == IMAGES or behind is None:
+        return ""
+    return f", read off {behind} images" if behind else ", read off the weights alone"
+
+
+def _interval(finding: FindingRecord) -> str:
+    if finding.interval is None:
         return "(no interval)"
-    return "[" + ", ".join(number(end) for end in finding["interval"]) + "]"
+    return "[" + ", ".join(map(number, finding.interval)) + "]"
 
 
-def _control(record: Mapping[str, Any], spec: ClaimSpec) -> str:
-    findings = record["findings"]["control"]
-    measured = "; ".join(f"{f['label']} = {number(f['estimate'])}" for f in findings[:3])
+def _control(record: RunRecord, spec: ClaimSpec) -> str:
+    measured = "; ".join(f"{found.label} = {number(found.estimate)}" for found in record.controls[:3])
     return f"{spec.control} Measured: {measured or 'none'}."

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from harness.report.panels import CurvePanel, EvidencePanel
+from harness.results.record import PictureRecord
 
 # A symbol and a word: a verdict is read without its colour.
 SYMBOLS = {
@@ -44,7 +45,7 @@ class Cell:
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
-    """One claim on one model in full."""
+    """One claim on one model in full; `more` are the columns of the table of results that show numbers."""
 
     column: int
     label: str
@@ -52,15 +53,11 @@ class Result:
     place: str
     cell: Cell
     quantity: str
-    bound: str
-    published: str
-    control: str
-    images: str
-    cost: str
+    more: tuple[str, ...]
     panels: tuple[CurvePanel, ...]
     points: tuple[str, ...]
     evidence: EvidencePanel | None
-    pictures: tuple[Mapping[str, str], ...]
+    pictures: tuple[PictureRecord, ...]
 
     @property
     def drawn(self) -> bool:

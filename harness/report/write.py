@@ -3,19 +3,19 @@
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 from harness.errors import ClaimsError
 from harness.judging.ledger import ClaimSpec
 from harness.report import export
 from harness.report.columns import columns_of
+from harness.results.record import RunRecord
 
 TITLE = "Which findings carry over to which models"
 
 
 def write_report(
     path: Path,
-    records: Sequence[Mapping[str, Any]],
+    records: Sequence[RunRecord],
     specs: Mapping[str, ClaimSpec],
     *,
     now: datetime,
@@ -38,7 +38,7 @@ def write_report(
     return [_write(path, render(records, specs, title=title, now=now, notes=notes).encode("utf-8"))]
 
 
-def _tables(path: Path, records: Sequence[Mapping[str, Any]]) -> list[Path]:
+def _tables(path: Path, records: Sequence[RunRecord]) -> list[Path]:
     """Write the table of results, and beside it the one of curves."""
     kept = [record for column in columns_of(records) for record in column.records.values()]
     parts = (

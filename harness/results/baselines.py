@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from harness.errors import ClaimsError, unknown
 from harness.judging.verdict import Verdict
+from harness.results.record import Context, RunRecord
 
 FILE_NAME = "embedded.json"
 # What a verdict depends on beside claim and model; an expectation holds only under the same.
@@ -25,7 +26,7 @@ class Baseline:
     models: Mapping[str, Mapping[str, Any]]
     explicit: bool = False
 
-    def expected(self, model: str, claim: str, context: Mapping[str, Any]) -> str | None:
+    def expected(self, model: str, claim: str, context: Context) -> str | None:
         """Give the expected verdict, or None where none was accepted under these conditions.
 
         A baseline that was named explicitly holds whatever the conditions.
@@ -33,7 +34,7 @@ class Baseline:
         entry = self.models.get(model)
         if entry is None:
             return None
-        same = all(entry["conditions"].get(name) == context.get(name) for name in CONDITIONS)
+        same = all(entry["conditions"].get(name) == getattr(context, name) for name in CONDITIONS)
         return entry["verdicts"].get(claim, {}).get("verdict") if same or self.explicit else None
 
 
@@ -41,10 +42,10 @@ NO_BASELINE = Baseline(None, {})
 
 
 def ruling(
-    record: Mapping[str, Any], expected: str | None, *, strict: bool
+    record: RunRecord, expected: str | None, *, strict: bool
 ) -> Literal["pass", "fail", "xfail", "changed", "skip"]:
     """Say what a verdict means for a test run, given the expected one; `strict` fails what is inconclusive."""
-    verdict = record["verdict"]
+    verdict = record.verdict
     if expected is not None and expected != verdict:
         return "changed"
     if verdict in ("refuted", "vacuous"):
@@ -82,7 +83,7 @@ def read_baseline(path: Path, explicit: bool) -> Baseline:
     return Baseline(path, models, explicit)
 
 
-def accept(records: Sequence[Mapping[str, Any]], path: Path) -> list[str]:
+def accept(records: Sequence[RunRecord], path: Path) -> list[str]:
     """Write the verdicts of these records as the expected ones; return the differences in words.
 
     What was accepted of a model under other conditions is dropped, and told: it would be expected under the new ones.
@@ -90,13 +91,13 @@ def accept(records: Sequence[Mapping[str, Any]], path: Path) -> list[str]:
     old = accepted(path)
     models: dict[str, Any] = {name: dict(entry) for name, entry in old.items()}
     for record in records:
-        context = record["context"]
-        conditions = {name: context.get(name) for name in CONDITIONS}
-        before = models.get(record["model"], {})
+        context = record.context
+        conditions = {name: getattr(context, name) for name in CONDITIONS}
+        before = models.get(record.model, {})
         kept = before["verdicts"] if before.get("conditions") == conditions else {}
-        entry = {"conditions": conditions, "weights": context.get("weights"), "verdicts": {**kept}}
-        entry["verdicts"][record["claim"]] = _expectation(record)
-        models[record["model"]] = entry
+        entry: dict[str, Any] = {"conditions": conditions, "weights": context.weights, "verdicts": {**kept}}
+        entry["verdicts"][record.claim] = _expectation(record)
+        models[record.model] = entry
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps({"models": models}, indent=1, sort_keys=True) + "\n", encoding="utf-8")
     return _differences(old, models)
@@ -112,13 +113,12 @@ def places(models: Mapping[str, Mapping[str, Any]]) -> set[tuple[str, str]]:
     return {(model, claim) for model, entry in models.items() for claim in entry["verdicts"]}
 
 
-def _expectation(record: Mapping[str, Any]) -> dict[str, Any]:
-    effect = record["effect"]
+def _expectation(record: RunRecord) -> dict[str, Any]:
     return {
-        "verdict": record["verdict"],
-        "effect": None if effect is None else effect["estimate"],
-        "images": record["images"],
-        "fingerprints": record.get("fingerprints", {}),
+        "verdict": record.verdict,
+        "effect": None if record.effect is None else record.effect.estimate,
+        "images": record.images,
+        "fingerprints": record.fingerprints,
     }
 
 

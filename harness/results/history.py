@@ -1,7 +1,9 @@
-"""The history of runs in one SQLite file: what every claim came out as on every model, and its outcome on every image.
+"""The history of runs: what every claim came out as on every model, and its outcome on every image.
 
-Outcomes are copies, which survive `--claims-no-cache` and a deleted cache; equal ones of several runs are kept once.
-Every record is one transaction: processes may write at the same time, and a kill at any moment leaves whole records.
+This is the one place of results: everything that shows or compares the last result of a claim reads it here. Outcomes
+are the measurements in the same file, or copies of what was measured elsewhere; equal copies of several runs are kept
+once. Every record is one transaction: processes may write at the same time, and a kill at any moment leaves whole
+records.
 """
 
 import hashlib
@@ -17,42 +19,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic import ValidationError
 
 from harness.errors import ClaimsError, unknown
+from harness.results.database import FILE_NAME, MIGRATIONS, Transaction, open_database
+from harness.results.measurements import MeasurementKey, key_in, numbers_in
+from harness.results.record import Context, RunRecord, record_data
 
-FILE_NAME = "history.sqlite"
-BUSY_SECONDS = 60.0
 SEEDS = """SELECT DISTINCT claim, model, json_extract(context.text, '$.seed') AS seed FROM record JOIN context
 ON hash = context WHERE json_extract(record.text, '$.verdict') != 'not applicable' AND seed IS NOT NULL"""
-# One script per layout of the file; opening an older file runs those that it lacks.
-MIGRATIONS = (
-    """
-CREATE TABLE run (
-    number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, time TEXT NOT NULL, command TEXT NOT NULL,
-    versions TEXT NOT NULL, machine TEXT NOT NULL
-);
-CREATE TABLE context (hash TEXT PRIMARY KEY, text TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE outcome (hash TEXT PRIMARY KEY, count INTEGER NOT NULL, data BLOB NOT NULL) WITHOUT ROWID;
-CREATE TABLE names (images TEXT PRIMARY KEY, count INTEGER NOT NULL, data BLOB NOT NULL) WITHOUT ROWID;
-CREATE TABLE record (
-    number INTEGER PRIMARY KEY, run TEXT NOT NULL REFERENCES run (id), time TEXT NOT NULL, claim TEXT NOT NULL,
-    model TEXT NOT NULL, text TEXT NOT NULL, context TEXT NOT NULL REFERENCES context (hash),
-    UNIQUE (run, model, claim)
-);
-CREATE INDEX record_by_claim ON record (claim, model, number);
-CREATE TABLE arm (
-    record INTEGER NOT NULL REFERENCES record (number), name TEXT NOT NULL, measurement TEXT NOT NULL,
-    outcome TEXT NOT NULL REFERENCES outcome (hash), PRIMARY KEY (record, name)
-) WITHOUT ROWID;
-""",
-    """
-CREATE TABLE timing (
-    number INTEGER PRIMARY KEY, run TEXT NOT NULL REFERENCES run (id), machine TEXT NOT NULL, claim TEXT NOT NULL,
-    model TEXT NOT NULL, text TEXT NOT NULL
-);
-CREATE INDEX timing_by_claim ON timing (machine, claim, model, number);
-""",
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,50 +45,48 @@ class History:
     """The history file of one cache folder; it is made at the first need."""
 
     def __init__(self, folder: Path, migrations: Sequence[str] = MIGRATIONS) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
         self.path = folder / FILE_NAME
-        self._database = sqlite3.connect(self.path, timeout=BUSY_SECONDS, isolation_level=None)
-        try:
-            self._database.execute("PRAGMA journal_mode=WAL")
-            self._database.execute("PRAGMA synchronous=NORMAL")
-            _migrate(self._database, migrations, self.path)
-        except sqlite3.DatabaseError as error:
-            self._database.close()
-            raise ClaimsError(f"cannot use the history {self.path}: {error}; move it away for a new one") from error
-        except ClaimsError:
-            self._database.close()
-            raise
+        self._database = open_database(folder, migrations)
 
     def close(self) -> None:
         """Close the file; what was kept stays."""
         self._database.close()
 
-    def keep(self, record: Mapping[str, Any], numbers: Mapping[str, np.ndarray], command: str = "") -> None:
-        """Append one record of the run that it names, with the numbers of its arms [image].
+    def keep(
+        self,
+        record: RunRecord,
+        numbers: Mapping[str, np.ndarray] | None = None,
+        keys: Mapping[str, MeasurementKey] | None = None,
+        command: str = "",
+    ) -> None:
+        """Append one record of the run that it names.
 
+        Its arms refer to the measurements in this file; of what was measured elsewhere `numbers` are given by arm
+        [image], with what they are by measurement in `keys`, and copied where they are not those of this file.
         A second record of the same claim, model and run replaces the first: pytest may run a test again.
+        Raises ClaimsError, and keeps nothing, where the numbers of an arm are neither here nor given.
         """
-        run, context = record["run"], record["context"]
         now = datetime.now(UTC).isoformat(timespec="seconds")
-        rest = {name: value for name, value in record.items() if name != "context"}
-        shared = json.dumps(context, sort_keys=True)
-        place = (run, record["model"], record["claim"])
-        with closing(self._database.cursor()) as cursor, _Transaction(cursor):
-            about = (json.dumps(context.get("versions", {})), context.get("machine", ""))
+        rest = record_data(record)
+        rest.pop("time", None)  # that of the row
+        shared = json.dumps(rest.pop("context"))
+        place = (record.run, record.model, record.claim)
+        with closing(self._database.cursor()) as cursor, Transaction(cursor):
+            about = (json.dumps(record.context.versions), record.context.machine)
             query = "INSERT OR IGNORE INTO run (id, time, command, versions, machine) VALUES (?, ?, ?, ?, ?)"
-            cursor.execute(query, (run, now, command, *about))
+            cursor.execute(query, (record.run, now, command, *about))
             cursor.execute("INSERT OR IGNORE INTO context VALUES (?, ?)", (_hash(shared.encode()), shared))
             query = "DELETE FROM arm WHERE record IN (SELECT number FROM record WHERE run=? AND model=? AND claim=?)"
             cursor.execute(query, place)
             cursor.execute("DELETE FROM record WHERE run = ? AND model = ? AND claim = ?", place)
             query = "INSERT INTO record (run, model, claim, time, text, context) VALUES (?, ?, ?, ?, ?, ?)"
-            cursor.execute(query, (*place, now, json.dumps(rest, sort_keys=True), _hash(shared.encode())))
+            cursor.execute(query, (*place, now, json.dumps(rest), _hash(shared.encode())))
             number = cursor.lastrowid
-            for name, values in numbers.items():
-                data = np.ascontiguousarray(values, dtype="<f8").tobytes()
-                outcome = (_hash(data), len(values), zlib.compress(data))
-                cursor.execute("INSERT OR IGNORE INTO outcome VALUES (?, ?, ?)", outcome)
-                cursor.execute("INSERT INTO arm VALUES (?, ?, ?, ?)", (number, name, record["arms"][name], outcome[0]))
+            for identifier, key in (keys or {}).items():
+                cursor.execute("INSERT OR IGNORE INTO measurement VALUES (?, ?)", (identifier, key.text))
+            for name, identifier in record.arms.items():
+                copied = self._copied(cursor, identifier, record.images, (numbers or {}).get(name))
+                cursor.execute("INSERT INTO arm VALUES (?, ?, ?, ?, ?)", (number, name, identifier, *copied))
 
     def keep_names(self, images: str, names: Sequence[str]) -> None:
         """Keep the names of the pictures of a set in measuring order; a longer list replaces a shorter one."""
@@ -127,7 +100,7 @@ class History:
     def keep_timings(self, run: str, machine: str, timings: Iterable[Mapping[str, Any]]) -> None:
         """Append the timings of a run, each with `claim` and `model`."""
         rows = [(run, machine, one["claim"], one["model"], json.dumps(one, sort_keys=True)) for one in timings]
-        with closing(self._database.cursor()) as cursor, _Transaction(cursor):
+        with closing(self._database.cursor()) as cursor, Transaction(cursor):
             query = "INSERT INTO timing (run, machine, claim, model, text) VALUES (?, ?, ?, ?, ?)"
             cursor.executemany(query, rows)
 
@@ -139,24 +112,37 @@ class History:
             for id_, time, command, versions, machine in rows
         ]
 
-    def records(
-        self, *, run: str | None = None, claim: str | None = None, model: str | None = None
-    ) -> list[dict[str, Any]]:
+    def records(self, *, run: str | None = None, claim: str | None = None, model: str | None = None) -> list[RunRecord]:
         """List records with their `time`, oldest first, of one run, claim or model where one is given."""
         query = (
-            "SELECT time, record.text, context.text FROM record JOIN context ON context.hash = record.context "
+            "SELECT time, record.text, hash, context.text FROM record JOIN context ON hash = record.context "
             "WHERE (?1 IS NULL OR run = ?1) AND (?2 IS NULL OR claim = ?2) AND (?3 IS NULL OR model = ?3) "
             "ORDER BY number"
         )
         rows = self._database.execute(query, (run, claim, model))
-        return [{"time": time, **json.loads(text), "context": json.loads(context)} for time, text, context in rows]
+        contexts: dict[str, Context] = {}  # those that many records share are read once
+        found = []
+        try:
+            for time, text, shared, context in rows:
+                if shared not in contexts:
+                    contexts[shared] = Context.model_validate(json.loads(context))
+                read = {**json.loads(text), "time": time, "context": contexts[shared]}
+                found.append(RunRecord.model_validate(read))
+        except ValidationError as error:
+            first = error.errors()[0]
+            raise ClaimsError(
+                f"{self.path} holds a record that this version cannot read: {'.'.join(map(str, first['loc']))}: "
+                f"{first['msg']}; use the version that wrote it"
+            ) from error
+        return found
 
-    def latest(self, without: str | None = None) -> dict[tuple[str, str], dict[str, Any]]:
-        """Give the last record by (claim, model), leaving out the run `without`."""
+    def latest(self, without: str | None = None, claim: str | None = None) -> dict[tuple[str, str], RunRecord]:
+        """Give the last record by (claim, model), of one claim where one is given, leaving out the run `without`."""
         query = (
-            "SELECT run, claim, model FROM record WHERE number IN (SELECT max(number) FROM record WHERE run IS NOT ?"
+            "SELECT run, claim, model FROM record WHERE number IN (SELECT max(number) FROM record "
+            "WHERE run IS NOT ?1 AND (?2 IS NULL OR claim = ?2) GROUP BY claim, model) ORDER BY number"
         )
-        places = self._database.execute(f"{query} GROUP BY claim, model)", (without,)).fetchall()
+        places = self._database.execute(query, (without, claim)).fetchall()
         return {(c, m): self.records(run=run, claim=c, model=m)[0] for run, c, m in places}
 
     def claims(self) -> list[tuple[str, str]]:
@@ -171,11 +157,21 @@ class History:
     def outcomes(self, run: str, model: str, claim: str) -> dict[str, np.ndarray]:
         """Give the numbers of every arm [image] behind one record; none where the claim was not applicable."""
         query = (
-            "SELECT arm.name, outcome.data FROM record JOIN arm ON arm.record = record.number "
-            "JOIN outcome ON outcome.hash = arm.outcome WHERE run = ? AND model = ? AND claim = ?"
+            "SELECT arm.name, arm.measurement, arm.count, outcome.data FROM record "
+            "JOIN arm ON arm.record = record.number LEFT JOIN outcome ON outcome.hash = arm.outcome "
+            "WHERE run = ? AND model = ? AND claim = ?"
         )
-        rows = self._database.execute(query, (run, model, claim))
-        return {name: np.frombuffer(zlib.decompress(data), dtype="<f8") for name, data in rows}
+        rows = self._database.execute(query, (run, model, claim)).fetchall()
+        return {
+            name: numbers_in(self._database, identifier, count)
+            if data is None
+            else np.frombuffer(zlib.decompress(data), dtype="<f8")
+            for name, identifier, count, data in rows
+        }
+
+    def key(self, identifier: str) -> MeasurementKey:
+        """Give the key of a measurement behind a record; ClaimsError where an older version left none."""
+        return key_in(self._database, identifier)
 
     def names(self, images: str) -> tuple[str, ...]:
         """Give the names of the pictures of a set, or none where they were never kept."""
@@ -187,15 +183,35 @@ class History:
         query = "SELECT text FROM timing WHERE machine = ? AND run IS NOT ? ORDER BY number"
         return [json.loads(text) for (text,) in self._database.execute(query, (machine, before))]
 
+    def _copied(
+        self, cursor: sqlite3.Cursor, identifier: str, images: int, numbers: np.ndarray | None
+    ) -> tuple[int, str | None]:
+        """Give the count of an arm's numbers and where their copy is, None where the file holds them measured."""
+        if numbers is None:
+            return len(numbers_in(self._database, identifier, images)), None
+        data = np.ascontiguousarray(numbers, dtype="<f8").tobytes()
+        try:
+            if numbers_in(self._database, identifier, len(numbers)).tobytes() == data:
+                return len(numbers), None
+        except ClaimsError:  # measured elsewhere alone
+            pass
+        cursor.execute(
+            "INSERT OR IGNORE INTO outcome VALUES (?, ?, ?)", (_hash(data), len(numbers), zlib.compress(data))
+        )
+        return len(numbers), _hash(data)
+
 
 def open_history(folder: Path) -> History:
-    """Open a history that exists; ClaimsError with the cure where there is none, instead of making an empty one."""
-    if not (folder / FILE_NAME).exists():
+    """Open a history that holds runs; ClaimsError with the cure where there is none, instead of making an empty one."""
+    history = History(folder) if (folder / FILE_NAME).exists() else None
+    if history is None or not history.runs():
+        if history is not None:
+            history.close()
         raise ClaimsError(
-            f"no runs are recorded in {str(folder)!r}; run `pytest claims/` first, or name the folder of other runs: "
-            "--cache DIR"
+            f"no runs are recorded in {str(folder)!r}; run `pytest claims/` first (without --claims-no-history), or "
+            "name the folder of other runs: --cache DIR"
         )
-    return History(folder)
+    return history
 
 
 def find_run(runs: Sequence[Run], text: str, where: str) -> Run:
@@ -214,36 +230,6 @@ def find_run(runs: Sequence[Run], text: str, where: str) -> Run:
     if not found:
         raise unknown("run", text, [*(run.id for run in runs), "last"], where)
     return found[0]
-
-
-class _Transaction:
-    """Commits what was done in a `with` block, or nothing of it."""
-
-    def __init__(self, cursor: sqlite3.Cursor) -> None:
-        self.cursor = cursor
-
-    def __enter__(self) -> None:
-        self.cursor.execute("BEGIN IMMEDIATE")
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        self.cursor.execute("COMMIT" if kind is None else "ROLLBACK")
-
-
-def _migrate(database: sqlite3.Connection, migrations: Sequence[str], path: Path) -> None:
-    """Bring the file to the newest layout in one transaction; another process may be doing the same."""
-    if database.execute("PRAGMA user_version").fetchone()[0] == len(migrations):
-        return
-    with closing(database.cursor()) as cursor, _Transaction(cursor):
-        (version,) = cursor.execute("PRAGMA user_version").fetchone()
-        if version > len(migrations):
-            raise ClaimsError(
-                f"{path} was written with layout {version}; this version reads layouts up to {len(migrations)}. "
-                "Move it away or use the version that wrote it."
-            )
-        for script in migrations[version:]:
-            for statement in filter(str.strip, script.split(";")):
-                cursor.execute(statement)
-        cursor.execute(f"PRAGMA user_version = {len(migrations)}")
 
 
 def _hash(data: bytes) -> str:

@@ -3,14 +3,16 @@
 import shlex
 import sys
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from harness.judging.ledger import SMALLEST_CHANGE
 from harness.results.accepted_outcomes import AcceptedClaim
-from harness.results.history import FILE_NAME, History
+from harness.results.database import FILE_NAME
+from harness.results.history import History
+from harness.results.record import IMAGES, RunRecord
 
 if TYPE_CHECKING:  # reading outcomes back needs no model library
     from harness.images.open import ImageSet
@@ -46,18 +48,21 @@ class Recorder:
         self._history: History | None = None  # opened at the first record: a run that is refused leaves no trace
         self._named: set[str] = set()
 
-    def keep(self, record: Mapping[str, Any], store: "Store", images: Opened) -> None:
-        """Write one record with copies of the numbers that it was judged on."""
+    def keep(self, record: RunRecord, store: "Store", images: Opened) -> None:
+        """Write one record, with the numbers that it was judged on where the store is not that of the history."""
         if self._folder is None:
             return
         self._history = self._history or History(self._folder)
-        numbers = {
-            name: store.numbers(identifier, record["images"]) for name, identifier in record.get("arms", {}).items()
-        }
         if images.fingerprint not in self._named:
             self._history.keep_names(images.fingerprint, images.names)
             self._named.add(images.fingerprint)
-        self._history.keep(record, numbers, command=shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]))
+        command, arms = shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]), record.arms
+        if store.folder == self._folder:
+            self._history.keep(record, command=command)
+            return
+        numbers = {name: store.numbers(identifier, record.images) for name, identifier in arms.items()}
+        keys = {identifier: store.key(identifier) for identifier in arms.values()}
+        self._history.keep(record, numbers, keys, command)
 
     def seeds(self) -> dict[tuple[str, str], tuple[int, ...]]:
         """Give the seeds that the history knows of every claim on every model, those of this run included."""
@@ -75,19 +80,19 @@ class Recorder:
             self._history.close()
 
 
-def outcomes_of(history: History, records: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], AcceptedClaim]:
+def outcomes_of(history: History, records: Iterable[RunRecord]) -> dict[tuple[str, str], AcceptedClaim]:
     """Collect the outcomes behind records by (model, claim), leaving out claims that measured nothing."""
     found = {}
     for record in records:
-        arms = history.outcomes(record["run"], record["model"], record["claim"])
+        arms = history.outcomes(record.run, record.model, record.claim)
         if arms:
-            images = record["context"]["image_fingerprint"]
-            if record.get("what", "images") != "images":  # members are not named as pictures are
-                images = f"{record['what']} beside {images}"
-            found[record["model"], record["claim"]] = AcceptedClaim(
+            images = record.context.image_fingerprint
+            if record.what != IMAGES:  # members are not named as pictures are
+                images = f"{record.what} beside {images}"
+            found[record.model, record.claim] = AcceptedClaim(
                 images=images,
                 arms=arms,
-                exchanged=record.get("pairs") is not None,
-                smallest_change=record.get("smallest_change", SMALLEST_CHANGE),
+                exchanged=record.pairs is not None,
+                smallest_change=SMALLEST_CHANGE if record.smallest_change is None else record.smallest_change,
             )
     return found

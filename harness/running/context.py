@@ -1,97 +1,102 @@
-"""Provenance: everything about a run that a number may depend on, as plain data."""
+"""Provenance: everything about a run that a number may depend on."""
 
 import platform
 from collections.abc import Mapping
 from dataclasses import asdict
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from harness.errors import ClaimsError
 from harness.models.sites import UnitShape
 from harness.models.subject import ModelCard, Preprocessing
+from harness.results.record import DISTRIBUTION, IMAGES, CardRecord, Context
 
 if TYPE_CHECKING:  # reading a context back needs no model library
     from harness.measurement.loaded_model import LoadedModel
     from harness.models.zoo import ModelEntry
     from harness.running.options import RunOptions
 
+OF_ONE_MODEL = ("card", "depth", "width", "native")  # what a group of models has no one value of
 PACKAGES = ("torch", "timm", "numpy", "scipy", "pytest")
 
 
-def context_of(entry: "ModelEntry", bench: "LoadedModel", options: "RunOptions") -> dict[str, Any]:
+def context_of(entry: "ModelEntry", bench: "LoadedModel", options: "RunOptions") -> Context:
     """Describe weights, images, settings, versions and machine."""
     card = bench.subject.card
-    return {
-        "resolved": entry.resolved,
-        "card": card_data(card),
-        "family": card.family,
-        "depth": card.depth,
-        "width": card.width,
-        "native": card.native,
-        "pretrained": card.pretrained,
-        "weights": bench.weights_hash("given"),
-        "preprocessing": repr(card.preprocessing),
-        "images": bench.images.name,
-        "image_fingerprint": bench.images.fingerprint,
-        "image_count": len(bench.images),
-        "image_classes": bench.images.classes,
-        "usable_images": bench.usable,
-        "left_out": list(bench.images.left_out),
-        "train_images": None if bench.train is None else [bench.train.name, bench.train.fingerprint, len(bench.train)],
-        "seed": options.seed,
-        "dtype": options.dtype,
-        "device": options.device,
-        "batch_size": options.batch_size,
-        "delta": options.delta,
-        "max_images": options.max_images,
-        "target": "images" if options.population else "distribution",
-        "versions": _versions(),
-        "machine": platform.platform(),
-    }
+    return Context(
+        resolved=entry.resolved,
+        card=card_record(card),
+        family=card.family,
+        depth=card.depth,
+        width=card.width,
+        native=card.native,
+        pretrained=card.pretrained,
+        weights=bench.weights_hash("given"),
+        preprocessing=repr(card.preprocessing),
+        images=bench.images.name,
+        image_fingerprint=bench.images.fingerprint,
+        image_count=len(bench.images),
+        image_classes=bench.images.classes,
+        usable_images=bench.usable,
+        left_out=bench.images.left_out,
+        train_images=None if bench.train is None else [bench.train.name, bench.train.fingerprint, len(bench.train)],
+        seed=options.seed,
+        dtype=options.dtype,
+        device=options.device,
+        batch_size=options.batch_size,
+        delta=options.delta,
+        max_images=options.max_images,
+        target=IMAGES if options.population else DISTRIBUTION,
+        versions=_versions(),
+        machine=platform.platform(),
+    )
 
 
-def context_of_several(parts: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+def context_of_several(parts: Mapping[str, Context]) -> Context:
     """Join the contexts of models by role: what they share once, what differs side by side, each card by its role."""
     first = next(iter(parts.values()))
+    train = {role: part.train_images for role, part in parts.items()}
+    alike = len(set(map(str, train.values()))) == 1
     joined = {
-        name: " vs ".join(str(part[name]) for part in parts.values())
+        name: " vs ".join(str(getattr(part, name)) for part in parts.values())
         for name in ("resolved", "family", "weights", "preprocessing")
     }
-    kept = {name: value for name, value in first.items() if name not in ("card", "depth", "width", "native")}
-    train = {role: part["train_images"] for role, part in parts.items()}
-    return {
-        **kept,
-        **joined,
-        "pretrained": all(part["pretrained"] for part in parts.values()),
-        "train_images": first["train_images"] if len(set(map(str, train.values()))) == 1 else train,
-        "cards": {role: part["card"] for role, part in parts.items()},
-        "weights_by_role": {role: part["weights"] for role, part in parts.items()},
-    }
+    return Context(
+        **{
+            **first.model_dump(exclude_unset=True, exclude=set(OF_ONE_MODEL)),
+            **joined,
+            "pretrained": all(part.pretrained for part in parts.values()),
+            "train_images": first.train_images if alike else train,
+            "cards": {role: part.card for role, part in parts.items()},
+            "weights_by_role": {role: part.weights for role, part in parts.items()},
+        }
+    )
 
 
-def card_data(card: ModelCard) -> dict[str, Any]:
+def card_record(card: ModelCard) -> CardRecord:
     """Turn a model card into plain data, so that a claim can be judged again without its model."""
-    return {**asdict(card), "capabilities": sorted(card.capabilities)}
+    return CardRecord(**{**asdict(card), "capabilities": sorted(card.capabilities)})
 
 
-def cards_from(context: Mapping[str, Any]) -> ModelCard | dict[str, ModelCard]:
-    """Read back the card of a context, or those of several models by role."""
-    if "cards" in context:
-        return {role: card_from(data) for role, data in context["cards"].items()}
-    return card_from(context["card"])
+def cards_from(context: Context) -> ModelCard | dict[str, ModelCard]:
+    """Read back the card of a context, or those of several models by role; ClaimsError where it holds none."""
+    if context.cards:
+        return {role: card_from(card) for role, card in context.cards.items()}
+    if context.card is None:
+        raise ClaimsError(f"the record of a run on {context.resolved!r} holds no model card; run it again")
+    return card_from(context.card)
 
 
-def card_from(data: Mapping[str, Any]) -> ModelCard:
-    """Read back what `card_data` wrote, also after JSON has made lists of its tuples."""
-    looks = data["preprocessing"]
+def card_from(record: CardRecord) -> ModelCard:
+    """Read back what `card_record` wrote, also after JSON has made lists of its tuples."""
+    data, looks = record.model_dump(exclude_unset=True), record.preprocessing
     tuples = {name: tuple(looks[name]) for name in ("size", "mean", "std")}
     return ModelCard(
         **{
             **data,
-            "grid": None if data["grid"] is None else tuple(data["grid"]),
-            "prefix": tuple(data["prefix"]),
-            "capabilities": frozenset(data["capabilities"]),
-            "units": tuple(UnitShape(**shape) for shape in data.get("units", ())),
+            "capabilities": frozenset(record.capabilities),
+            "units": tuple(UnitShape(**shape) for shape in record.units),
             "preprocessing": Preprocessing(**{**looks, **tuples}),
         }
     )

@@ -6,6 +6,7 @@ from typing import Any
 
 from harness.judging.discovery import Claim, chosen, find_claims
 from harness.measurement.runner import Advance, silent
+from harness.results.record import RunRecord
 from harness.running.options import parse
 from harness.running.session import Session
 
@@ -21,7 +22,7 @@ def run(
     cache: str | Path | None = None,
     progress: Advance = silent,
     **options: Any,
-) -> list[dict[str, Any]]:
+) -> list[RunRecord]:
     """Measure claims on models and return their records, in the order of models and claims.
 
     `models` and `claims` are as for `--model` and `--claim` (none: all), `options` the others of the command line
@@ -29,7 +30,7 @@ def run(
 
         >>> import harness
         >>> (record,) = harness.run("tiny_vit", claims="cls-last-shuffle-hits-floor", max_images=64)
-        >>> record["verdict"]
+        >>> record.verdict
         'inconclusive'
 
     Raises ClaimsError for names, pictures and options that do not exist, and what measuring a claim raises.
@@ -52,7 +53,7 @@ def run(
         session.close()
 
 
-def _records(session: Session, claims: Sequence[Claim]) -> Iterator[dict[str, Any]]:
+def _records(session: Session, claims: Sequence[Claim]) -> Iterator[RunRecord]:
     """Measure model by model, all claims of one together, and keep every record."""
     asked: dict[str, list[Claim]] = {}
     for claim in claims:

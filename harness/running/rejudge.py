@@ -1,8 +1,9 @@
-"""Judge stored measurements again, under the present ledger or other bounds: no model, no forward pass."""
+"""Judge the numbers behind a record again, under the present ledger or other bounds: no model, no forward pass."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+
+import numpy as np
 
 from harness.errors import ClaimsError, unknown
 from harness.judging.discovery import Claim
@@ -13,7 +14,8 @@ from harness.measurement import measured_code as code
 from harness.measurement.plan import Arm, Plan, propose
 from harness.measurement.sequential import Job, lay_out
 from harness.readouts.members import MemberReadout
-from harness.results.measurements import MeasurementKey, Store
+from harness.results.measurements import MeasurementKey
+from harness.results.record import IMAGES, Context, RunRecord
 from harness.running.context import cards_from
 
 PLAIN = {"origin": "given on the command line", "chance_times": 0.0, "above_chance": 0.0}
@@ -47,83 +49,84 @@ def with_bounds(spec: ClaimSpec, values: Mapping[str, float]) -> ClaimSpec:
     return spec.model_copy(update={"bounds": changed})
 
 
-def rejudge(claim: Claim, spec: ClaimSpec, record: Mapping[str, Any], store: Store, delta: float | None) -> Rejudged:
+def rejudge(
+    claim: Claim,
+    spec: ClaimSpec,
+    record: RunRecord,
+    *,
+    numbers: Mapping[str, np.ndarray],
+    keys: Mapping[str, MeasurementKey],
+    delta: float | None = None,
+) -> Rejudged:
     """Judge the numbers behind a record again, on exactly the images that it used.
 
-    `spec` holds the bounds to judge by, `delta` None keeps the record's error level. Raises ClaimsError where the
-    claim has changed what it measures, or where numbers are gone; NotApplicable where it no longer asks this model.
+    `spec` holds the bounds to judge by, `numbers` [image] and `keys` are those behind its arms, `delta` None keeps the
+    record's error level. Raises ClaimsError where the claim has changed what it measures; NotApplicable where it no
+    longer asks this model.
     """
-    context = record["context"]
-    if not {"card", "cards"} & set(context):
-        raise ClaimsError(f"the record of {spec.id!r} on {record['model']!r} holds no model card; run it again")
-    cards = cards_from(context)
+    cards = cards_from(record.context)
     plan = propose(claim.function, spec, cards)
-    keys = _keys(plan, record, store)
-    numbers = {name: store.numbers(record["arms"][name], record["images"]) for name in plan.arms}
+    _refuse_another(plan, record, keys)
     sheet = lay_out(
         Job(spec=spec, plan=plan),
         numbers,
         classes=next(iter(cards.values())).classes
         if isinstance(cards, dict)
-        else cards.classes or context["image_classes"],
+        else cards.classes or record.context.image_classes,
         population=_population(record),
         pairs=_pairs(plan, record),
     )
-    level = delta or record["delta"]
+    level = delta or record.delta or spec.delta
     return Rejudged(
         judgement=judge(plan.question, sheet, level),
-        images=record["images"],
+        images=record.images,
         delta=level,
         outdated=_outdated(plan, keys),
-        exploratory=spec.bounds != claim.spec.bounds
-        or claim.spec.version != record["version"]
-        or level != record["delta"],
+        exploratory=spec.bounds != claim.spec.bounds or claim.spec.version != record.version or level != record.delta,
     )
 
 
-def _population(record: Mapping[str, Any]) -> int | None:
+def _population(record: RunRecord) -> int | None:
     """Give the members of a finite population that a record is about, None where it is about a distribution."""
-    if record.get("what", "images") != "images":
-        return record["members"]
-    return record["context"]["usable_images"] if record["context"]["target"] == "images" else None
+    if record.what != IMAGES:
+        return record.members
+    return record.context.usable_images if record.context.target == IMAGES else None
 
 
-def _keys(plan: Plan, record: Mapping[str, Any], store: Store) -> dict[str, MeasurementKey]:
-    """Look up what the numbers of each arm are, and refuse numbers of another experiment."""
-    if set(plan.arms) != set(record["arms"]):
-        differing = sorted(set(plan.arms) ^ set(record["arms"]))
+def _refuse_another(plan: Plan, record: RunRecord, keys: Mapping[str, MeasurementKey]) -> None:
+    """Refuse numbers of another experiment."""
+    if set(plan.arms) != set(record.arms):
+        differing = sorted(set(plan.arms) ^ set(record.arms))
         raise ClaimsError(
-            f"claim {record['claim']!r} now has other arms than when it was measured on {record['model']!r} "
+            f"claim {record.claim!r} now has other arms than when it was measured on {record.model!r} "
             f"({', '.join(differing[:6])}); run it again"
         )
-    keys = {name: store.key(identifier) for name, identifier in record["arms"].items()}
     for name, arm in plan.arms.items():
-        now, then = _asked(arm), _measured(keys[name], record["context"])
+        now, then = _asked(arm), _measured(keys[name], record.context)
         if now != then:
             raise ClaimsError(
-                f"claim {record['claim']!r}, arm {name!r}: the claim now asks for {now}, stored is {then}; run it again"
+                f"claim {record.claim!r}, arm {name!r}: the claim now asks for {now}, stored is {then}; run it again"
             )
-    return keys
 
 
-def _pairs(plan: Plan, record: Mapping[str, Any]) -> Pairs | None:
+def _pairs(plan: Plan, record: RunRecord) -> Pairs | None:
     """Read which pairs of images a record judged; ClaimsError where images exchange and it does not say."""
     if not plan.exchanges:
         return None
-    if (pairs := record.get("pairs")) is None:
+    if (pairs := record.pairs) is None:
         raise ClaimsError(
-            f"claim {record['claim']!r} on {record['model']!r} was measured when images did not exchange in pairs; "
+            f"claim {record.claim!r} on {record.model!r} was measured when images did not exchange in pairs; "
             "run it again"
         )
-    return Pairs(tuple(pairs["first"]), pairs["in_all"])
+    return Pairs(pairs.first, pairs.in_all)
 
 
 def _asked(arm: Arm) -> str:
     return f"{arm.readout!r} under {arm.intervention.key} on {arm.weights} weights"
 
 
-def _measured(key: MeasurementKey, context: Mapping[str, Any]) -> str:
-    given = {context["weights"], *context.get("weights_by_role", {}).values()}
+def _measured(key: MeasurementKey, context: Context) -> str:
+    given = {context.weights, *context.weights_by_role.values()}
     weights = "given" if key.weights in given else "untrained"
     return f"{key.readout} under {key.intervention} on {weights} weights"
 

@@ -5,11 +5,10 @@ claim compares), and all claims of a group are measured together when the first 
 """
 
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 from harness.errors import NotApplicable
 from harness.judging.discovery import Claim
@@ -24,6 +23,7 @@ from harness.measurement.verdict_ground import fingerprints
 from harness.models.groups import ModelGroup, cohorts, lone
 from harness.models.subject import ModelCard
 from harness.results.measurements import Store
+from harness.results.record import Context, RunRecord
 from harness.results.recorder import Opened, Recorder
 from harness.running.applicable import job_of
 from harness.running.context import context_of, context_of_several
@@ -99,19 +99,17 @@ class Session:
             loaded.outcomes[asked.spec.id] = self._alone(loaded, asked)
         return loaded.outcomes[asked.spec.id]
 
-    def record(self, model: str, asked: Claim, beside: Sequence[Claim], merge: bool = True) -> dict[str, Any]:
-        """Give one outcome as a record, and keep it in the store's history."""
+    def record(self, model: str, asked: Claim, beside: Sequence[Claim], merge: bool = True) -> RunRecord:
+        """Give one outcome as a record."""
         outcome = self.outcome(model, asked, beside, merge)
         context = self._context(self._load(model, beside))
         if isinstance(outcome, Refusal):
             record = record_of_refusal(asked.spec, model, outcome.reason, context)
-            record["fingerprints"] = fingerprints(asked.function, asked.spec, context)
+            ground = fingerprints(asked.function, asked.spec, context)
         else:
             record = record_of(outcome, model, context)
-            record["fingerprints"] = fingerprints(asked.function, asked.spec, context, outcome.plan, outcome.keys)
-        record["run"] = self.recorder.run
-        self.store.record(asked.spec.id, model, record)
-        return record
+            ground = fingerprints(asked.function, asked.spec, context, outcome.plan, outcome.keys)
+        return record.but(fingerprints=ground, run=self.recorder.run)
 
     def ground(self, model: str, asked: Claim, beside: Sequence[Claim]) -> dict[str, str]:
         """Fingerprint what a verdict of today would rest on, without measuring anything."""
@@ -124,7 +122,7 @@ class Session:
             return fingerprints(asked.function, asked.spec, context)
         return fingerprints(asked.function, asked.spec, context, job.plan, keys)
 
-    def records(self, model: str, asked: Sequence[Claim]) -> dict[str, dict[str, Any]]:
+    def records(self, model: str, asked: Sequence[Claim]) -> dict[str, RunRecord]:
         """Give the records of claims by id; one that raises is left out, to raise again where it is asked for alone."""
         found = {}
         for one in asked:
@@ -134,9 +132,9 @@ class Session:
                 continue
         return found
 
-    def keep(self, record: Mapping[str, Any]) -> None:
+    def keep(self, record: RunRecord) -> None:
         """Put a finished record into the history, with its outcomes per image."""
-        self.recorder.keep(record, self.store, self.opened[record["model"]])
+        self.recorder.keep(record, self.store, self.opened[record.model])
 
     def fresh(self, model: str, asked: Claim, beside: Sequence[Claim]) -> Callable[[], Outcome]:
         """Prepare one claim to be measured alone and without the cache, for timing.
@@ -224,7 +222,7 @@ class Session:
             self._loaded = _Loaded(cohort, images)
         return self._loaded
 
-    def _context(self, loaded: _Loaded) -> dict[str, Any]:
+    def _context(self, loaded: _Loaded) -> Context:
         parts = {
             role: context_of(self.entries[name], self._shelf.by_name[name], self.options)
             for role, name in loaded.cohort.roles.items()

@@ -3,22 +3,20 @@
 import textwrap
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
 
 from harness.errors import ClaimsError
 from harness.judging.ledger import ClaimSpec
 from harness.report import terminal
 from harness.report.escaping import plain
 from harness.report.write import write_report
+from harness.results.record import RunRecord
 from harness.results.run_file import document_text
 from harness.running.options import RunOptions
 
 SHARED = "timings under xdist come from the records: claims ran one by one and shared the processor"
 
 
-def told(
-    records: Sequence[Mapping[str, Any]], notes: Sequence[str], *, width: int, verbosity: int, shared: bool
-) -> list[str]:
+def told(records: Sequence[RunRecord], notes: Sequence[str], *, width: int, verbosity: int, shared: bool) -> list[str]:
     """List the lines of a summary; `shared` says that several workers measured side by side."""
     below = [terminal.totals(records)]
     if verbosity >= 0:
@@ -30,7 +28,7 @@ def told(
 
 
 def written(
-    records: Sequence[Mapping[str, Any]],
+    records: Sequence[RunRecord],
     entries: Mapping[str, str],
     notes: Sequence[str],
     options: RunOptions,

@@ -11,12 +11,12 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from harness.judging.discovery import Claim, load_file
 from harness.judging.ledger import ClaimSpec
+from harness.results.record import RunRecord
 from harness.results.recorder import Opened
 from harness.running.options import RunOptions
 from harness.running.session import Session
@@ -40,7 +40,7 @@ class WorkItem:
 class WorkResult:
     """What a process found: records by claim id, notes for the reader, and the pictures that it measured on."""
 
-    records: Mapping[str, dict[str, Any]] = field(default_factory=dict)
+    records: Mapping[str, RunRecord] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     opened: Opened | None = None
 
@@ -69,7 +69,7 @@ class WorkerPool:
         self._running: dict[str, Future[WorkResult]] = {}
         self._delivered: dict[str, WorkResult] = {}
 
-    def record(self, models: str, asked: Claim) -> dict[str, Any]:
+    def record(self, models: str, asked: Claim) -> RunRecord:
         """Give the record of a claim; it is measured here where no process could.
 
         Raises what measuring this claim raises.

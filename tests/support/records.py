@@ -3,6 +3,8 @@
 from typing import Any
 
 from harness.judging.ledger import ClaimSpec
+from harness.results.measurements import Store
+from harness.results.record import RunRecord
 
 HOSTILE = {
     "script": "<script>alert(1)</script>",
@@ -35,8 +37,13 @@ def finding(
     }
 
 
-def record(claim: str = "stays", model: str = "tiny", verdict: str = "supported", **more: Any) -> dict[str, Any]:
-    """Make a valid record; `context` and other fields may be replaced."""
+def record(claim: str = "stays", model: str = "tiny", verdict: str = "supported", **more: Any) -> RunRecord:
+    """Make a valid record; `context` and other fields may be replaced by plain data."""
+    return RunRecord.model_validate(record_data(claim, model, verdict, **more))
+
+
+def record_data(claim: str = "stays", model: str = "tiny", verdict: str = "supported", **more: Any) -> dict[str, Any]:
+    """Make a valid record as plain data, as files hold it."""
     asked = verdict != "not applicable"
     effect = finding() if asked else None
     made = {
@@ -65,6 +72,14 @@ def record(claim: str = "stays", model: str = "tiny", verdict: str = "supported"
         "context": context(),
     }
     return {**made, **more}
+
+
+def behind(record: RunRecord, store: Store) -> dict[str, Any]:
+    """Give the numbers and keys of a record's arms from the store that they were measured into, for `rejudge`."""
+    return {
+        "numbers": {name: store.numbers(identifier, record.images) for name, identifier in record.arms.items()},
+        "keys": {name: store.key(identifier) for name, identifier in record.arms.items()},
+    }
 
 
 def context(**more: Any) -> dict[str, Any]:
