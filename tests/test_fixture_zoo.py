@@ -89,7 +89,7 @@ def test_an_unknown_name_is_refused_with_the_nearest_one() -> None:
 
 def test_missing_weights_are_refused_with_the_command_that_makes_them(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(zoo, "WEIGHTS", tmp_path)
-    with pytest.raises(FileNotFoundError, match=r"python -m fixtures\.train tiny_vit"):
+    with pytest.raises(FileNotFoundError, match=r"python -m harness\.fixtures\.train tiny_vit"):
         zoo.build("tiny_vit")
 
 

@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -43,7 +43,7 @@ class Batch:
     donors: Int[Tensor, "image"]
     labels: Int[Tensor, "image"] | None
     seed: int
-    marks: Marks | None = None
+    marks: Any = None  # `Marks`, or None: whoever checked its type would read what nobody asked for yet
     scores: Mapping[Any, Tensor] = field(default_factory=dict)
 
     @property
