@@ -225,10 +225,10 @@ def _measure(item: pytest.Function, asked: "Claim") -> "RunRecord":
     session, model, crew = _session(item.config), models_of(item), _crew(item.session)
     record = crew.record(model, asked)
     if benchmarked(item.config) and record.asked:
-        from harness.regression.timing import timed
-
-        again = session.fresh(model, asked, crew.groups[model])
-        timed(item._request.getfixturevalue("benchmark"), again, record, session.options)
+        benchmark, again = item._request.getfixturevalue("benchmark"), session.fresh(model, asked, crew.groups[model])
+        outcome = benchmark.pedantic(again, rounds=session.options.rounds, iterations=1)
+        told = record.model_dump(include={"claim", "model", "verdict", "images"})
+        benchmark.extra_info |= {**told, "block_evaluations": outcome.cost.block_evaluations}
     return record
 
 

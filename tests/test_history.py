@@ -93,14 +93,6 @@ def test_the_longest_list_of_names_stays(history):
     assert history.names("g") == ()
 
 
-def test_timings_are_told_by_machine_and_without_tonight(history):
-    history.keep_timings("r1", "here", [{"claim": "a", "model": "m", "seconds": 1.0}])
-    history.keep_timings("r2", "here", [{"claim": "a", "model": "m", "seconds": 2.0}])
-    history.keep_timings("r2", "there", [{"claim": "a", "model": "m", "seconds": 3.0}])
-    assert [one["seconds"] for one in history.timings("here")] == [1.0, 2.0]
-    assert [one["seconds"] for one in history.timings("here", before="r2")] == [1.0]
-
-
 WRITER = """
 import sys
 from pathlib import Path
@@ -193,7 +185,6 @@ def test_an_older_file_is_brought_to_the_newest_layout_and_keeps_its_records(tmp
     with pytest.raises(ClaimsError, match="is not recorded; run the claim again"):
         new.key("id of clean")
     new.keep(record(), ARMS)
-    new.keep_timings("r1", "here", [{"claim": "a", "model": "m"}])
     assert new.latest()["a", "m"].run == "r1"
     new.close()
     with closing(sqlite3.connect(tmp_path / FILE_NAME)) as database:

@@ -10,9 +10,10 @@ import harness.running.session  # noqa: F401
 from harness.cli import nightly
 from harness.cli.__main__ import main, parser
 from harness.errors import ClaimsError
-from harness.regression import nightly as night_run
+from harness.regression.findings import more_work
 from harness.regression.nightly import raised
 from support import changing
+from support.records import record as record_of
 
 QUICK = "--import-mode=importlib -p no:hypothesispytest -p no:anyio -p no:jaxtyping"
 
@@ -35,9 +36,9 @@ def night(pytester, pictures, monkeypatch, capsys):
         result = pytester.runpytest_inprocess(*arguments)
         return int(result.ret), "\n".join([*result.outlines, *result.errlines])
 
-    def call(tonight: str = "plain", *arguments: str, timing: bool = False, anew: bool = False) -> tuple[int, str]:
+    def call(tonight: str = "plain", *arguments: str, anew: bool = False) -> tuple[int, str]:
         monkeypatch.setenv(changing.VARIABLE, tonight)
-        given = ["nightly", "--model", changing.NAME, *([] if timing else ["--no-timing"]), *arguments]
+        given = ["nightly", "--model", changing.NAME, *arguments]
         fresh = ["--claims-no-cache"] if anew else []
         asked = parser().parse_args([*given, "--", "--data", str(pictures), "--batch-size", "32", *fresh])
         capsys.readouterr()
@@ -90,20 +91,14 @@ def test_a_claim_whose_code_changed_is_stale_until_it_is_accepted_again(night, p
     assert night()[1].startswith("nightly: nothing changed")
 
 
-def test_twice_the_work_is_a_slowdown_and_the_same_work_is_none(night, monkeypatch):
-    monkeypatch.setenv(changing.LOAD, "240")
-    night.first("--claim", "right", timing=True)
-    code, told = night("plain", "--claim", "right", timing=True)
-    assert told.startswith("nightly: nothing changed")
-    for _ in range(3):  # a machine that is busy all through one night may hide it; not night after night
-        code, told = night("twice", "--claim", "right", timing=True)
-        assert code == 0
-        if "right: " in told:
-            break
-    assert "right: " in told
-    assert "times as slow per block evaluation as on " in told
-    assert " earlier nights (median)" in told
-    assert "stale" not in told
+def test_more_block_evaluations_than_last_time_are_told_and_as_many_are_not():
+    now = [record_of(name, "m").but(block_evaluations=60.0, measured_images=32) for name in ("a", "b")]
+    then = {("m", one.claim): one.but(block_evaluations=40.0) for one in now}
+    assert more_work(now, then) == ["m: 1.50 times the block evaluations of its last run"]
+    assert more_work(now, {place: one.but(block_evaluations=60.0) for place, one in then.items()}) == []
+    assert more_work(now, {("m", "a"): then["m", "a"]}) == [], "another set of claims shares other passes"
+    cached = {place: one.but(measured_images=0, block_evaluations=0.0) for place, one in then.items()}
+    assert more_work(now, cached) == []
 
 
 def test_a_claim_that_raises_or_is_gone_fails_the_night(night, pytester):
@@ -144,23 +139,6 @@ def test_records_report_and_summary_are_left_behind(night, pytester, monkeypatch
 def test_a_wrong_argument_is_refused_in_the_words_of_the_run(night):
     with pytest.raises(ClaimsError, match="Did you mean 'early'"):
         night("plain", "--claim", "eraly")
-
-
-def test_a_slow_suspect_is_timed_again_before_it_is_told(night, monkeypatch):
-    night.first(timing=True)
-    calls = []
-    true = night_run._timings
-
-    def disturbed(orders, run_pytest, models, claims):
-        calls.append(list(claims))
-        machine, found = true(orders, run_pytest, models, claims)
-        if len(calls) == 1:
-            found = {place: timing.__class__(**{**vars(timing), "seconds": 9.0}) for place, timing in found.items()}
-        return machine, found
-
-    monkeypatch.setattr("harness.regression.nightly._timings", disturbed)
-    assert night("plain", timing=True)[1].startswith("nightly: nothing changed")
-    assert calls[1:] == [["early", "right"]]
 
 
 def test_errors_and_failures_without_a_verdict_count_as_raised(tmp_path):

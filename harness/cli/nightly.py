@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 NAME = "nightly"
 HELP = (
     "run the zoo and compare it with what was accepted; exit code 1 where a verdict changed or is missing, 0 with "
-    "warnings for drifts, slowdowns and stale or new claims, 0 with one line where nothing changed"
+    "warnings for drifts, more work and stale or new claims, 0 with one line where nothing changed"
 )
 FAILED = 1
 SUMMARY_VARIABLE = "GITHUB_STEP_SUMMARY"
@@ -30,7 +30,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--claim", action="append", default=[], metavar="ID", help="claim id (repeatable; default: all)"
     )
     parser.add_argument("--baseline", type=Path, default=DEFAULT_FILE, metavar="FILE", help="file of expected verdicts")
-    parser.add_argument("--no-timing", action="store_true", help="do not time the claims")
     parser.add_argument("--out", type=Path, metavar="DIR", help="records, report and summary (default: CACHE/nightly)")
     parser.add_argument("arguments", nargs="*", metavar="-- ARGUMENT", help="further arguments for pytest, after --")
 
@@ -49,7 +48,7 @@ def run(asked: argparse.Namespace, run_pytest: "RunPytest | None" = None) -> int
         out=asked.out or asked.cache / "nightly",
     )
     orders.out.mkdir(parents=True, exist_ok=True)
-    night = _night(orders, run_pytest or run_in_process_of_its_own, timing=not asked.no_timing)
+    night = _night(orders, run_pytest or run_in_process_of_its_own)
     text = night.markdown()
     (orders.out / "summary.md").write_text(text, encoding="utf-8")
     if SUMMARY_VARIABLE in os.environ:
@@ -60,11 +59,11 @@ def run(asked: argparse.Namespace, run_pytest: "RunPytest | None" = None) -> int
     return FAILED if night.failures else 0
 
 
-def _night(orders: "NightlyOptions", run_pytest: "RunPytest", timing: bool) -> "Night":
+def _night(orders: "NightlyOptions", run_pytest: "RunPytest") -> "Night":
     """Put together what the comparisons find."""
     from harness.regression import findings
     from harness.regression.comparison import compare_outcomes
-    from harness.regression.nightly import judge_claims, slowdowns
+    from harness.regression.nightly import judge_claims
     from harness.results.accepted_outcomes import outcomes_beside, read_outcomes
     from harness.results.baselines import accepted
     from harness.results.history import History
@@ -78,7 +77,6 @@ def _night(orders: "NightlyOptions", run_pytest: "RunPytest", timing: bool) -> "
     try:
         previous = {(model, claim): record for (claim, model), record in history.latest(without=run).items()}
         comparison = compare_outcomes(before, outcomes_of(history, history.records(run=run)))
-        slower, timed = slowdowns(orders, history, run, run_pytest) if timing else ([], 0)
     finally:
         history.close()
     asked = findings.asked_for(expected, orders.models, orders.chosen)
@@ -89,11 +87,10 @@ def _night(orders: "NightlyOptions", run_pytest: "RunPytest", timing: bool) -> "
             *findings.unaccepted(records, expected),
             *findings.stale(records, expected, previous),
             *findings.drifts(comparison, expected),
-            *slower,
+            *findings.more_work(records, previous),
         ),
         looked_at=(
             f"{len(records)} verdicts on {len({record.model for record in records})} model(s), run {run[:8]}",
             comparison.resolution(),
-            f"{timed} claims timed" if timing else "claims were not timed",
         ),
     )

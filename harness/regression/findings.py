@@ -1,8 +1,8 @@
 """What a night amounts to: failures and warnings, from its records, what was accepted, and what it took.
 
 Only a verdict that is not the accepted one, or that is not there, is a failure. Everything else that may announce one
-is a warning: outcomes that drift without crossing a bound, claims that became slower, ground that changed under a
-verdict, and claims that nobody has accepted.
+is a warning: outcomes that drift without crossing a bound, models that take more block evaluations, ground that changed
+under a verdict, and claims that nobody has accepted.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -20,6 +20,7 @@ from harness.results.staleness import changed_parts
 NAMED = 6  # claims of one kind that a line names
 Accepted = Mapping[str, Mapping[str, Any]]
 Records = Sequence[RunRecord]
+ROUNDING = 1e-6  # of sums of shares
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,6 +72,22 @@ def unaccepted(records: Records, accepted: Accepted) -> list[str]:
         if record.claim not in accepted.get(record.model, {}).get("verdicts", {}):
             new.setdefault(record.model, []).append(f"{record.claim} ({record.verdict})")
     return [f"{model}: not accepted yet: {_named(claims)}" for model, claims in new.items()]
+
+
+def more_work(records: Records, previous: Mapping[tuple[str, str], RunRecord]) -> list[str]:
+    """Say which models took more block evaluations than in their last run; counted, so exact to the last one.
+
+    Compared are runs that measured the same claims anew on as many images: shares of a pass depend on who shares it.
+    """
+    lines = []
+    for model in dict.fromkeys(record.model for record in records):
+        now = [record for record in records if record.model == model]
+        then = [previous[model, record.claim] for record in now if (model, record.claim) in previous]
+        measured = [[(one.claim, one.measured_images) for one in night] for night in (now, then)]
+        work = [sum(one.block_evaluations for one in night) for night in (now, then)]
+        if measured[0] == measured[1] and work[1] and work[0] > work[1] * (1 + ROUNDING):
+            lines.append(f"{model}: {work[0] / work[1]:.2f} times the block evaluations of its last run")
+    return lines
 
 
 def stale(records: Records, accepted: Accepted, previous: Mapping[tuple[str, str], RunRecord]) -> list[str]:

@@ -10,13 +10,12 @@ import hashlib
 import json
 import sqlite3
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import groupby
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from pydantic import ValidationError
@@ -97,13 +96,6 @@ class History:
         )
         self._database.execute(query, (images, len(names), data))
 
-    def keep_timings(self, run: str, machine: str, timings: Iterable[Mapping[str, Any]]) -> None:
-        """Append the timings of a run, each with `claim` and `model`."""
-        rows = [(run, machine, one["claim"], one["model"], json.dumps(one, sort_keys=True)) for one in timings]
-        with closing(self._database.cursor()) as cursor, Transaction(cursor):
-            query = "INSERT INTO timing (run, machine, claim, model, text) VALUES (?, ?, ?, ?, ?)"
-            cursor.executemany(query, rows)
-
     def runs(self) -> list[Run]:
         """List all runs, oldest first."""
         rows = self._database.execute("SELECT id, time, command, versions, machine FROM run ORDER BY number")
@@ -177,11 +169,6 @@ class History:
         """Give the names of the pictures of a set, or none where they were never kept."""
         row = self._database.execute("SELECT data FROM names WHERE images = ?", (images,)).fetchone()
         return () if row is None else tuple(json.loads(zlib.decompress(row[0])))
-
-    def timings(self, machine: str, before: str | None = None) -> list[dict[str, Any]]:
-        """List the timings taken on machines of this kind, oldest first, without those of the run `before`."""
-        query = "SELECT text FROM timing WHERE machine = ? AND run IS NOT ? ORDER BY number"
-        return [json.loads(text) for (text,) in self._database.execute(query, (machine, before))]
 
     def _copied(
         self, cursor: sqlite3.Cursor, identifier: str, images: int, numbers: np.ndarray | None

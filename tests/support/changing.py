@@ -1,7 +1,7 @@
 """A planted model that changes from one night to the next, as the variable CHANGING_MODEL says, and its pictures.
 
-"plain" names a quarter of the pictures wrongly; "drifted" three points more; "flipped" is an early carrier; "twice"
-does the work of every block twice. The darker the last pixel of a picture, the sooner it is misread.
+"plain" names a quarter of the pictures wrongly; "drifted" three points more; "flipped" is an early carrier. The darker
+the last pixel of a picture, the sooner it is misread.
 """
 
 import hashlib
@@ -25,7 +25,6 @@ VARIABLE = "CHANGING_MODEL"
 NAME = "support.changing:model"
 PICTURES = 400
 LEVELS = 200  # of grey, two pictures each
-LOAD = "CHANGING_LOAD"  # side of the matrix that a block multiplies: with 240 a block takes most of the time
 CLAIMS = """
 from harness.measurement.plan import claim
 from support.claims import accuracy, retention
@@ -52,11 +51,10 @@ BOUNDS = {"early": 0.8, "right": 0.74, "needy": 0.9}
 
 @dataclass(kw_only=True, eq=False)
 class Changing(Closed):
-    """A planted model that misreads pictures with a last pixel darker than `misread`, and works `times` over."""
+    """A planted model that misreads pictures with a last pixel darker than `misread`."""
 
     inner: Subject
     misread: int = 50
-    times: int = 1
 
     @property
     def card(self) -> ModelCard:
@@ -70,12 +68,7 @@ class Changing(Closed):
         return stream.with_tokens(torch.where(dark[:, None, None], wrong, stream.tokens))
 
     def step(self, block: int, stream: Stream, mask: torch.Tensor | None = None, renormalize: bool = True) -> Stream:
-        for _ in range(self.times):
-            side = int(os.environ.get(LOAD, "1"))
-            load = torch.ones(len(stream.tokens), side, side)
-            assert float((load @ load)[0, 0, 0]) == side
-            after = self.inner.step(block, stream, mask)
-        return after
+        return self.inner.step(block, stream, mask)
 
     def writes(self, block: int, stream: Stream) -> Writes:
         return self.inner.writes(block, stream)
@@ -90,7 +83,7 @@ class Changing(Closed):
         return self.inner.token_logits(features)
 
     def untrained(self, seed: int) -> Subject:
-        return Changing(inner=self.inner.untrained(seed), misread=self.misread, times=self.times)
+        return Changing(inner=self.inner.untrained(seed), misread=self.misread)
 
     def weights_hash(self) -> str:
         return hashlib.sha256(f"{self.inner.weights_hash()} {self.misread}".encode()).hexdigest()
@@ -98,10 +91,10 @@ class Changing(Closed):
 
 def model() -> Changing:
     """Make the model of tonight."""
-    tonight: Literal["plain", "drifted", "flipped", "twice"] = os.environ.get(VARIABLE, "plain")
+    tonight: Literal["plain", "drifted", "flipped"] = os.environ.get(VARIABLE, "plain")
     kind: Kind = "early carrier" if tonight == "flipped" else "late reader"
     misread = 56 if tonight == "drifted" else 50
-    return Changing(inner=Planted(kind=kind), misread=misread, times=2 if tonight == "twice" else 1)
+    return Changing(inner=Planted(kind=kind), misread=misread)
 
 
 def pictures(folder: Path) -> Path:
