@@ -176,7 +176,7 @@ def test_a_second_run_reads_what_the_first_has_measured(run, pytester, monkeypat
         raise AssertionError("a forward pass")
 
     # The two random pictures by which a model is checked when it is loaded are no measurement.
-    monkeypatch.setattr("harness.measurement.loaded_model.measure_chunk", measure)
+    monkeypatch.setattr("harness.measurement.loaded_model.LoadedModel.measure", measure)
     run("--claims-json", "second.json")
     first, second = records(pytester.path / "first.json"), records(pytester.path / "second.json")
     varying = {"seconds", "block_evaluations", "measured_images", "run"}
