@@ -1,6 +1,7 @@
 """The images of a run under one model, or under several that a claim compares: one way to measure arms on them."""
 
 from collections.abc import Mapping
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -32,13 +33,21 @@ class OnImages:
         self.settings, self.store = self._first.settings, self._first.store
         self.grid, self.usable, self.classes = self._first.grid, self._first.usable, self._first.classes
         self.population = self.usable if self.settings.population else None
-        self.pairs: np.ndarray = exchange_pairs(self._first.images.labels, self.grid)
-        self.neighbours: np.ndarray = exchange_pairs(None, self.grid)
 
     @classmethod
     def of(cls, model: LoadedModel) -> "OnImages":
         """Ask one model."""
         return cls({"": model})
+
+    @cached_property
+    def pairs(self) -> np.ndarray:
+        """List the pairs of images that exchange class tokens and count, by their first positions [pair]."""
+        return exchange_pairs(self._first.images.labels, self.grid)
+
+    @cached_property
+    def neighbours(self) -> np.ndarray:
+        """List all pairs of neighbours, of whatever classes, by their first positions [pair]."""
+        return exchange_pairs(None, self.grid)
 
     @property
     def models(self) -> tuple[LoadedModel, ...]:
