@@ -17,7 +17,7 @@ from harness.images.batch import Batch
 from harness.interventions.intervention import NONE
 from harness.measurement.forward import measure_chunk
 from harness.measurement.plan import propose
-from harness.measurement.prefix_tree import Bill, Wanted
+from harness.measurement.prefix_tree import Bill, Request
 from harness.models.families import adapt
 from support.cards import CLAIMS
 
@@ -32,7 +32,7 @@ def subject(arch: str):
     return adapt(timm.create_model(arch, pretrained=False), name=arch, arch=arch, pretrained=False)
 
 
-def wanted(card) -> list[Wanted]:
+def wanted(card) -> list[Request]:
     """List everything that the claims read of the model itself, each once."""
     readouts = {
         arm.readout
@@ -40,7 +40,7 @@ def wanted(card) -> list[Wanted]:
         for arm in propose(CLAIMS[name].function, CLAIMS[name].spec, card).arms.values()
         if arm.weights == "given" and not arm.fits
     }
-    return [Wanted(intervention=arm, readout=one, claimants=frozenset("x")) for one in readouts for arm in [NONE]]
+    return [Request(intervention=arm, readout=one, claimants=frozenset("x")) for one in readouts for arm in [NONE]]
 
 
 def seconds(work) -> float:

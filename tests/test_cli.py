@@ -25,7 +25,7 @@ from harness.measurement.expected_images import expected_images, rounded
 from harness.measurement.forward import measure_chunk
 from harness.measurement.on_images import OnImages
 from harness.measurement.plan import Arm, Plan, level, propose, ratio
-from harness.measurement.prefix_tree import Bill, Wanted
+from harness.measurement.prefix_tree import Bill, Request
 from harness.measurement.record import record_of
 from harness.measurement.runner import run
 from harness.measurement.sequential import Job
@@ -112,8 +112,8 @@ def tokens_model(name: str = "test_vit", **changes):
     return adapt(create_model(name, num_classes=10, **changes), name=name, arch=name, pretrained=False)
 
 
-def wanted(intervention=NONE, readout=None) -> Wanted:
-    return Wanted(intervention=intervention, readout=readout or Accuracy(), claimants=frozenset({"someone"}))
+def wanted(intervention=NONE, readout=None) -> Request:
+    return Request(intervention=intervention, readout=readout or Accuracy(), claimants=frozenset({"someone"}))
 
 
 def test_list_shows_every_claim_and_can_be_narrowed(folder, capsys):

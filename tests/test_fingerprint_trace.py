@@ -23,7 +23,7 @@ from harness.measurement import loaded_model, measured_code
 from harness.measurement.forward import measure_chunk
 from harness.measurement.loaded_model import LoadedModel, roots_of_passes
 from harness.measurement.plan import Arm, Plan, propose
-from harness.measurement.prefix_tree import Bill, Wanted
+from harness.measurement.prefix_tree import Bill, Request
 from harness.measurement.settings import Settings
 from harness.models.families import adapt
 from harness.models.zoo import resolve
@@ -117,7 +117,7 @@ def measure(case: Case) -> None:
     training = Training(subject=subject, images=here.train, chunks=halves, seed=0)
     made = fit_all(wanted, training, here.fit_place(arm.weights), lambda *done: None) if wanted else {}
     fits = {fit: made[small] for fit, small in zip(arm.fits, wanted, strict=True)}
-    one = Wanted(intervention=arm.intervention, readout=arm.readout, claimants=frozenset({"x"}))
+    one = Request(intervention=arm.intervention, readout=arm.readout, claimants=frozenset({"x"}))
     measure_chunk(subject, here.load(range(IMAGES)), here.chunk(range(IMAGES)), [one], fits, Bill())
 
 

@@ -19,7 +19,7 @@ from harness.interventions.intervention import (
     shuffle_cls,
 )
 from harness.measurement.forward import PROBED, measure_chunk
-from harness.measurement.prefix_tree import Bill, Wanted
+from harness.measurement.prefix_tree import Bill, Request
 from harness.models.families import adapt
 from harness.readouts.own_answer import Accuracy, Agreement, CrossEntropy, SameLogits
 from support.planted import Counting, Planted, PlantedImages
@@ -108,12 +108,12 @@ LABELS = torch.tensor([0, 1, 2, 3, 4, 5])
 CHUNK = Batch(positions=range(12, 12 + IMAGES), donors=torch.tensor([1, 2, 3, 4, 5, 0]), labels=LABELS, seed=9)
 
 
-def wanted(*interventions: Intervention, readout=None) -> list[Wanted]:
+def wanted(*interventions: Intervention, readout=None) -> list[Request]:
     readout = readout or LabelLogit()
-    return [Wanted(intervention=i, readout=readout, claimants=frozenset({"claim"})) for i in interventions]
+    return [Request(intervention=i, readout=readout, claimants=frozenset({"claim"})) for i in interventions]
 
 
-def measured(arms: list[Wanted], chunk: Batch = CHUNK, bill: Bill | None = None, model=None, images=None) -> list:
+def measured(arms: list[Request], chunk: Batch = CHUNK, bill: Bill | None = None, model=None, images=None) -> list:
     return measure_chunk(model or subject(), pictures() if images is None else images, chunk, arms, {}, bill or Bill())
 
 
@@ -224,7 +224,7 @@ def test_one_clean_pass_serves_every_readout_of_every_claim():
     images, chunk = planted_chunk()
     readouts = [Accuracy(), CrossEntropy(), Accuracy(layer=2, head="class"), Agreement(), SameLogits()]
     arms = [
-        Wanted(intervention=NONE, readout=readout, claimants=frozenset({str(number)}))
+        Request(intervention=NONE, readout=readout, claimants=frozenset({str(number)}))
         for number, readout in enumerate(readouts)
     ]
     measured(arms, chunk, bill, counted, images)

@@ -14,7 +14,7 @@ from harness.images.object_marks import ObjectMarks
 from harness.interventions.attention_masks import keep_patches
 from harness.interventions.intervention import NONE
 from harness.measurement.forward import measure_chunk
-from harness.measurement.prefix_tree import Bill, Wanted
+from harness.measurement.prefix_tree import Bill, Request
 from harness.readouts.objects import LOTTERY, AttentionLead, HasBoth, RegionAccuracy, RegionIdentifiability
 from support.tiny import CLASSES, PATCHES, RandomImages, tiny_vit
 
@@ -47,7 +47,7 @@ def chunk_of(marks=None, donors=None):
 
 def measured(model, readouts, chunk, images=IMAGES, edit=NONE):
     """Read on the pictures of one chunk, [readout, image]."""
-    wanted = [Wanted(intervention=edit, readout=readout, claimants=frozenset({"claim"})) for readout in readouts]
+    wanted = [Request(intervention=edit, readout=readout, claimants=frozenset({"claim"})) for readout in readouts]
     loaded = images.load(chunk.positions, model.card.preprocessing)
     return np.array([row.numbers for row in measure_chunk(model, loaded, chunk, wanted, {}, Bill())])
 

@@ -10,7 +10,7 @@ from harness.errors import ClaimsError
 from harness.images.batch import Batch
 from harness.interventions.intervention import NONE
 from harness.measurement.forward import measure_chunk
-from harness.measurement.prefix_tree import Bill, Wanted
+from harness.measurement.prefix_tree import Bill, Request
 from harness.models.subject import Stream
 from harness.readouts.own_answer import PatchAccuracy
 from harness.readouts.patches import (
@@ -86,7 +86,7 @@ def test_a_rise_equals_the_difference_of_full_logits(block):
 
 
 def test_rises_in_one_pass_are_those_read_one_by_one():
-    wanted = [Wanted(intervention=NONE, readout=PatchRise(layer=b), claimants=frozenset({"x"})) for b in range(DEPTH)]
+    wanted = [Request(intervention=NONE, readout=PatchRise(layer=b), claimants=frozenset({"x"})) for b in range(DEPTH)]
     images = PICTURES.load(range(IMAGES), PREPROCESSING)
     together = measure_chunk(MODEL, images, CHUNK, wanted, {}, Bill())
     for block, row in enumerate(together):
@@ -148,7 +148,7 @@ def test_the_norm_is_applied_once_for_all_readouts_of_a_stream(monkeypatch):
     model = replace(MODEL, family=counted)
     readouts = [PatchIdentifiability(layer=b, patches=p) for b in range(DEPTH) for p in (None, 2)]
     readouts += [AnyPatchRight(layer=LAST), PatchAccuracy(layer=LAST), *(PatchRise(layer=b) for b in range(1, DEPTH))]
-    wanted = [Wanted(intervention=NONE, readout=one, claimants=frozenset({"x"})) for one in readouts]
+    wanted = [Request(intervention=NONE, readout=one, claimants=frozenset({"x"})) for one in readouts]
     measure_chunk(model, PICTURES.load(range(IMAGES), PREPROCESSING), CHUNK, wanted, {}, Bill())
     # Once per block, and once more for what enters block 1: block 0 has no rise of its own to share.
     assert len(calls) == DEPTH + 1

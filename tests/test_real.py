@@ -10,7 +10,7 @@ from harness.images.open import open_images
 from harness.interventions.intervention import NONE, shuffle_cls
 from harness.measurement.forward import measure_chunk
 from harness.measurement.loaded_model import LoadedModel
-from harness.measurement.prefix_tree import Bill, Wanted
+from harness.measurement.prefix_tree import Bill, Request
 from harness.measurement.settings import Settings
 from harness.models.zoo import resolve
 from harness.readouts.own_answer import Accuracy
@@ -29,7 +29,7 @@ def bench() -> LoadedModel:
     return LoadedModel(entry.load(), images, Store(None), Settings(batch_size=50))
 
 
-def rows(bench: LoadedModel, wanted: list[Wanted], chunks: int) -> np.ndarray:
+def rows(bench: LoadedModel, wanted: list[Request], chunks: int) -> np.ndarray:
     measured = []
     for positions in bench.grid[:chunks]:
         made = measure_chunk(bench.subject, bench.load(positions), bench.chunk(positions), wanted, {}, Bill())
@@ -38,7 +38,7 @@ def rows(bench: LoadedModel, wanted: list[Wanted], chunks: int) -> np.ndarray:
 
 
 def test_the_pretrained_vit_tiny_has_its_known_accuracy(bench):
-    (clean,) = rows(bench, [Wanted(intervention=NONE, readout=Accuracy(), claimants=frozenset({"a"}))], chunks=20)
+    (clean,) = rows(bench, [Request(intervention=NONE, readout=Accuracy(), claimants=frozenset({"a"}))], chunks=20)
     assert len(clean) == 1000
     assert round(clean.mean(), 3) == 0.822
 
@@ -47,7 +47,7 @@ def test_the_shuffle_sweep_equals_hooks_on_the_plain_model(bench):
     positions = bench.grid[0]
     images, chunk = bench.load(positions), bench.chunk(positions)
     sweep = [
-        Wanted(intervention=shuffle_cls(block), readout=Accuracy(), claimants=frozenset({"a"}))
+        Request(intervention=shuffle_cls(block), readout=Accuracy(), claimants=frozenset({"a"}))
         for block in range(bench.subject.card.depth)
     ]
     merged = [row.numbers for row in measure_chunk(bench.subject, images, chunk, sweep, {}, Bill())]

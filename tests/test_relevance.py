@@ -13,7 +13,7 @@ from harness.images.batch import Batch
 from harness.interventions.relevance import CheferRelevance, ClassRelevance, RolloutRelevance
 from harness.interventions.token_removal import keep_patches_by
 from harness.measurement.forward import measure_chunk
-from harness.measurement.prefix_tree import Bill, Wanted
+from harness.measurement.prefix_tree import Bill, Request
 from harness.models.families import adapt
 from harness.readouts.own_answer import Accuracy
 from support.planted import Counting
@@ -96,7 +96,7 @@ def test_negated_relevance_ranks_the_other_way_round_and_predicted_labels_need_n
 def test_relevance_runs_as_many_blocks_as_it_is_billed_for(score):
     counted, bill = Counting(inner=subject()), Bill()
     arm = keep_patches_by(score, 5, first="least")
-    wanted = [Wanted(intervention=arm, readout=Accuracy(), claimants=frozenset({"a"}))]
+    wanted = [Request(intervention=arm, readout=Accuracy(), claimants=frozenset({"a"}))]
     measure_chunk(counted, pictures(), CHUNK, wanted, {}, bill)
     scoring = sum(images for _, images in counted.stepped) - DEPTH * IMAGES
     backward = 2 * DEPTH * IMAGES if isinstance(score, CheferRelevance) else 0

@@ -14,7 +14,7 @@ from harness.interventions.pixel_filters import Roll
 from harness.interventions.token_removal import KeepPatches, keep_patches_by
 from harness.measurement.cost import expected_bill
 from harness.measurement.measured_code import of_intervention
-from harness.measurement.prefix_tree import Bill, Wanted
+from harness.measurement.prefix_tree import Bill, Request
 from harness.readouts.own_answer import Accuracy
 from support.planted import Counting
 
@@ -93,7 +93,7 @@ def test_a_score_is_computed_once_for_each_kind_of_pictures_and_billed_to_those_
     arms = [keep_patches_by(Brightness(), keep, first="most") for keep in (2, 8)]
     moved = replace(arms[0], pixels=Roll(3, 0))
     claims = [
-        Wanted(intervention=arm, readout=Accuracy(), claimants=frozenset({str(number)}))
+        Request(intervention=arm, readout=Accuracy(), claimants=frozenset({str(number)}))
         for number, arm in enumerate([NONE, *arms, moved])
     ]
     counted, bill = Counting(inner=subject()), Bill()

@@ -8,7 +8,7 @@ from harness.errors import ClaimsError
 from harness.images.batch import Batch
 from harness.interventions.intervention import NONE
 from harness.measurement.forward import measure_chunk
-from harness.measurement.prefix_tree import Bill, Wanted
+from harness.measurement.prefix_tree import Bill, Request
 from harness.readouts.reading import Reading
 from harness.readouts.writes import Composition, WriteRaises
 from support.tiny import RandomImages, tiny_vit
@@ -33,7 +33,7 @@ def measured(model, readouts):
         labels=torch.from_numpy(images.labels),
         seed=0,
     )
-    wanted = [Wanted(intervention=NONE, readout=readout, claimants=frozenset({"claim"})) for readout in readouts]
+    wanted = [Request(intervention=NONE, readout=readout, claimants=frozenset({"claim"})) for readout in readouts]
     loaded = images.load(range(COUNT), model.card.preprocessing)
     return np.array([row.numbers for row in measure_chunk(model, loaded, chunk, wanted, {}, Bill())])
 

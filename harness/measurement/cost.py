@@ -10,7 +10,7 @@ from harness.interventions.intervention import Edit
 from harness.interventions.patch_scores import score_of
 from harness.measurement.forward import PROBED
 from harness.measurement.plan import Plan
-from harness.measurement.prefix_tree import Bill, Node, Wanted, claimants_of, program_tree, scores_in
+from harness.measurement.prefix_tree import Bill, Node, Request, claimants_of, program_tree, scores_in
 from harness.models.sites import EMBEDDING
 from harness.models.subject import ModelCard
 
@@ -33,7 +33,7 @@ class Forecast:
     total: float
 
 
-def expected_bill(wanted: Sequence[Wanted], card: ModelCard, images: int) -> Bill:
+def expected_bill(wanted: Sequence[Request], card: ModelCard, images: int) -> Bill:
     """Count what `measure_chunk` bills for a chunk of this many images: full blocks times images, nothing is run."""
     bill = Bill()
     walk = _Walk(card, images, bill)
@@ -44,22 +44,22 @@ def expected_bill(wanted: Sequence[Wanted], card: ModelCard, images: int) -> Bil
     return bill
 
 
-def block_evaluations(wanted: Sequence[Wanted], card: ModelCard, images: int = 64) -> float:
+def block_evaluations(wanted: Sequence[Request], card: ModelCard, images: int = 64) -> float:
     """Give the block evaluations per image of a merged pass over a chunk of `images`, checks of masks included."""
     return expected_bill(wanted, card, images).total / images
 
 
 def plan_evaluations(plans: Mapping[str, Plan], card: ModelCard, images: int = 64) -> float:
     """Give the block evaluations per image of several plans measured together, over all their sets of weights."""
-    merged: dict[tuple, Wanted] = {}
+    merged: dict[tuple, Request] = {}
     for claimant, plan in plans.items():
         if plan.census is not None:
             continue  # its readings look at pictures by themselves
         for arm in plan.arms.values():
             key = (arm.weights, arm.intervention, arm.readout)
             before = merged[key].claimants if key in merged else frozenset()
-            merged[key] = Wanted(intervention=arm.intervention, readout=arm.per_image, claimants=before | {claimant})
-    lanes: dict[str, list[Wanted]] = {}
+            merged[key] = Request(intervention=arm.intervention, readout=arm.per_image, claimants=before | {claimant})
+    lanes: dict[str, list[Request]] = {}
     for (weights, *_), wanted in merged.items():
         lanes.setdefault(weights, []).append(wanted)
     return sum(block_evaluations(lane, card, images) for lane in lanes.values())

@@ -15,7 +15,7 @@ from harness.images.batch import Batch
 from harness.interventions.intervention import Edit, ImageMask, Mask, PixelEdit, Start
 from harness.interventions.patch_scores import Score
 from harness.interventions.pixels import edit_pictures
-from harness.measurement.prefix_tree import Bill, Node, Wanted, claimants_of, program_tree, scores_in, sites_of
+from harness.measurement.prefix_tree import Bill, Node, Request, claimants_of, program_tree, scores_in, sites_of
 from harness.models.sites import EMBEDDING, Site
 from harness.models.subject import Stream, Subject
 from harness.probes.fittable import Fittable, Fitted
@@ -29,7 +29,7 @@ def measure_chunk(
     subject: Subject,
     images: torch.Tensor,
     chunk: Batch,
-    wanted: Sequence[Wanted],
+    wanted: Sequence[Request],
     fits: Mapping[Fittable, Fitted],
     bill: Bill,
 ) -> list[MeasuredBatch]:

@@ -15,7 +15,7 @@ from harness.images.sampling import batch_ranges, exchange_pairs, measuring_orde
 from harness.measurement import measured_code as code
 from harness.measurement.forward import measure_chunk
 from harness.measurement.plan import Arm, Weights
-from harness.measurement.prefix_tree import Bill, Wanted
+from harness.measurement.prefix_tree import Bill, Request
 from harness.measurement.settings import Missing, Settings
 from harness.models.finite import NotFiniteError
 from harness.models.subject import Subject
@@ -98,7 +98,7 @@ class LoadedModel:
         for which in dict.fromkeys(arm.weights for arm, _ in missing.values()):
             lane = {key: (arm, claims) for key, (arm, claims) in missing.items() if arm.weights == which}
             wanted = [
-                Wanted(intervention=arm.intervention, readout=arm.per_image, claimants=claims)
+                Request(intervention=arm.intervention, readout=arm.per_image, claimants=claims)
                 for arm, claims in lane.values()
             ]
             fits = {described: fit for (owner, described), fit in self.fits.items() if owner == which}

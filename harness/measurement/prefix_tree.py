@@ -14,7 +14,7 @@ from harness.readouts.readout import Readout, block_of
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wanted:
+class Request:
     """One measurement to make in this pass: what is edited, what is read, and who wants it (for the bill)."""
 
     intervention: Intervention
@@ -52,7 +52,7 @@ class Bill:
             self.shares[claimant] = self.shares.get(claimant, 0.0) + share
 
 
-def program_tree(wanted: Sequence[Wanted], card: ModelCard) -> Node:
+def program_tree(wanted: Sequence[Request], card: ModelCard) -> Node:
     """Merge the programs of all wanted measurements: a branch for each distinct prefix, readers where they read."""
     root = Node()
     for index, one in enumerate(wanted):
