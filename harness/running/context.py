@@ -20,6 +20,8 @@ PACKAGES = ("torch", "timm", "numpy", "scipy", "pytest")
 
 def context_of(entry: "ModelEntry", bench: "LoadedModel", options: "RunOptions") -> dict[str, Any]:
     """Describe weights, images, settings, versions and machine."""
+    from harness.running.run_images import classes_present  # brings torch: see above
+
     card = bench.subject.card
     return {
         "resolved": entry.resolved,
@@ -35,6 +37,7 @@ def context_of(entry: "ModelEntry", bench: "LoadedModel", options: "RunOptions")
         "image_fingerprint": bench.images.fingerprint,
         "image_count": len(bench.images),
         "image_classes": bench.images.classes,
+        "classes_present": classes_present(bench.images),
         "usable_images": bench.usable,
         "left_out": list(bench.images.left_out),
         "train_images": None if bench.train is None else [bench.train.name, bench.train.fingerprint, len(bench.train)],
