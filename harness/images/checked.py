@@ -129,7 +129,7 @@ def _copy(listing: Listing, entry: int, other: int) -> LeftOut:
 
 
 def _none_left(listing: Listing, left_out: Sequence[LeftOut]) -> ClaimsError:
-    if all(one.kind == SHARED for one in left_out):
+    if sum(one.kind == SHARED for one in left_out) == len(listing):
         return ClaimsError(
             f"{listing.name!r} holds the very pictures that are measured; a probe must be fitted on other ones"
         )

@@ -39,12 +39,14 @@ class LeftOut:
 
 @dataclass
 class Walk:
-    """One reading of a folder; `links` remembers where links have led, so that every file counts once."""
+    """One reading of a folder; it remembers where links have led, so that every file counts once."""
 
     root: Path
     left_out: dict[str, LeftOut] = field(default_factory=dict)
     others: set[str] = field(default_factory=set)  # files that are no pictures
-    links: dict[Path, Path] = field(default_factory=dict)  # the first link to each place outside
+    reasons: dict[Path, str | None] = field(default_factory=dict)  # why a link is not followed, None where it is
+    reached: set[Path] = field(default_factory=set)  # where links have led
+    above: set[Path] = field(default_factory=set)  # the folders that hold a folder that was reached
 
     @cached_property
     def home(self) -> Path:
@@ -52,7 +54,7 @@ class Walk:
         return self.root.resolve()
 
     def folders(self) -> list[str]:
-        """List the folders directly below the root, those behind links last to be taken, in sorted order."""
+        """List the folders directly below the root in sorted order."""
         return sorted(place.name for place, shape in self._entries(self.root) if stat.S_ISDIR(shape.st_mode))
 
     def pictures(self, folder: str = "", *, deep: bool) -> list[str]:
@@ -80,20 +82,26 @@ class Walk:
     def _shape(self, place: Path) -> os.stat_result | None:
         if not place.is_symlink():
             return place.stat()
+        if place not in self.reasons:
+            self.reasons[place] = self._reason(place)
+        if reason := self.reasons[place]:
+            self._leave_out(place, reason, "links")
+            return None
+        return place.stat()
+
+    def _reason(self, place: Path) -> str | None:
+        """Say why a link is not followed, or remember where it leads."""
         try:
-            shape, target = place.stat(), place.resolve(strict=True)
+            target = place.resolve(strict=True)
         except (OSError, RuntimeError):
-            self._leave_out(place, "a link that leads nowhere", "links")
-            return None
-        if not _apart(target, self.home):
-            self._leave_out(place, f"a link to {os.readlink(place)!r}, which counts at its own place", "links")
-            return None
-        if self.links.setdefault(target, place) != place or any(
-            not _apart(target, other) for other in self.links if other != target
-        ):
-            self._leave_out(place, f"a link to {os.readlink(place)!r}, where another link leads", "links")
-            return None
-        return shape
+            return "a link that leads nowhere"
+        if target.is_relative_to(self.home) or self.home.is_relative_to(target):
+            return f"a link to {os.readlink(place)!r}, which counts at its own place"
+        if target in self.above or not self.reached.isdisjoint((target, *target.parents)):
+            return f"a link to {os.readlink(place)!r}, where another link leads"
+        self.reached.add(target)
+        self.above |= set(target.parents) if target.is_dir() else set()
+        return None
 
     def _is_picture(self, place: Path, mode: int) -> bool:
         suffix = place.suffix.lower()
@@ -127,8 +135,3 @@ def readable() -> frozenset[str]:
 def no_decoder(name: str, suffix: str) -> LeftOut:
     """Leave out a picture that this Pillow cannot read."""
     return LeftOut(name, f"no decoder for {suffix} in this Pillow", f"{suffix} without decoder")
-
-
-def _apart(one: Path, other: Path) -> bool:
-    """Tell whether neither place holds the other."""
-    return not (one.is_relative_to(other) or other.is_relative_to(one))

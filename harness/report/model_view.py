@@ -94,6 +94,7 @@ def _provenance(column: ModelColumn) -> tuple[tuple[str, str], ...]:
     facts = {
         "weights (SHA-256)": context.get("weights"),
         "pictures": f"{context.get('images')}: {context.get('image_count')}, {context.get('usable_images')} usable",
+        "classes with pictures": _few_classes(context),
         "fingerprint of the pictures": context.get("image_fingerprint"),
         "left out": f"{len(context['left_out'])} pictures" if context.get("left_out") else None,
         "training pictures": DASH if not train else f"{train[0]}, {train[2]} pictures, fingerprint {train[1]}",
@@ -110,6 +111,12 @@ def _provenance(column: ModelColumn) -> tuple[tuple[str, str], ...]:
         "measured": ", ".join(_times(column)),
     }
     return tuple((name, str(value)) for name, value in facts.items() if value not in (None, ""))
+
+
+def _few_classes(context: Mapping[str, Any]) -> str | None:
+    """Say of how many classes a verdict is, where that is not all that the pictures could have."""
+    present, classes = context.get("classes_present"), context.get("image_classes")
+    return f"about {present} of the {classes} classes" if present and classes and present < classes else None
 
 
 def _times(column: ModelColumn) -> list[str]:
