@@ -1,6 +1,7 @@
 """Tar files are read in place, with the same labels and the same order rules as folders."""
 
 import io
+import os
 import tarfile
 from pathlib import Path
 
@@ -167,3 +168,20 @@ def test_archives_preprocess_like_folders(tmp_path):
     noise.save(tmp_path / "flat" / "a.png")
     packed = pack(tmp_path / "set.tar", {"a.png": (tmp_path / "flat" / "a.png").read_bytes()})
     assert torch.equal(opened(packed, 0).load([0], EIGHT), opened(tmp_path / "flat", 0).load([0], EIGHT))
+
+
+def test_pictures_of_a_synset_that_the_head_does_not_know_are_left_out_and_named(tmp_path):
+    kinds = ("n04399382", "n01440764", "n01443537")
+    members = {
+        f"{kind}/{number}.png": encoded(10 * place + number) for place, kind in enumerate(kinds) for number in (0, 1)
+    }
+    images = opened(pack(tmp_path / "set.tar", members), 21843)
+    assert images.left_out == ("n04399382: 2 pictures of a synset that the head does not know",)
+    assert sorted(shades(images)) == [10, 11, 20, 21]
+
+
+def test_what_is_no_regular_file_among_shards_is_not_opened(tmp_path):
+    os.mkfifo(tmp_path / "pipe.tar")
+    shard(tmp_path / "part-0.tar", ["3", "1"])
+    with pytest.raises(ClaimsError, match=r"pipe.tar is no regular file, so it is not opened"):
+        opened(tmp_path, 4)

@@ -28,7 +28,9 @@ def list_archive(path: Path, name: str, split: Split | None, card: ModelCard) ->
         ClaimsError: an archive is broken or empty, or its classes do not fit the model.
         NotApplicable: train pictures are asked for, and no shard is named so.
     """
-    tars = sorted(tar for tar in path.glob("*.tar") if tar.is_file()) if path.is_dir() else [path]
+    tars = sorted(path.glob("*.tar")) if path.is_dir() else [path]
+    if odd := [tar for tar in tars if not tar.is_file()]:
+        raise ClaimsError(f"{odd[0]} is no regular file, so it is not opened; allowed among archives: files")
     try:
         members = {tar: _members(tar) for tar in tars}
         if any(member.name.endswith(".cls") for found in members.values() for member in found):
