@@ -11,6 +11,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from PIL import Image
 from timm.models import create_model
 
 from harness.cli.__main__ import main
@@ -464,6 +465,19 @@ def test_plan_tells_cost_images_and_what_does_not_apply(folder, capsys):
     assert "not applicable (1)" in told
     row = next(line.split() for line in told.splitlines() if line.startswith("planted-accuracy"))
     assert row[1:5] == ["1", "1.00", "128", "0.04"]
+
+
+def test_plan_tells_what_was_found_among_the_pictures(folder, tmp_path, capsys):
+    for number in range(4):
+        place = tmp_path / "val" / str(number)
+        place.mkdir(parents=True)
+        Image.new("RGB", (9, 8), (number, 0, 0)).save(place / "a.png")
+        (place / "b.png").write_bytes((place / "a.png").read_bytes())
+    data = ["--data", str(tmp_path / "val"), "--images-per-second", "60"]
+    assert main(["plan", "--model", "tiny_vit", *data]) == 0
+    told = capsys.readouterr().out
+    assert "8 pictures, 4 left out (4 same picture as another), 4 used: 9 x 8 pixels, 4 RGB; " in told
+    assert "about 4 of the 10 classes" in told
 
 
 def test_plan_times_a_forward_pass_of_random_weights(folder, capsys):

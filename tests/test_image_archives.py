@@ -1,6 +1,7 @@
 """Tar files are read in place, with the same labels and the same order rules as folders."""
 
 import io
+import os
 import tarfile
 from pathlib import Path
 
@@ -68,17 +69,21 @@ def test_a_tar_of_class_folders_gives_labels_and_its_own_pictures(tmp_path):
 
 def test_a_folder_of_tars_has_one_class_per_tar(tmp_path):
     for kind, shade in (("n01443537", 3), ("n01440764", 5)):
-        pack(tmp_path / f"{kind}.tar", {f"{kind}_1.png": encoded(shade), f"{kind}_2.png": encoded(shade)})
+        pack(tmp_path / f"{kind}.tar", {f"{kind}_1.png": encoded(shade), f"{kind}_2.png": encoded(shade + 1)})
     images = opened(tmp_path, 1000)
     assert by_name(images)["n01443537.tar/n01443537_2.png"] == 1
-    assert shades(images) == [5 if label == 0 else 3 for label in images.labels]
+    assert shades(images) == [
+        (5 if images.labels[place] == 0 else 3) + name.endswith("_2.png") for place, name in enumerate(images.names)
+    ]
 
 
 def test_a_tar_of_tars_is_read_too(tmp_path):
-    inner = [pack(tmp_path / "inner" / f"{kind}.tar", {"x.png": encoded(4)}) for kind in ("ant", "bee")]
+    inner = [
+        pack(tmp_path / "inner" / f"{kind}.tar", {"x.png": encoded(shade)}) for kind, shade in (("ant", 4), ("bee", 6))
+    ]
     images = opened(pack(tmp_path / "outer.tar", {path.name: path.read_bytes() for path in inner}), 2)
     assert by_name(images) == {"ant.tar/x.png": 0, "bee.tar/x.png": 1}
-    assert shades(images) == [4, 4]
+    assert dict(zip(images.names, shades(images), strict=True)) == {"ant.tar/x.png": 4, "bee.tar/x.png": 6}
 
 
 def test_a_flat_tar_has_no_labels(tmp_path):
@@ -115,19 +120,19 @@ def test_a_single_tar_has_no_train_pictures(tmp_path):
         opened(pack(tmp_path / "set.tar", {"ant/1.png": encoded(1)}), 1, "train")
 
 
-def shard(path: Path, labels: list[str]) -> Path:
-    files = {f"{path.stem}/{n}.png": encoded(10 * n) for n in range(len(labels))}
+def shard(path: Path, labels: list[str], start: int = 0) -> Path:
+    files = {f"{path.stem}/{n}.png": encoded(start + 10 * n) for n in range(len(labels))}
     return pack(path, files | {f"{path.stem}/{n}.cls": label.encode() for n, label in enumerate(labels)})
 
 
 def test_webdataset_shards_are_read_in_random_order_and_chosen_by_split(tmp_path):
     shard(tmp_path / "set-val-0.tar", ["3", "1\n"])
-    shard(tmp_path / "set-val-1.tar", ["0", "2"])
+    shard(tmp_path / "set-val-1.tar", ["0", "2"], start=5)
     shard(tmp_path / "set-train-0.tar", ["2"])
     images = opened(tmp_path, 4)
     assert by_name(images)["set-val-0.tar/set-val-0/1.png"] == 1
     assert sorted(images.labels) == [0, 1, 2, 3]
-    assert sorted(shades(images)) == [0, 0, 10, 10]
+    assert sorted(shades(images)) == [0, 5, 10, 15]
     assert len(opened(tmp_path, 4, "train")) == 1
 
 
@@ -163,3 +168,20 @@ def test_archives_preprocess_like_folders(tmp_path):
     noise.save(tmp_path / "flat" / "a.png")
     packed = pack(tmp_path / "set.tar", {"a.png": (tmp_path / "flat" / "a.png").read_bytes()})
     assert torch.equal(opened(packed, 0).load([0], EIGHT), opened(tmp_path / "flat", 0).load([0], EIGHT))
+
+
+def test_pictures_of_a_synset_that_the_head_does_not_know_are_left_out_and_named(tmp_path):
+    kinds = ("n04399382", "n01440764", "n01443537")
+    members = {
+        f"{kind}/{number}.png": encoded(10 * place + number) for place, kind in enumerate(kinds) for number in (0, 1)
+    }
+    images = opened(pack(tmp_path / "set.tar", members), 21843)
+    assert images.left_out == ("n04399382: 2 pictures of a synset that the head does not know",)
+    assert sorted(shades(images)) == [10, 11, 20, 21]
+
+
+def test_what_is_no_regular_file_among_shards_is_not_opened(tmp_path):
+    os.mkfifo(tmp_path / "pipe.tar")
+    shard(tmp_path / "part-0.tar", ["3", "1"])
+    with pytest.raises(ClaimsError, match=r"pipe.tar is no regular file, so it is not opened"):
+        opened(tmp_path, 4)

@@ -137,3 +137,17 @@ def test_a_broken_picture_in_a_stream_is_an_error_that_says_where(dataset, monke
     monkeypatch.setattr(Reader, "__iter__", broken)
     with pytest.raises(ClaimsError, match=r"the stream cannot be read after 1 pictures: image file is truncated"):
         opened("tfds/some", 5)
+
+
+def test_pictures_of_a_synset_that_the_head_does_not_know_are_left_out_and_named(dataset):
+    dataset(("n04399382", "n01443537", "n01440764"), [0, 1, 2, 0, 1, 2])
+    images = opened("hfds/some", 21843)
+    assert sorted(images.names) == ["val/00000001", "val/00000002", "val/00000004", "val/00000005"]
+    assert images.left_out == ("n04399382: 2 pictures of a synset that the head does not know",)
+    assert sorted(shades(images)) == [1, 2, 4, 5]
+
+
+def test_numbers_of_imagenet_1k_are_refused_to_a_larger_head(dataset):
+    dataset((), [0, 500, 999])
+    with pytest.raises(ClaimsError, match=r"all labels in hfds/some are below 1000.*Cure: take a dataset that names"):
+        opened("hfds/some", 21843)

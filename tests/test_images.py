@@ -139,8 +139,8 @@ def test_a_limit_is_filled_up_past_unreadable_pictures_and_names_only_those_met(
 
 def test_a_set_of_unreadable_pictures_only_is_refused_with_the_first_reason(folder):
     for path in (folder / "images").iterdir():
-        path.write_bytes(b"broken")
-    with pytest.raises(ClaimsError, match=r"none of the 12 pictures of 'pictures' can be read: p.*cannot identify"):
+        path.write_bytes(b"broken " + path.name.encode())
+    with pytest.raises(ClaimsError, match=r"none of the 12 pictures of 'pictures' can be used: p.*cannot identify"):
         opened(folder)
 
 

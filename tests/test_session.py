@@ -119,6 +119,22 @@ def test_timing_measures_alone_and_without_the_cache(session):
         assert fresh().cost.measured_images == 64
 
 
+def test_a_run_tells_what_was_found_among_its_pictures(tmp_path):
+    made_of = folders.pictures(tmp_path / "val")
+    (made_of / "images" / "again.png").write_bytes((made_of / "images" / "003.png").read_bytes())
+    (made_of / "images" / "x.heic").touch()
+    with (made_of / "labels.csv").open("a") as table:
+        table.write("again.png,3\n")
+    train = folders.pictures(tmp_path / "train", count=260)
+    with closing(opened(made_of, train_data=str(train))) as made:
+        record = made.record(LATE, ASKED["last"], [ASKED["last"]])
+        notes = "\n".join(made.notes())
+    assert "val: 258 pictures, 2 left out (1 .heic without decoder, 1 same picture as another), 96 used" in notes
+    assert "again.png: same picture as 003.png" in notes
+    assert "train, to fit on: 260 pictures, 256 left out (256 among the measured pictures), 4 used" in notes
+    assert (record["context"]["classes_present"], record["context"]["image_classes"]) == (4, 4)
+
+
 def test_a_finite_set_is_all_of_the_given_pictures_whatever_the_budgets(pictures):
     with closing(opened(pictures, claims_target="images")) as made:
         made.outcome(LATE, ASKED["close"], [ASKED["close"]])

@@ -109,15 +109,14 @@ def test_what_is_missing_or_wrong_is_refused_when_the_set_is_opened(folder):
         with pytest.raises(ClaimsError, match=message):
             opened(folder)
     _write(folder / "boxes.csv", ["file", "x0"], [])
-    with pytest.raises(ClaimsError, match=r"no columns \['x1', 'y0', 'y1'\]"):
+    with pytest.raises(ClaimsError, match=r"no column 'y0' among"):
         opened(folder)
 
 
 def test_a_mask_of_another_size_than_its_picture_is_refused(folder):
     Image.new("L", (3, 4)).save(folder / "masks" / "a.png")
-    images = opened(folder)
     with pytest.raises(ClaimsError, match=r"a.png has 3 x 4 pixels, its picture 60 x 40"):
-        images.masks(range(4), LOOKS[0])
+        opened(folder)
 
 
 def test_sets_without_marks_say_so(folder):

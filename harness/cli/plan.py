@@ -61,6 +61,8 @@ def _show(planner: "Planner", planned: "Sequence[PlannedClaim]", speed: float, t
     card = planner.entry.card
     how = "timed here on a small batch with random weights" if timed else "as given"
     print(f"{planner.entry.name} ({planner.entry.resolved}), {card.depth} blocks, on {planner.data_note}")
+    if planner.audit:
+        print(planner.audit)
     print(f"plain forward pass: {speed:.4g} images/s, {how}\n")
     applicable = [claim for claim in planned if claim.plan is not None]
     show_table(COLUMNS, [_row(claim, speed) for claim in applicable], right=COLUMNS[1:6])

@@ -3,17 +3,19 @@
 import io
 import re
 import tarfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from timm.data.readers.reader_image_in_tar import ReaderImageInTar
 
 from harness.errors import ClaimsError, NotApplicable
-from harness.images.folders import PICTURES, SPLIT_FOLDERS
-from harness.images.labels import class_order
-from harness.images.listing import Encoded, Listing
+from harness.images.decoding import Encoded
+from harness.images.folders import SPLIT_FOLDERS
+from harness.images.labels import check_numbers, class_order
+from harness.images.listing import Listing
 from harness.images.procedural import Split
+from harness.images.walking import PICTURES, LeftOut, no_decoder, readable
 from harness.models.subject import ModelCard
 
 
@@ -27,6 +29,8 @@ def list_archive(path: Path, name: str, split: Split | None, card: ModelCard) ->
         NotApplicable: train pictures are asked for, and no shard is named so.
     """
     tars = sorted(path.glob("*.tar")) if path.is_dir() else [path]
+    if odd := [tar for tar in tars if not tar.is_file()]:
+        raise ClaimsError(f"{odd[0]} is no regular file, so it is not opened; allowed among archives: files")
     try:
         members = {tar: _members(tar) for tar in tars}
         if any(member.name.endswith(".cls") for found in members.values() for member in found):
@@ -36,34 +40,59 @@ def list_archive(path: Path, name: str, split: Split | None, card: ModelCard) ->
         reader = ReaderImageInTar(str(path), cache_tarinfo=False)
     except (tarfile.TarError, ValueError) as error:
         raise ClaimsError(f"no pictures (png, jpg, jpeg) can be read from the archive {path}: {error}") from error
-    return _classes_in_tars(reader, path, name, card)
+    read = {_place(sample, path) for sample in reader.samples}
+    return _classes_in_tars(reader, path, name, card, _unread(members, read))
 
 
-def _classes_in_tars(reader: ReaderImageInTar, path: Path, name: str, card: ModelCard) -> Listing:
+def _classes_in_tars(
+    reader: ReaderImageInTar, path: Path, name: str, card: ModelCard, unread: Sequence[LeftOut]
+) -> Listing:
     folders = [reader.class_idx_to_name[target] for target in reader.targets.tolist()]
     names = tuple("/".join(_member_path(sample)) for sample in reader.samples)
     opened = _opener(reader.samples, path)
     if set(folders) == {""}:
-        return Listing(name=name, names=names, open=opened, note="no labels: a flat archive")
+        note = "no labels: a flat archive"
+        return Listing(name=name, names=names, open=opened, note=note, left_out=tuple(unread))
     order = class_order(set(folders), card, str(path))
+    known = [entry for entry, folder in enumerate(folders) if folder not in order.strangers]
     return Listing(
         name=name,
-        names=names,
-        open=opened,
-        labels=np.array([order.index[folder] for folder in folders], dtype=np.int64),
+        names=tuple(names[entry] for entry in known),
+        open=lambda entry: opened(known[entry]),
+        labels=np.array([order.index[folders[entry]] for entry in known], dtype=np.int64),
         classes=order.classes,
         class_names=order.names,
         note=order.note,
+        left_out=(*unread, *order.left_out(folders)),
     )
+
+
+def _unread(members: Mapping[Path, Sequence[tarfile.TarInfo]], read: set[tuple[str, int]]) -> list[LeftOut]:
+    """Name the pictures that timm's reader of archives passes over; archives within archives are left to it."""
+    return [
+        LeftOut(member.name, "timm's reader of archives takes png, jpg and jpeg alone", "not read from an archive")
+        for tar, found in members.items()
+        for member in found
+        if Path(member.name).suffix.lower() in PICTURES and (tar.name, member.offset_data) not in read
+    ]
+
+
+def _place(sample: np.ndarray, path: Path) -> tuple[str, int]:
+    member, tar, child = sample
+    return (Path(tar or path).name, -1 if child else member.offset_data)
 
 
 def _shards(members: dict[Path, list[tarfile.TarInfo]], name: str, card: ModelCard) -> Listing:
     """List WebDataset shards by random access; a picture's label is the number in KEY.cls."""
     places, names, labels = [], [], []
+    unread: list[LeftOut] = []
     for tar, found in members.items():
         classes = _numbers(tar, found, card)
         for member in found:
-            if Path(member.name).suffix.lower() in PICTURES:
+            suffix = Path(member.name).suffix.lower()
+            if suffix in PICTURES and suffix not in readable():
+                unread.append(no_decoder(member.name, suffix))
+            elif suffix in PICTURES:
                 place = f"{member.name} in {tar}"
                 key = _key(member)
                 if key not in classes:
@@ -71,6 +100,7 @@ def _shards(members: dict[Path, list[tarfile.TarInfo]], name: str, card: ModelCa
                 places.append((tar, member))
                 names.append(f"{tar.name}/{member.name}")
                 labels.append(classes[key])
+    check_numbers(labels, card, f"the shards of {name}", "give one folder per synset, or labels.csv with wnid")
     return Listing(
         name=name,
         names=tuple(names),
@@ -78,6 +108,7 @@ def _shards(members: dict[Path, list[tarfile.TarInfo]], name: str, card: ModelCa
         labels=np.array(labels, dtype=np.int64),
         classes=card.classes or max(labels, default=0) + 1,
         note="WebDataset shards, labels are their numbers, not checked against the model",
+        left_out=tuple(unread),
     )
 
 

@@ -11,8 +11,9 @@ from PIL import Image
 from timm.data import create_reader
 
 from harness.errors import ClaimsError, NotApplicable
-from harness.images.labels import dataset_order
-from harness.images.listing import UNREADABLE, Encoded, Listing
+from harness.images.decoding import UNREADABLE, Encoded
+from harness.images.labels import check_numbers, dataset_order
+from harness.images.listing import Listing
 from harness.images.procedural import Split
 from harness.models.subject import ModelCard
 
@@ -42,11 +43,14 @@ def list_dataset(data: str, split: Split, card: ModelCard, *, seed: int, limit: 
     else:
         targets, sources = _drawn(reader, seed, limit)
     labels, facts = _labels(targets, reader.class_to_idx, card, data)
+    opened = _open_stored(reader) if sources is None else _open_drawn(list(sources.values()))
+    numbers = list(sources or range(len(targets)))
+    known = range(len(numbers)) if labels is None else np.flatnonzero(labels >= 0).tolist()
     return Listing(
         name=f"{data}/{found}",
-        names=tuple(f"{found}/{number:08d}" for number in (sources or range(len(targets)))),
-        open=_open_stored(reader) if sources is None else _open_drawn(list(sources.values())),
-        labels=labels,
+        names=tuple(f"{found}/{numbers[entry]:08d}" for entry in known),
+        open=lambda entry: opened(known[entry]),
+        labels=None if labels is None else labels[labels >= 0],
         **facts,
     )
 
@@ -90,20 +94,24 @@ def _png(picture: Image.Image) -> bytes:
 def _labels(
     targets: Sequence[int], class_to_idx: dict[str, int], card: ModelCard, data: str
 ) -> tuple[np.ndarray | None, dict[str, Any]]:
-    """Translate the dataset's labels to the model's; a negative label means that the split has none."""
+    """Translate the dataset's labels to the model's, -1 where it has none; None where the split itself has none."""
     values = np.array([-1 if target is None else target for target in targets], dtype=np.int64)
     if (values < 0).any():
         return None, {"note": "no labels in this split"}
     if class_to_idx:
         names = sorted(class_to_idx, key=class_to_idx.__getitem__)
         order = dataset_order(names, card, data)
-        translation = np.array([order.index[name] for name in names], dtype=np.int64)
-        return translation[values], {"classes": order.classes, "class_names": order.names, "note": order.note}
+        unknown = order.left_out([names[value] for value in values])
+        known = {name: number for name, number in order.index.items() if name not in order.strangers}
+        translation = np.array([known.get(name, -1) for name in names], dtype=np.int64)
+        facts = {"classes": order.classes, "class_names": order.names, "note": order.note, "left_out": unknown}
+        return translation[values], facts
     classes = card.classes or int(values.max()) + 1
     if values.max() >= classes:
         raise ClaimsError(
             f"label {values.max()} in {data} is not a class of {card.name!r}; allowed: 0 to {classes - 1}"
         )
+    check_numbers(values.tolist(), card, data, "take a dataset that names its classes")
     return values, {
         "classes": classes,
         "note": "labels are the dataset's numbers, not checked against the model",

@@ -19,7 +19,7 @@ from harness.images.folders import SPLIT_FOLDERS, list_folder, visible
 from harness.images.listing import Listing
 from harness.images.procedural import EmbeddedImages, Split
 from harness.images.procedural_switches import is_embedded, read_world
-from harness.images.stored import store_in_order
+from harness.images.stored import StoredImages, store_in_order
 from harness.models.subject import ModelCard, Preprocessing
 
 
@@ -71,12 +71,15 @@ class ObjectImages(ImageSet, Protocol):
         """Give the object's boxes per image, in the geometry of `load`: x0 y0 x1 y1 in pixels, the ends exclusive."""
 
 
-def open_images(data: str | None, *, seed: int, split: Split, limit: int | None, card: ModelCard) -> ImageSet:
+def open_images(
+    data: str | None, *, seed: int, split: Split, limit: int | None, card: ModelCard, apart: ImageSet | None = None
+) -> ImageSet:
     """Open pictures for a model known by its card.
 
     `data` is None or `embedded[:switch=value,...]`, a folder, a tar, or a dataset (`hfds/NAME`).
 
-    `limit` is the largest number of pictures that the run can use; only so many are decoded for the check.
+    `limit` is the largest number of pictures that the run can use; only so many are decoded for the check. Pictures
+    that are in `apart` too, whatever they are called there, are left out.
 
     Raises:
         ClaimsError: there is nothing to read, or the labels do not fit the model.
@@ -89,8 +92,10 @@ def open_images(data: str | None, *, seed: int, split: Split, limit: int | None,
     if data is None or is_embedded(data):
         return _embedded(data, seed, split, limit, card)
     if data.partition("/")[0].lower() in PREFIXES and not Path(data).exists():
-        return store_in_order(list_dataset(data, split, card, seed=seed, limit=limit), seed, limit)
-    return store_in_order(_list_path(data, split, card), seed, limit)
+        listing = list_dataset(data, split, card, seed=seed, limit=limit)
+    else:
+        listing = _list_path(data, split, card)
+    return store_in_order(listing, seed, limit, apart if isinstance(apart, StoredImages) else None)
 
 
 def _embedded(data: str | None, seed: int, split: Split, limit: int | None, card: ModelCard) -> EmbeddedImages:
@@ -110,9 +115,11 @@ def _list_path(data: str, split: Split, card: ModelCard) -> Listing:
     name, divided = path.resolve().name, _split_folder(path, split)
     if divided:
         path, name = divided, f"{name}/{divided.name}"
+    if not (path.is_file() or path.is_dir()):
+        raise ClaimsError(f"--data {data!r} is neither file nor folder; allowed: a folder, a .tar, or {_datasets()}")
     if path.is_file() and path.suffix.lower() != ".tar":
         raise ClaimsError(f"--data {data!r} is a file; allowed: a folder, a .tar, or {_datasets()}")
-    if path.is_file() or any(entry.suffix.lower() == ".tar" for entry in visible(path)):
+    if path.is_file() or any(entry.suffix.lower() == ".tar" and entry.is_file() for entry in visible(path)):
         return list_archive(path, name, None if divided else split, card)
     return list_folder(path, name, card)
 

@@ -12,18 +12,24 @@ from PIL import Image
 from torch import Tensor
 
 from harness.errors import ClaimsError
-from harness.images.listing import UNREADABLE, WORKERS, Encoded, Listing, decode, digest, fault, threaded
+from harness.images.audit import audit
+from harness.images.checked import SHARED, Checked, Measured, check
+from harness.images.decoding import READING, UNREADABLE, Encoded, Shape, decode
+from harness.images.identity import Content
+from harness.images.listing import WORKERS, Listing, threaded
 from harness.images.preprocessing import geometry, normalized
-from harness.images.sampling import checked_positions, measuring_order
+from harness.images.sampling import checked_positions
 from harness.images.stored_marks import NO_MARKS, ListedMarks, boxes_at_input, mask_at_input
 from harness.models.subject import Preprocessing
-
-BLOCK = 256  # pictures checked at a time while opening
 
 
 @dataclass(frozen=True, kw_only=True)
 class StoredImages:
-    """Readable pictures in measuring order (an `ImageSet`); `open` gives the encoded picture at a position."""
+    """Readable pictures in measuring order (an `ImageSet`); `open` gives the encoded picture at a position.
+
+    `audit` says in one line what was found, `shapes` how each is stored, `classes_present` how many classes the whole
+    set has pictures of, and `measured` what training pictures must not be among.
+    """
 
     name: str
     fingerprint: str
@@ -33,8 +39,12 @@ class StoredImages:
     class_names: tuple[str, ...] | None
     left_out: tuple[str, ...]
     note: str
+    audit: str
     marks: ListedMarks
     open: Callable[[int], Encoded]
+    shapes: tuple[Shape, ...]
+    classes_present: int
+    measured: Measured
     workers: int = WORKERS
 
     def __len__(self) -> int:
@@ -74,7 +84,7 @@ class StoredImages:
             raise ClaimsError(f"{self.name!r} has no masks/ beside its pictures")
 
         def read(position: int) -> Tensor:
-            return mask_at_input(files[self.names[position]], self._size(position), preprocessing)
+            return mask_at_input(files[self.names[position]], self.shapes[position], preprocessing)
 
         wanted = checked_positions(positions, len(self)).tolist()
         return torch.stack(list(threaded(read, wanted, self.workers)))
@@ -86,14 +96,10 @@ class StoredImages:
             raise ClaimsError(f"{self.name!r} has no boxes.csv beside its pictures")
 
         def read(position: int) -> Tensor:
-            return boxes_at_input(found[self.names[position]], self._size(position), preprocessing)
+            return boxes_at_input(found[self.names[position]], self.shapes[position], preprocessing)
 
         wanted = checked_positions(positions, len(self)).tolist()
         return tuple(threaded(read, wanted, self.workers))
-
-    def _size(self, position: int) -> tuple[int, int]:
-        with self.open(position) as file, Image.open(file) as picture:
-            return picture.size
 
     def _decoded(self, position: int) -> Image.Image:
         try:
@@ -105,45 +111,41 @@ class StoredImages:
             ) from error
 
 
-def store_in_order(listing: Listing, seed: int, limit: int | None) -> StoredImages:
-    """Put a listing into measuring order and leave out what cannot be decoded.
+def store_in_order(listing: Listing, seed: int, limit: int | None, apart: StoredImages | None = None) -> StoredImages:
+    """Put a listing into measuring order and leave out what cannot be decoded and what is there already.
 
-    All entries, sorted by name, are permuted; then they are decoded from the first on until `limit` of them are
-    found readable (None: all). So a larger limit adds pictures at the end and moves none, and every picture that the
-    set offers has been decoded once.
+    Every picture of the set has been decoded once; `apart` is a set that must not be met again.
 
     Raises:
-        ClaimsError: no picture can be decoded.
+        ClaimsError: no picture remains, or what marks an object does not fit its picture.
     """
-    by_name = np.array(sorted(range(len(listing)), key=listing.names.__getitem__), dtype=np.int64)
-    kept, left_out = _readable(listing, by_name[measuring_order(len(listing), seed)], limit)
-    if not kept:
-        raise ClaimsError(f"none of the {len(listing)} pictures of {listing.name!r} can be read: {left_out[0]}, ...")
-    marked = "" if listing.marks == NO_MARKS else f" marks {listing.marks.digest()}"
+    content = Content(listing)
+    found = check(listing, content, seed, limit, None if apart is None else apart.measured)
+    for entry, look in zip(found.kept, found.looks, strict=True):
+        listing.marks.check(listing.names[entry], look.shape)
+    parts = [content.digest(), f"reading {READING}", f"order {seed}"]
+    parts += [] if listing.marks == NO_MARKS else [f"marks {listing.marks.digest()}"]
+    parts += sorted(one.name for one in found.left_out if one.kind == SHARED)
     return StoredImages(
         name=listing.name,
-        fingerprint=hashlib.sha256(f"{digest(listing)}{marked} order {seed}".encode()).hexdigest(),
-        names=tuple(listing.names[entry] for entry in kept),
-        labels=None if listing.labels is None else listing.labels[kept],
+        fingerprint=hashlib.sha256(" ".join(parts).encode()).hexdigest(),
+        names=tuple(listing.names[entry] for entry in found.kept),
+        labels=None if listing.labels is None else listing.labels[found.kept],
         classes=listing.classes,
         class_names=listing.class_names,
-        left_out=tuple(left_out),
+        left_out=tuple(map(str, found.left_out)),
         note=listing.note,
+        audit=_audited(found),
         marks=listing.marks,
-        open=lambda position: listing.open(kept[position]),
+        open=lambda position: listing.open(found.kept[position]),
+        shapes=tuple(look.shape for look in found.looks),
+        classes_present=found.classes_present,
+        measured=Measured(content=content, pixels=found.pixels),
     )
 
 
-def _readable(listing: Listing, order: np.ndarray, limit: int | None) -> tuple[list[int], list[str]]:
-    kept: list[int] = []
-    left_out: list[str] = []
-    for start in range(0, len(order), BLOCK):
-        block = order[start : start + BLOCK].tolist()
-        for entry, reason in zip(block, threaded(lambda entry: fault(listing.open, entry), block), strict=True):
-            if limit is not None and len(kept) == limit:
-                return kept, left_out
-            if reason is None:
-                kept.append(entry)
-            else:
-                left_out.append(f"{listing.names[entry]}: {reason}")
-    return kept, left_out
+def _audited(found: Checked) -> str:
+    listing, present = found.listing, found.classes_present
+    few = f"; about {present} of the {listing.classes} classes" if present < listing.classes else ""
+    count = len(listing) + sum(one.count for one in listing.left_out)
+    return audit(count, found.looks, found.left_out, f"{listing.note}{few}")

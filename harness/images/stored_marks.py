@@ -1,13 +1,13 @@
 """Objects marked beside stored pictures: masks/ with one PNG per picture, boxes.csv with one row per box.
 
-Both are in pixels of the stored picture and go through the very transform of the picture, so that they lie where the
-object lies in the model's input.
+Both are in pixels of the picture as it is stored: where EXIF turns the picture, they are turned with it, except a mask
+that has the size of the upright picture and not that of the stored one. They then go through the very transform of the
+picture, so that they lie where the object lies in the model's input.
 """
 
-import csv
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +17,9 @@ from PIL import Image
 from torch import Tensor
 
 from harness.errors import ClaimsError
+from harness.images.decoding import UNREADABLE, Shape, shape_of
 from harness.images.preprocessing import geometry
+from harness.images.tables import rows
 from harness.models.subject import Preprocessing
 
 CORNERS = ("x0", "y0", "x1", "y1")
@@ -26,10 +28,30 @@ HALF = 128  # of 255: a pixel of the input belongs to the object if at least hal
 
 @dataclass(frozen=True, kw_only=True)
 class ListedMarks:
-    """Where objects are, by name of the picture: mask files, and boxes float [box, corner]; None without any."""
+    """Where objects are, by name of the picture: mask files, and boxes float [box, corner]; None without any.
+
+    `places` says where in its table each box of a picture stands.
+    """
 
     masks: Mapping[str, Path] | None = None
     boxes: Mapping[str, np.ndarray] | None = None
+    places: Mapping[str, tuple[str, ...]] = field(default_factory=dict, compare=False)
+
+    def check(self, name: str, shape: Shape) -> None:
+        """Raise ClaimsError where the mask or a box of a picture does not fit it; reads no pixels."""
+        if self.masks is not None:
+            try:
+                with Image.open(self.masks[name]) as mask:
+                    _check_mask(self.masks[name], shape_of(mask).shown, shape)
+            except UNREADABLE as error:
+                raise ClaimsError(f"mask {self.masks[name]} cannot be read: {error}") from error
+        width, height = shape.size
+        for box, place in zip((self.boxes or {}).get(name, ()), self.places.get(name, ()), strict=False):
+            if box[2] > width or box[3] > height:
+                raise ClaimsError(
+                    f"{place}: box {box.tolist()} reaches beyond {name!r}, which is stored with {width} x {height} "
+                    f"pixels; allowed: 0 <= x0 < x1 <= {width}, 0 <= y0 < y1 <= {height}"
+                )
 
     def digest(self) -> str:
         """Identify the content: sha256 over the bytes of all masks and the numbers of all boxes, by name."""
@@ -53,43 +75,52 @@ def list_marks(folder: Path, names: Sequence[str]) -> ListedMarks:
         ClaimsError: a picture has none where others have one, or a row of the table cannot be read.
     """
     masks = boxes = None
+    places: dict[str, tuple[str, ...]] = {}
     if (folder / "masks").is_dir():
         masks = {name: (folder / "masks" / name).with_suffix(".png") for name in names}
         _refuse_gaps([name for name, path in masks.items() if not path.is_file()], folder / "masks")
     if (folder / "boxes.csv").is_file():
-        boxes = _read_boxes(folder / "boxes.csv")
-        _refuse_gaps([name for name in names if name not in boxes], folder / "boxes.csv")
-        boxes = {name: boxes[name] for name in names}
-    return ListedMarks(masks=masks, boxes=boxes)
+        found = _read_boxes(folder / "boxes.csv")
+        _refuse_gaps([name for name in names if name not in found], folder / "boxes.csv")
+        boxes = {name: np.array([box for _, box in found[name]]) for name in names}
+        places = {name: tuple(place for place, _ in found[name]) for name in names}
+    return ListedMarks(masks=masks, boxes=boxes, places=places)
 
 
-def mask_at_input(path: Path, size: tuple[int, int], preprocessing: Preprocessing) -> Bool[Tensor, "row column"]:
-    """Read a mask and bring it to the model's input; `size` (width, height) is that of the picture.
+def mask_at_input(path: Path, shape: Shape, preprocessing: Preprocessing) -> Bool[Tensor, "row column"]:
+    """Read a mask and bring it to the model's input; `shape` is that of the picture.
 
     Raises ClaimsError for a mask of another size.
     """
     with Image.open(path) as picture:
-        marked = np.asarray(picture.convert("RGB")).any(axis=-1)
-    if marked.shape != size[::-1]:
-        raise ClaimsError(
-            f"mask {path} has {marked.shape[1]} x {marked.shape[0]} pixels, its picture {size[0]} x {size[1]}"
-        )
-    return _transformed(marked, preprocessing)
+        own = shape_of(picture)
+        marked = Image.fromarray(np.asarray(picture.convert("RGB")).any(axis=-1))
+    marked = own.upright(marked)
+    _check_mask(path, marked.size, shape)
+    if marked.size == shape.size:
+        marked = shape.upright(marked)
+    return _transformed(np.asarray(marked), preprocessing)
 
 
-def boxes_at_input(
-    boxes: np.ndarray, size: tuple[int, int], preprocessing: Preprocessing
-) -> Float[Tensor, "box corner"]:
+def boxes_at_input(boxes: np.ndarray, shape: Shape, preprocessing: Preprocessing) -> Float[Tensor, "box corner"]:
     """Bring boxes [box, corner] to the model's input, to the pixel; boxes that the crop cuts off are left out."""
     found = []
     for x0, y0, x1, y1 in boxes.tolist():
-        canvas = np.zeros(size[::-1], dtype=bool)
+        canvas = np.zeros(shape.size[::-1], dtype=bool)
         canvas[_ends(y0, y1), _ends(x0, x1)] = True
-        inside = _transformed(canvas, preprocessing)
-        rows, columns = inside.any(dim=1).nonzero().flatten(), inside.any(dim=0).nonzero().flatten()
-        if len(rows):
-            found.append([int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1])
+        inside = _transformed(np.asarray(shape.upright(Image.fromarray(canvas))), preprocessing)
+        there, columns = inside.any(dim=1).nonzero().flatten(), inside.any(dim=0).nonzero().flatten()
+        if len(there):
+            found.append([int(columns[0]), int(there[0]), int(columns[-1]) + 1, int(there[-1]) + 1])
     return torch.tensor(found, dtype=torch.float32).reshape(-1, 4)
+
+
+def _check_mask(path: Path, size: tuple[int, int], shape: Shape) -> None:
+    if size not in (shape.size, shape.shown):
+        upright = f", {shape.shown[0]} x {shape.shown[1]} upright" if shape.shown != shape.size else ""
+        raise ClaimsError(
+            f"mask {path} has {size[0]} x {size[1]} pixels, its picture {shape.size[0]} x {shape.size[1]}{upright}"
+        )
 
 
 def _ends(start: float, stop: float) -> slice:
@@ -103,15 +134,11 @@ def _transformed(marked: np.ndarray, preprocessing: Preprocessing) -> Tensor:
     return geometry(plain)(Image.fromarray(marked.astype(np.uint8) * 255).convert("RGB"))[0] >= HALF
 
 
-def _read_boxes(table: Path) -> dict[str, np.ndarray]:
-    found: dict[str, list[list[float]]] = {}
-    with table.open(newline="", encoding="utf-8-sig") as file:
-        reader = csv.DictReader(file)
-        if missing := {"file", *CORNERS} - set(reader.fieldnames or []):
-            raise ClaimsError(f"{table} line 1: no columns {sorted(missing)}; needed: file,{','.join(CORNERS)}")
-        for row in reader:
-            found.setdefault(row["file"], []).append(_corners(row, f"{table} line {reader.line_num}"))
-    return {name: np.array(rows) for name, rows in found.items()}
+def _read_boxes(table: Path) -> dict[str, list[tuple[str, list[float]]]]:
+    found: dict[str, list[tuple[str, list[float]]]] = {}
+    for place, row in rows(table, ("file", *CORNERS)):
+        found.setdefault(row["file"], []).append((place, _corners(row, place)))
+    return found
 
 
 def _corners(row: Mapping[str, str], place: str) -> list[float]:

@@ -94,6 +94,7 @@ def _provenance(column: ModelColumn) -> tuple[tuple[str, str], ...]:
     facts = {
         "weights (SHA-256)": context.weights,
         "pictures": f"{context.images}: {context.image_count}, {context.usable_images} usable",
+        "classes with pictures": _few_classes(context),
         "fingerprint of the pictures": context.image_fingerprint,
         "left out": f"{len(context.left_out)} pictures" if context.left_out else None,
         "training pictures": _train_text(context.train_images),
@@ -116,6 +117,12 @@ def _train_text(train: TrainImages | dict[str, TrainImages | None] | None) -> st
     if isinstance(train, dict):
         return "; ".join(f"{role}: {_train_text(one)}" for role, one in train.items())
     return DASH if not train else f"{train[0]}, {train[2]} pictures, fingerprint {train[1]}"
+
+
+def _few_classes(context: Context) -> str | None:
+    """Say of how many classes a verdict is, where that is not all that the pictures could have."""
+    present, classes = context.classes_present, context.image_classes
+    return f"about {present} of the {classes} classes" if present and classes and present < classes else None
 
 
 def _times(column: ModelColumn) -> list[str]:

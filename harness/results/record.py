@@ -115,6 +115,7 @@ class Context(Open):
     image_fingerprint: str = ""
     image_count: int | None = None
     image_classes: int = 0
+    classes_present: int | None = None
     usable_images: int | None = None
     left_out: tuple[str, ...] = ()
     train_images: TrainImages | dict[str, TrainImages | None] | None = Field(

@@ -21,18 +21,23 @@ if TYPE_CHECKING:  # reading outcomes back needs no model library
 
 @dataclass(frozen=True, kw_only=True)
 class Opened:
-    """What is told of the pictures of a run after they are gone: see `ImageSet`."""
+    """What is told of the pictures of a run after they are gone: see `ImageSet`; `audit` is empty for embedded ones."""
 
     name: str
     fingerprint: str
     names: tuple[str, ...]
     left_out: tuple[str, ...]
+    audit: str = ""
 
     @classmethod
     def of(cls, images: "ImageSet") -> "Opened":
         """Copy it from a set of pictures."""
         return cls(
-            name=images.name, fingerprint=images.fingerprint, names=tuple(images.names), left_out=images.left_out
+            name=images.name,
+            fingerprint=images.fingerprint,
+            names=tuple(images.names),
+            left_out=images.left_out,
+            audit=getattr(images, "audit", ""),
         )
 
 

@@ -23,6 +23,8 @@ PACKAGES = ("torch", "timm", "numpy", "scipy", "pytest")
 
 def context_of(entry: "ModelEntry", bench: "LoadedModel", options: "RunOptions") -> Context:
     """Describe weights, images, settings, versions and machine."""
+    from harness.running.run_images import classes_present  # brings torch: see above
+
     card = bench.subject.card
     return Context(
         resolved=entry.resolved,
@@ -38,6 +40,7 @@ def context_of(entry: "ModelEntry", bench: "LoadedModel", options: "RunOptions")
         image_fingerprint=bench.images.fingerprint,
         image_count=len(bench.images),
         image_classes=bench.images.classes,
+        classes_present=classes_present(bench.images),
         usable_images=bench.usable,
         left_out=bench.images.left_out,
         train_images=None if bench.train is None else [bench.train.name, bench.train.fingerprint, len(bench.train)],

@@ -15,6 +15,7 @@ from harness.measurement.cost import Forecast, Share, forecast, plan_evaluations
 from harness.measurement.expected_images import expected_images, rounded
 from harness.measurement.plan import Plan, propose
 from harness.models.zoo import ModelEntry, resolve
+from harness.results.recorder import Opened
 from harness.running.run_images import EMBEDDED_CLASSES, TRAIN_IMAGES_PER_CLASS, have
 
 TIMED = 8  # images in the batch whose forward pass is timed
@@ -93,6 +94,11 @@ class Planner:
         if self.images is not None:
             return f"{self.images.name} ({len(self.images)} images)"
         return f"images not given (--data): assumed labelled, as many as the budgets, with {self.train} to train on"
+
+    @property
+    def audit(self) -> str:
+        """Tell in one line what was found when the images were opened; nothing of embedded ones."""
+        return "" if self.images is None else Opened.of(self.images).audit
 
     def plan(self, claim: Claim) -> PlannedClaim:
         """Ask one claim for its plan and count what it takes."""

@@ -1,11 +1,15 @@
 """The pictures of a run: those that are measured and those that probes are fitted on, as its options name them."""
 
+from collections.abc import Mapping
+
 from harness.errors import ClaimsError, NotApplicable
 from harness.images.open import ImageSet, open_images
 from harness.images.procedural import EmbeddedImages
 from harness.images.procedural_switches import is_embedded
+from harness.images.stored import StoredImages
 from harness.judging.ledger import DATA_NEEDS
 from harness.models.subject import ModelCard
+from harness.results.recorder import Opened
 from harness.running.options import RunOptions
 
 EMBEDDED_CLASSES = 10
@@ -42,19 +46,31 @@ def have(images: ImageSet | None, train: bool) -> dict[str, bool]:
 def training_images(options: RunOptions, card: ModelCard, measured: ImageSet) -> ImageSet | None:
     """Open the pictures for probes: those named, embedded ones of the same switches beside embedded ones, or None.
 
-    Raises ClaimsError where the data has no training pictures, or where they are the measured ones.
+    Those that are measured too are left out. Raises ClaimsError where no training pictures remain.
     """
     if options.train_data is None and not is_embedded(options.data):
         return None
     named = options.data if options.train_data is None else options.train_data
     limit = options.train_images or TRAIN_IMAGES_PER_CLASS * (card.classes or EMBEDDED_CLASSES)
     try:
-        train = open_images(named, seed=options.seed, split="train", limit=limit, card=card)
+        return open_images(named, seed=options.seed, split="train", limit=limit, card=card, apart=measured)
     except NotApplicable as error:
         raise ClaimsError(f"--train-data {options.train_data!r}: {error}") from error
-    if train.fingerprint == measured.fingerprint:
-        raise ClaimsError(
-            f"--train-data {options.train_data!r} holds the very pictures that are measured; a probe must be fitted on "
-            "other ones"
-        )
-    return train
+
+
+def classes_present(images: ImageSet) -> int:
+    """Count the classes that a set has pictures of; a verdict is about these."""
+    return images.classes_present if isinstance(images, StoredImages) else images.classes
+
+
+def picture_notes(opened: Mapping[str, Opened], train: Mapping[str, Opened]) -> list[str]:
+    """Tell what was found when the pictures of a run were opened, and what was left out; embedded ones need no note."""
+    notes = []
+    for use, sets in (("", opened), (", to fit on", train)):
+        for images in sets.values():
+            if images.audit:
+                notes.append(f"{images.name}{use}: {images.audit}")
+            if images.left_out:
+                count, shown = len(images.left_out), "; ".join(images.left_out[:5])
+                notes.append(f"{images.name}{use}: {count} left out: {shown}{' ...' if count > 5 else ''}")
+    return notes

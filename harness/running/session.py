@@ -30,6 +30,7 @@ from harness.running.context import context_of, context_of_several
 from harness.running.loaded_models import LoadedModels
 from harness.running.options import RunOptions
 from harness.running.preflight import check_models
+from harness.running.run_images import picture_notes
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,7 @@ class Session:
         self.recorder = Recorder(options.history, run)
         self._loaded: _Loaded | None = None
         self.opened: dict[str, Opened] = {}
+        self.fitted_on: dict[str, Opened] = {}
         self.one_by_one: dict[str, str] = {}  # models whose merged run raised, with what it raised
         self.unmatched: dict[str, str] = {}  # claims about several models that no models of this run fit, with why
         self.remarks: list[str] = []  # of processes that measured for this one
@@ -157,10 +159,7 @@ class Session:
     def notes(self) -> list[str]:
         """List what a reader of the results must know: what names stand for, and pictures that were left out."""
         notes = [f"{entry.name}: {entry.note}" for entry in self.entries.values() if entry.note]
-        for images in self.opened.values():
-            if images.left_out:
-                count, shown = len(images.left_out), "; ".join(images.left_out[:5])
-                notes.append(f"{images.name}: {count} picture(s) left out: {shown}{' ...' if count > 5 else ''}")
+        notes += picture_notes(self.opened, self.fitted_on)
         for bench in self._shelf.by_name.values():
             if not (left := len(bench.images) - bench.usable):
                 continue
@@ -219,6 +218,8 @@ class Session:
             budget = max((asked.spec.looked_at for asked in beside), default=1)
             images = self._shelf.take(cohort, budget)
             self.opened[model] = Opened.of(images.models[0].images)
+            if (train := images.models[0].train) is not None:
+                self.fitted_on[model] = Opened.of(train)
             self._loaded = _Loaded(cohort, images)
         return self._loaded
 

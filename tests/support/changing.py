@@ -105,6 +105,7 @@ def pictures(folder: Path) -> Path:
     for number in range(PICTURES):
         pixels = np.broadcast_to(COLOURS[number % 4] * 255, (SIZE, SIZE, 3)).astype(np.uint8)
         pixels[-1, -1] = greys[number]
+        pixels[0, 0] ^= np.array([number >> 6 & 7, number >> 3 & 7, number & 7], dtype=np.uint8)  # no two are the same
         Image.fromarray(pixels).save(folder / "images" / f"{number:03}.png")
         rows.append(f"{number:03}.png,{number % 4}")
     (folder / "labels.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")

@@ -89,11 +89,12 @@ SOURCE = {"key": "planted", "title": "t", "authors": "a", "year": 2026, "url": "
 
 
 def pictures(folder: Path, count: int = 256, classes: int = 4) -> Path:
-    """Write pictures of one colour per class, with labels.csv."""
+    """Write pictures of one colour per class, each told apart by its first pixel, with labels.csv."""
     (folder / "images").mkdir(parents=True)
     rows = ["file,index"]
     for number in range(count):
         pixels = np.broadcast_to(COLOURS[number % classes] * 255, (SIZE, SIZE, 3)).astype(np.uint8)
+        pixels[0, 0] ^= np.array([number >> 6 & 7, number >> 3 & 7, number & 7], dtype=np.uint8)
         Image.fromarray(pixels).save(folder / "images" / f"{number:03}.png")
         rows.append(f"{number:03}.png,{number % classes}")
     (folder / "labels.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
