@@ -132,7 +132,7 @@ def test_a_run_tells_what_was_found_among_its_pictures(tmp_path):
     assert "val: 258 pictures, 2 left out (1 .heic without decoder, 1 same picture as another), 96 used" in notes
     assert "again.png: same picture as 003.png" in notes
     assert "train, to fit on: 260 pictures, 256 left out (256 among the measured pictures), 4 used" in notes
-    assert (record["context"]["classes_present"], record["context"]["image_classes"]) == (4, 4)
+    assert (record.context.classes_present, record.context.image_classes) == (4, 4)
 
 
 def test_a_finite_set_is_all_of_the_given_pictures_whatever_the_budgets(pictures):
