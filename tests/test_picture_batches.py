@@ -116,7 +116,7 @@ def test_each_batch_has_a_twin_of_its_own_and_its_arms_share_it():
 
 
 def test_two_models_of_one_name_have_twins_and_numbers_of_their_own():
-    first, second = bench(Planted(), images=IMAGES), bench(Planted(), images=IMAGES)
+    first, second = loaded(Planted(), images=IMAGES), loaded(Planted(), images=IMAGES)
     batch = Replicate(0, 16, 0)
     places = [batch.place(one, "given", lambda _: None) for one in (first, second)]
     assert places[0].subject is first.subject
