@@ -20,7 +20,7 @@ from harness.measurement.sequential import Job
 from harness.readouts.members import Batches, TheModel
 from harness.report.verdict_text import images_used, paragraph
 from harness.results.record import Context
-from support.claims import bench, bound, spec
+from support.claims import bench, bound, loaded, spec
 from support.planted import Planted, PlantedImages
 
 IMAGES = PlantedImages(count=256, wrong=0.3)
