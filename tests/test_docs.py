@@ -30,7 +30,7 @@ def blocks(name: str) -> list[tuple[str, str, str]]:
 def follow(name: str, folder: Path) -> list[str]:
     """Do what a guide says, in a folder; return what its commands and its Python printed."""
     told = []
-    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "PYTHONPATH": "."}
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "PYTHONPATH": ""}
     for language, text, file in blocks(name):
         if file:
             (folder / file).parent.mkdir(parents=True, exist_ok=True)
