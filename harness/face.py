@@ -6,131 +6,66 @@ A claim maps a model card to a plan. A plan has arms (what is edited, what is re
 control that must fail, and curves for the report.
 """
 
-from harness.errors import ClaimsError as ClaimsError
-from harness.errors import NotApplicable as NotApplicable
-from harness.interventions.attention_masks import blind_to_cls as blind_to_cls
-from harness.interventions.attention_masks import keep_patches as keep_patches
-from harness.interventions.attention_masks import self_only as self_only
-from harness.interventions.intervention import NONE as NONE
-from harness.interventions.intervention import Edit as Edit
-from harness.interventions.intervention import Intervention as Intervention
-from harness.interventions.intervention import Mask as Mask
-from harness.interventions.intervention import PixelEdit as PixelEdit
-from harness.interventions.intervention import cls_alone as cls_alone
-from harness.interventions.intervention import isolate_cls as isolate_cls
-from harness.interventions.intervention import isolate_cls_with_noise as isolate_cls_with_noise
-from harness.interventions.intervention import shuffle_cls as shuffle_cls
-from harness.interventions.patch_scores import RandomOrder as RandomOrder
-from harness.interventions.pixel_filters import HighPass as HighPass
-from harness.interventions.pixel_filters import LowPass as LowPass
-from harness.interventions.pixel_filters import PhaseNoise as PhaseNoise
-from harness.interventions.pixel_filters import ShufflePatches as ShufflePatches
-from harness.interventions.pixels import FillBackground as FillBackground
-from harness.interventions.pixels import FillObject as FillObject
-from harness.interventions.relevance import CheferRelevance as CheferRelevance
-from harness.interventions.relevance import ClassRelevance as ClassRelevance
-from harness.interventions.token_removal import keep_patches_by as keep_patches_by
-from harness.judging.chance_levels import KEPT as KEPT
-from harness.judging.chance_levels import chance_of_meeting as chance_of_meeting
-from harness.judging.chance_levels import largest_cosine as largest_cosine
-from harness.judging.curve_statements import Rises as Rises
-from harness.judging.curve_statements import Shape as Shape
-from harness.judging.derived_arms import Covaries as Covaries
-from harness.judging.derived_arms import Exceeds as Exceeds
-from harness.judging.derived_arms import Largest as Largest
-from harness.judging.derived_arms import OfNeighbour as OfNeighbour
-from harness.judging.derived_arms import Product as Product
-from harness.judging.derived_arms import Same as Same
-from harness.judging.retention_gap import Retention as Retention
-from harness.judging.retention_gap import gap_kept as gap_kept
-from harness.judging.statements import Holds as Holds
-from harness.judging.statements import every as every
-from harness.judging.statements import most as most
-from harness.judging.statements import some as some
-from harness.judging.verdict import Verdict as Verdict
-from harness.measurement.ledger_power import BudgetShare as BudgetShare
-from harness.measurement.ledger_power import CheckedShare as CheckedShare
-from harness.measurement.ledger_power import ClaimsFolder as ClaimsFolder
-from harness.measurement.ledger_power import LeastShare as LeastShare
-from harness.measurement.plan import Arm as Arm
-from harness.measurement.plan import Plan as Plan
-from harness.measurement.plan import claim as claim
-from harness.measurement.plan import curve as curve
-from harness.measurement.plan import difference as difference
-from harness.measurement.plan import level as level
-from harness.measurement.plan import mean_of as mean_of
-from harness.measurement.plan import mix as mix
-from harness.measurement.plan import ratio as ratio
-from harness.models.contract import SubjectCheck as SubjectCheck
-from harness.models.contract import subject_checks as subject_checks
-from harness.models.subject import ModelCard as ModelCard
-from harness.models.subject import Stream as Stream
-from harness.models.subject import Subject as Subject
+from harness.errors import ClaimsError, NotApplicable
+from harness.interventions.attention_masks import blind_to_cls, keep_patches, self_only
+from harness.interventions.intervention import (
+    NONE,
+    Edit,
+    Intervention,
+    Mask,
+    PixelEdit,
+    cls_alone,
+    isolate_cls,
+    isolate_cls_with_noise,
+    shuffle_cls,
+)
+from harness.interventions.patch_scores import RandomOrder
+from harness.interventions.pixel_filters import HighPass, LowPass, PhaseNoise, ShufflePatches
+from harness.interventions.pixels import FillBackground, FillObject
+from harness.interventions.relevance import CheferRelevance, ClassRelevance
+from harness.interventions.token_removal import keep_patches_by
+from harness.judging.chance_levels import KEPT, chance_of_meeting, largest_cosine
+from harness.judging.curve_statements import Rises, Shape
+from harness.judging.derived_arms import Covaries, Exceeds, Largest, OfNeighbour, Product, Same
+from harness.judging.retention_gap import Retention, gap_kept
+from harness.judging.statements import Holds, every, most, some
+from harness.judging.verdict import Verdict
+from harness.measurement.ledger_power import BudgetShare, CheckedShare, ClaimsFolder, LeastShare
+from harness.measurement.plan import Arm, Plan, claim, curve, difference, level, mean_of, mix, ratio
+from harness.models.contract import SubjectCheck, subject_checks
+from harness.models.subject import ModelCard, Stream, Subject
 from harness.probes.learned_token import Recipe as TrainingRecipe
-from harness.probes.learned_token import TokenReadout as TokenReadout
-from harness.probes.probe import Probe as Probe
-from harness.readouts.causality import SameClassToken as SameClassToken
-from harness.readouts.defaults import appends_patch_mean as appends_patch_mean
-from harness.readouts.defaults import class_readout as class_readout
-from harness.readouts.defaults import final_readout as final_readout
-from harness.readouts.defaults import refuse_pooled as refuse_pooled
-from harness.readouts.defaults import refuse_shallow as refuse_shallow
-from harness.readouts.featvis.optimize import SMALL as SMALL
+from harness.probes.learned_token import TokenReadout
+from harness.probes.probe import Probe
+from harness.readouts.causality import SameClassToken
+from harness.readouts.defaults import appends_patch_mean, class_readout, final_readout, refuse_pooled, refuse_shallow
+from harness.readouts.featvis.optimize import SMALL
 from harness.readouts.featvis.optimize import Recipe as OptimizationRecipe
-from harness.readouts.featvis.readouts import DrivesUnit as DrivesUnit
-from harness.readouts.featvis.readouts import HighFrequency as HighFrequency
-from harness.readouts.featvis.readouts import IsSpecific as IsSpecific
-from harness.readouts.featvis.readouts import Transfers as Transfers
-from harness.readouts.keys import KeyValueAgreement as KeyValueAgreement
-from harness.readouts.keys import MemoryMatch as MemoryMatch
-from harness.readouts.learned_tokens import LearnedAccuracy as LearnedAccuracy
-from harness.readouts.learned_tokens import LearnedEntropy as LearnedEntropy
-from harness.readouts.learned_tokens import LearnedTogether as LearnedTogether
-from harness.readouts.learned_tokens import LearnedUnanimity as LearnedUnanimity
-from harness.readouts.linear_probes import ProbeAccuracy as ProbeAccuracy
-from harness.readouts.linear_probes import ProbeEntropy as ProbeEntropy
-from harness.readouts.linear_probes import ProbePatchAccuracy as ProbePatchAccuracy
-from harness.readouts.linear_probes import ProbeTokenScore as ProbeTokenScore
-from harness.readouts.locality import ModelAccuracy as ModelAccuracy
-from harness.readouts.locality import PatchCosine as PatchCosine
-from harness.readouts.locality import PatchHead as PatchHead
-from harness.readouts.locality import WithinShare as WithinShare
-from harness.readouts.members import Batches as Batches
-from harness.readouts.members import TheModel as TheModel
-from harness.readouts.objects import AttentionLead as AttentionLead
-from harness.readouts.objects import HasBoth as HasBoth
-from harness.readouts.objects import RegionAccuracy as RegionAccuracy
-from harness.readouts.objects import RegionIdentifiability as RegionIdentifiability
-from harness.readouts.own_answer import Accuracy as Accuracy
-from harness.readouts.own_answer import Agreement as Agreement
-from harness.readouts.own_answer import CrossEntropy as CrossEntropy
-from harness.readouts.own_answer import Identifiability as Identifiability
-from harness.readouts.own_answer import PatchAccuracy as PatchAccuracy
-from harness.readouts.own_answer import SameLogits as SameLogits
-from harness.readouts.own_answer import TopAccuracy as TopAccuracy
-from harness.readouts.own_answer import usual_count as usual_count
-from harness.readouts.patches import AnyPatchRight as AnyPatchRight
-from harness.readouts.patches import PatchIdentifiability as PatchIdentifiability
-from harness.readouts.patches import PatchRise as PatchRise
-from harness.readouts.patches import affordable_patches as affordable_patches
-from harness.readouts.reading import Reading as Reading
-from harness.readouts.readout import StreamReadout as StreamReadout
-from harness.readouts.units.attributes import BestUnits as BestUnits
-from harness.readouts.units.members import UnitsOf as UnitsOf
-from harness.readouts.units.members import UnitsOfEachBlock as UnitsOfEachBlock
-from harness.readouts.units.selectivity import BackgroundUnits as BackgroundUnits
-from harness.readouts.units.selectivity import DistinctTop as DistinctTop
-from harness.readouts.units.selectivity import ObjectArea as ObjectArea
-from harness.readouts.units.selectivity import Purity as Purity
-from harness.readouts.units.tolerance import Elsewhere as Elsewhere
-from harness.readouts.units.tolerance import Kept as Kept
-from harness.readouts.value_vectors import ClassPurity as ClassPurity
-from harness.readouts.value_vectors import ClassValueAgreement as ClassValueAgreement
-from harness.readouts.value_vectors import GoldenDistance as GoldenDistance
-from harness.readouts.value_vectors import GoldenVectors as GoldenVectors
-from harness.readouts.weight_ranks import RankShare as RankShare
-from harness.readouts.weight_ranks import ranks_by_block as ranks_by_block
-from harness.readouts.writes import Composition as Composition
-from harness.readouts.writes import WriteAccuracy as WriteAccuracy
-from harness.readouts.writes import WriteRaises as WriteRaises
-from harness.running.notebook import run as run
+from harness.readouts.featvis.readouts import DrivesUnit, HighFrequency, IsSpecific, Transfers
+from harness.readouts.keys import KeyValueAgreement, MemoryMatch
+from harness.readouts.learned_tokens import LearnedAccuracy, LearnedEntropy, LearnedTogether, LearnedUnanimity
+from harness.readouts.linear_probes import ProbeAccuracy, ProbeEntropy, ProbePatchAccuracy, ProbeTokenScore
+from harness.readouts.locality import ModelAccuracy, PatchCosine, PatchHead, WithinShare
+from harness.readouts.members import Batches, TheModel
+from harness.readouts.objects import AttentionLead, HasBoth, RegionAccuracy, RegionIdentifiability
+from harness.readouts.own_answer import (
+    Accuracy,
+    Agreement,
+    CrossEntropy,
+    Identifiability,
+    PatchAccuracy,
+    SameLogits,
+    TopAccuracy,
+    usual_count,
+)
+from harness.readouts.patches import AnyPatchRight, PatchIdentifiability, PatchRise, affordable_patches
+from harness.readouts.reading import Reading
+from harness.readouts.readout import StreamReadout
+from harness.readouts.units.attributes import BestUnits
+from harness.readouts.units.members import UnitsOf, UnitsOfEachBlock
+from harness.readouts.units.selectivity import BackgroundUnits, DistinctTop, ObjectArea, Purity
+from harness.readouts.units.tolerance import Elsewhere, Kept
+from harness.readouts.value_vectors import ClassPurity, ClassValueAgreement, GoldenDistance, GoldenVectors
+from harness.readouts.weight_ranks import RankShare, ranks_by_block
+from harness.readouts.writes import Composition, WriteAccuracy, WriteRaises
+from harness.running.notebook import run

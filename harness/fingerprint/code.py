@@ -8,18 +8,28 @@ from harness.fingerprint.files import PACKAGE, is_followed, source_of, state_of
 from harness.fingerprint.statements import Module, Root, short_hash
 from harness.fingerprint.text import Definition, Reference, Writer
 
+Within = Callable[[Reference], bool]
+
+
+def everything(reference: Reference) -> bool:
+    """Leave no definition out of a walk."""
+    return True
+
 
 class Code:
     """Source code as definitions; `read` gives the source of a module by name (by default from its file)."""
 
     def __init__(self, read: "Callable[[str], str] | None" = None) -> None:
         self._read = read or source_of
+        self._forget()
+
+    def _forget(self) -> None:
         self._modules: dict[str, Module | None] = {}
         self._definitions: dict[Reference, Definition] = {}
-        self._found: dict[tuple[Reference, Callable[[Reference], bool]], str] = {}
+        self._found: dict[tuple[Reference, Within], str] = {}
         self._stamps: dict[str, tuple[str, int, int] | None] = {}  # of modules outside of the package
 
-    def fingerprint(self, root: "Root | Reference", within: "Callable[[Reference], bool]" = lambda one: True) -> str:
+    def fingerprint(self, root: "Root | Reference", within: "Within" = everything) -> str:
         """Identify what one definition reaches, itself included.
 
         Definitions that are not `within` count by their own text alone, whatever they name.
@@ -34,9 +44,7 @@ class Code:
             self._found[reference, within] = short_hash("\n".join(texts))
         return self._found[reference, within]
 
-    def reached(
-        self, root: "Root | Reference", within: "Callable[[Reference], bool]" = lambda one: True
-    ) -> list[Reference]:
+    def reached(self, root: "Root | Reference", within: "Within" = everything) -> list[Reference]:
         """List what a definition reaches, itself first, in the order in which a walk from it comes upon them."""
         start = root if isinstance(root, Reference) else self.reference(root)
         seen: dict[Reference, None] = {start: None}
@@ -58,7 +66,7 @@ class Code:
     def refresh(self) -> None:
         """Forget what was read of files that have changed since; those of the package itself are read once."""
         if any(stamp != state_of(name) for name, stamp in self._stamps.items()):
-            self.__init__(self._read)  # type: ignore[misc]
+            self._forget()
 
     def _pieces(self, reference: Reference) -> tuple["str | Reference", ...]:
         return self.definition(reference).pieces

@@ -56,11 +56,13 @@ def state_of(module: str) -> tuple[str, int, int] | None:
 
 
 def is_package(module: str) -> bool:
+    """Tell whether a module is the page of a folder."""
     path = path_of(module)
     return path is not None and path.name == "__init__.py"
 
 
 def source_of(module: str) -> str:
+    """Read the source of a module; raises OSError where it has no file."""
     path = path_of(module)
     if path is None:
         raise OSError(f"no source file of module {module!r}")

@@ -7,7 +7,7 @@ definitions themselves. So a number keeps its fingerprint when code is moved or 
 changes, and loses it when one constant changes that any function on its way reads.
 
 Nothing is imported: names are followed in the source. What a value decides while it runs (whose `step` a subject has)
-cannot be seen there, so the classes of such values are roots of their own (`kinds_in`). Installed libraries are named
+cannot be seen there, so the classes of such values are roots of their own (`roots_in`). Installed libraries are named
 and not followed; their versions stand beside the fingerprint.
 """
 
@@ -15,6 +15,7 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from types import FunctionType, ModuleType
+from typing import Any
 
 from harness.fingerprint.code import CODE
 from harness.fingerprint.files import PACKAGE
@@ -47,13 +48,13 @@ def roots_in(*values: object) -> "list[Root | Reference]":
     """
     found: dict[Root | Reference, None] = {}
     for value in _within(values):
-        if isinstance(value, FunctionType):
+        if isinstance(value, Reference):
+            found[value] = None
+        elif isinstance(value, FunctionType):
             if CODE.follows(value.__module__):
                 found[value] = None
         elif not isinstance(value, type | ModuleType) and CODE.follows(type(value).__module__):
             found[type(value)] = None
-            if _holds_functions(value) and (constant := constant_of(value)) is not None:
-                found[constant] = None
     return list(found)
 
 
@@ -71,25 +72,25 @@ def _outside(root: "Root | Reference") -> bool:
     return module.partition(".")[0] != PACKAGE
 
 
-def _holds_functions(value: object) -> bool:
-    if not is_dataclass(value):
-        return False
-    return any(isinstance(getattr(value, part.name), FunctionType) for part in fields(value))
-
-
 def _within(values: Iterable[object]) -> Iterator[object]:
+    """Give values and what is within them; functions of a record by the constant that holds it, if one does."""
     for value in values:
         yield value
-        if isinstance(value, type):
+        if isinstance(value, type | Reference):
             continue
         if hasattr(value, "modules") and callable(value.modules):  # a torch module: user code may sit anywhere in it
             yield from value.modules()
         elif is_dataclass(value):
-            inner = [getattr(value, part.name) for part in fields(value)]
-            if _holds_functions(value) and constant_of(value) is not None:
-                inner = [part for part in inner if not isinstance(part, FunctionType)]
-            yield from _within(inner)
+            yield from _within(_parts(value))
         elif isinstance(value, tuple | list | frozenset | set):
             yield from _within(value)
         elif isinstance(value, Mapping):
             yield from _within(value.values())
+
+
+def _parts(record: Any) -> list[object]:
+    parts = [getattr(record, part.name) for part in fields(record)]
+    functions = any(isinstance(part, FunctionType) for part in parts)
+    if not functions or (constant := constant_of(record)) is None:
+        return parts
+    return [constant, *(part for part in parts if not isinstance(part, FunctionType))]

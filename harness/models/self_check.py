@@ -36,10 +36,10 @@ def check_subject(subject: Subject) -> Subject:
         logits = subject.logits(last)
         refuse_not_finite(logits, f"the logits of {card.name!r}")
         _agree(card, "classes in the answer of its head", card.classes, logits.shape[-1])
-        if isinstance(subject, ChainSubject):
-            _compare(card, logits, _own(subject.model, subject.model.forward, pictures), "logits")
-    elif isinstance(subject, ChainSubject) and "patch_tokens" in card.capabilities:
-        _compare(card, subject.normed(last), _own(subject.model, subject.model.forward_features, pictures), "features")
+        if model is not None:
+            _compare(card, logits, _own(model, model.forward, pictures), "logits")
+    elif model is not None and "patch_tokens" in card.capabilities:
+        _compare(card, subject.normed(last), _own(model, model.forward_features, pictures), "features")
     return subject
 
 
@@ -73,7 +73,7 @@ def _run(subject: Subject, pictures: Tensor) -> Stream:
 
 def _check_channels(card: ModelCard, model: nn.Module) -> None:
     first = next((module for module in model.modules() if isinstance(module, nn.Conv2d)), None)
-    if first is not None and first.in_channels * first.groups:
+    if first is not None:
         _agree(card, "channels of its pictures", len(card.preprocessing.mean), first.in_channels)
 
 

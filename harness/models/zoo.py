@@ -20,7 +20,6 @@ from harness.fixtures.scenes import CLASS_NAMES
 from harness.models import checkpoint, timm_source
 from harness.models.chain import ChainSubject
 from harness.models.families import adapt, card_of
-from harness.models.finite import refuse_not_finite_weights
 from harness.models.self_check import check_subject
 from harness.models.subject import ModelCard, Preprocessing, Subject
 from harness.models.weights import fresh_copy
@@ -63,7 +62,6 @@ class ModelEntry:
         built = self.build()
         if not isinstance(built, nn.Module):
             return check_subject(built)
-        refuse_not_finite_weights(built, self.name)  # as they are in the file, before another dtype
         card = self.card
         subject = adapt(
             built.to(device, dtype),

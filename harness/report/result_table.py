@@ -70,8 +70,7 @@ def _of_context(name: str, record: RunRecord) -> Any:
 
 
 def _end(place: int, record: RunRecord) -> float | None:
-    interval = None if record.effect is None else record.effect.interval
-    return None if interval is None else interval[place]
+    return None if (interval := _interval(record)) is None else interval[place]
 
 
 def _control(record: RunRecord) -> FindingRecord | None:
