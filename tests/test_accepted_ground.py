@@ -25,11 +25,7 @@ def accepted_models():
 def today():
     """Fingerprint every claim of the embedded zoo, by model and claim; no forward pass."""
     session, found = Session(parse({"claims_no_cache": True, "claims_no_history": True}, {})), {}
-    asked = {}
-    for claim in find_claims(CLAIMS).values():
-        for label in session.cards_for(claim.spec)[0]:
-            asked.setdefault(label, []).append(claim)
-    for label, claims in asked.items():
+    for label, claims in session.by_models(find_claims(CLAIMS).values()).items():
         found[label] = {one.spec.id: session.ground(label, one, claims) for one in claims}
     session.close()
     return found

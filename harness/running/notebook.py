@@ -1,6 +1,6 @@
 """Claims without pytest: `harness.run` measures them on models and gives their records."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -48,18 +48,14 @@ def run(
     picked = chosen(find_claims(Path(folder)), _listed(claims), "claim", "claims of harness.run")
     session = Session(parse(values, {}), progress)
     try:
-        return list(_records(session, list(picked.values())))
+        return list(_records(session, picked.values()))
     finally:
         session.close()
 
 
-def _records(session: Session, claims: Sequence[Claim]) -> Iterator[RunRecord]:
+def _records(session: Session, claims: Iterable[Claim]) -> Iterator[RunRecord]:
     """Measure model by model, all claims of one together, and keep every record."""
-    asked: dict[str, list[Claim]] = {}
-    for claim in claims:
-        for label in session.cards_for(claim.spec)[0]:
-            asked.setdefault(label, []).append(claim)
-    for label, group in asked.items():
+    for label, group in session.by_models(claims).items():
         for claim in group:
             record = session.record(label, claim, group)
             session.keep(record)

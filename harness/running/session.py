@@ -5,7 +5,7 @@ claim compares), and all claims of a group are measured together when the first 
 """
 
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,13 +16,14 @@ from harness.judging.ledger import ClaimSpec
 from harness.measurement.illustrations import pictures_of
 from harness.measurement.loaded_model import LoadedModel
 from harness.measurement.on_images import OnImages
+from harness.measurement.plan import Plan
 from harness.measurement.record import record_of, record_of_refusal
 from harness.measurement.runner import Advance, keys_of, run, silent
 from harness.measurement.sequential import Job, Outcome
 from harness.measurement.verdict_ground import fingerprints
 from harness.models.groups import ModelGroup, cohorts, lone
 from harness.models.subject import ModelCard
-from harness.results.measurements import Store
+from harness.results.measurements import MeasurementKey, Store
 from harness.results.record import Context, RunRecord
 from harness.results.recorder import Opened, Recorder
 from harness.running.applicable import job_of
@@ -46,6 +47,7 @@ class _Loaded:
 
     cohort: ModelGroup
     images: OnImages
+    context: Context
     outcomes: dict[str, Outcome | Refusal] = field(default_factory=dict)
     merged: bool = False
 
@@ -88,6 +90,14 @@ class Session:
             self.unmatched[spec.id] = why
         return {cohort.label: tuple(cards[name] for name in cohort.roles.values()) for cohort in found}, why
 
+    def by_models(self, claims: Iterable[Claim]) -> dict[str, list[Claim]]:
+        """Group claims by the label of the models that they are asked of."""
+        groups: dict[str, list[Claim]] = {}
+        for claim in claims:
+            for label in self.cards_for(claim.spec)[0]:
+                groups.setdefault(label, []).append(claim)
+        return groups
+
     def outcome(self, model: str, asked: Claim, beside: Sequence[Claim], merge: bool = True) -> Outcome | Refusal:
         """Give one outcome; the claims `beside` it are measured in the same passes.
 
@@ -104,7 +114,7 @@ class Session:
     def record(self, model: str, asked: Claim, beside: Sequence[Claim], merge: bool = True) -> RunRecord:
         """Give one outcome as a record."""
         outcome = self.outcome(model, asked, beside, merge)
-        context = self._context(self._load(model, beside))
+        context = self._load(model, beside).context
         if isinstance(outcome, Refusal):
             record = record_of_refusal(asked.spec, model, outcome.reason, context)
             ground = fingerprints(asked.function, asked.spec, context)
@@ -116,13 +126,14 @@ class Session:
     def ground(self, model: str, asked: Claim, beside: Sequence[Claim]) -> dict[str, str]:
         """Fingerprint what a verdict of today would rest on, without measuring anything."""
         loaded = self._load(model, beside)
-        context = self._context(loaded)
+        plan: Plan | None = None
+        keys: list[MeasurementKey] = []
         try:
             job = job_of(asked, loaded.images)
-            keys = keys_of(job, loaded.images)
+            plan, keys = job.plan, keys_of(job, loaded.images)
         except NotApplicable:
-            return fingerprints(asked.function, asked.spec, context)
-        return fingerprints(asked.function, asked.spec, context, job.plan, keys)
+            pass  # a refusal rests on no plan and no numbers
+        return fingerprints(asked.function, asked.spec, loaded.context, plan, keys)
 
     def records(self, model: str, asked: Sequence[Claim]) -> dict[str, RunRecord]:
         """Give the records of claims by id; one that raises is left out, to raise again where it is asked for alone."""
@@ -220,12 +231,12 @@ class Session:
             self.opened[model] = Opened.of(images.models[0].images)
             if (train := images.models[0].train) is not None:
                 self.fitted_on[model] = Opened.of(train)
-            self._loaded = _Loaded(cohort, images)
+            self._loaded = _Loaded(cohort, images, self._context(cohort))
         return self._loaded
 
-    def _context(self, loaded: _Loaded) -> Context:
+    def _context(self, cohort: ModelGroup) -> Context:
         parts = {
             role: context_of(self.entries[name], self._shelf.by_name[name], self.options)
-            for role, name in loaded.cohort.roles.items()
+            for role, name in cohort.roles.items()
         }
         return context_of_several(parts) if len(parts) > 1 else parts[""]
