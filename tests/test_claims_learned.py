@@ -12,7 +12,7 @@ from harness.fixtures.planted.query_model import CONTENT, LOUD, NEVER, ODD, QUER
 from harness.fixtures.planted.query_pictures import CLASSES, CUES, QueryPictures, Shown
 from harness.fixtures.planted.query_worlds import WORLDS
 from harness.judging.derived_arms import resolve
-from harness.judging.quantities import Pairs, Sample
+from harness.judging.observations import Pairs, Sample
 from harness.measurement.plan import Plan
 from harness.models.subject import CAPABILITIES
 from harness.probes.learned_token import Recipe

@@ -9,7 +9,7 @@ import pytest
 
 from harness.errors import NotApplicable
 from harness.judging.derived_arms import resolve
-from harness.judging.quantities import Observations, Pairs, Sample
+from harness.judging.observations import Observations, Pairs, Sample
 from harness.judging.verdict import Judgement, judge
 from harness.measurement.plan import Plan, propose
 from harness.models.groups import cohorts

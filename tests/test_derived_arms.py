@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from harness.errors import ClaimsError
 from harness.interventions.intervention import shuffle_cls
 from harness.judging.derived_arms import Covaries, Exceeds, Largest, Mix, OfNeighbour, Product, Same, measured, resolve
-from harness.judging.quantities import Pairs, Sample
+from harness.judging.observations import Pairs, Sample
 from harness.measurement.plan import Arm, Plan, level, mean_of, mix, propose
 from harness.measurement.sequential import Job, lay_out
 from support.cards import CLS

@@ -12,7 +12,7 @@ from scipy.stats import binom
 
 from harness.images.sampling import exchange_pairs
 from harness.judging import betting, curve_bounds, multiplicity, sample_size
-from harness.judging.quantities import Pairs
+from harness.judging.observations import Pairs
 
 DELTA = 0.05
 CLAIMS = 5000

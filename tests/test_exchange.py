@@ -17,7 +17,8 @@ from harness.interventions.intervention import Intervention, cls_alone, isolate_
 from harness.judging import betting
 from harness.judging.derived_arms import Covaries, resolve
 from harness.judging.discovery import Claim
-from harness.judging.quantities import Observations, Pairs, Ratio, Sample
+from harness.judging.observations import Observations, Pairs, Sample
+from harness.judging.quantities import Ratio
 from harness.judging.statements import Holds, every
 from harness.measurement.plan import Arm, Plan, curve, difference, level, ratio
 from harness.measurement.record import record_of

@@ -9,7 +9,8 @@ from scipy.stats import binom
 from harness.errors import ClaimsError, NotApplicable
 from harness.judging import typical
 from harness.judging.curve_statements import Rises
-from harness.judging.quantities import Difference, Level, Observations, PValues, Ratio, Sample
+from harness.judging.observations import Observations, PValues, Sample
+from harness.judging.quantities import Difference, Level, Ratio
 from harness.judging.statements import Holds
 from harness.measurement.on_members import OnMembers
 from harness.measurement.picture_batches import BatchOfPictures, Replicate

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from harness.judging.derived_arms import resolve
-from harness.judging.quantities import Observations, Pairs, Sample
+from harness.judging.observations import Observations, Pairs, Sample
 from harness.judging.retention_gap import Retention, gap_kept
 from harness.measurement.plan import Arm, Plan, level
 from harness.measurement.runner import run

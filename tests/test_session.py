@@ -153,4 +153,4 @@ def test_records_are_kept_in_the_history_of_the_store(session):
     assert (refusal.verdict, refusal.reason, refusal.effect) == ("not applicable", "never asked", None)
     assert set(record.arms) == {"clean", "isolated", "never"}
     for name, identifier in record.arms.items():
-        assert session.store.numbers(identifier, record.images).mean() == record.arm_means[name]
+        assert session.store.numbers(identifier, record.images_of(name)).mean() == record.arm_means[name]

@@ -9,7 +9,8 @@ from scipy.stats import spearmanr
 from harness.judging import betting
 from harness.judging.curve_bounds import area_bounds
 from harness.judging.curve_statements import BOX_LEVELS, Rises, Shape
-from harness.judging.quantities import Difference, Level, Observations, PValues, Ratio, Sample
+from harness.judging.observations import Observations, PValues, Sample
+from harness.judging.quantities import Difference, Level, Ratio
 from harness.judging.statements import AtLeast, Every, Finding, Holds, Some, comparisons, every, headline, most, some
 from support.claims import bound
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from harness.judging.derived_arms import resolve
-from harness.judging.quantities import Observations, Sample
+from harness.judging.observations import Observations, Sample
 from harness.judging.verdict import judge
 from harness.measurement.plan import Plan
 from harness.readouts.members import TheModel

@@ -9,7 +9,8 @@ from scipy.stats import binom
 from harness.judging import betting
 from harness.judging.curve_bounds import area_bounds
 from harness.judging.curve_statements import Rises, Shape
-from harness.judging.quantities import Difference, Level, Observations, PValues, Ratio, Sample
+from harness.judging.observations import Observations, PValues, Sample
+from harness.judging.quantities import Difference, Level, Ratio
 from harness.judging.statements import Finding, Holds, Statement, every, most, some
 from harness.judging.verdict import GATE_MISSED, Levels, Question, Shares, Verdict, decide, judge, shares
 from support.claims import bound

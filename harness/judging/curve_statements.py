@@ -8,8 +8,9 @@ import numpy as np
 
 from harness.judging import betting, curve_bounds, typical
 from harness.judging.betting import Alpha
-from harness.judging.quantities import Level, Observations, PValues, Quantity
-from harness.judging.statements import Finding, union
+from harness.judging.observations import Observations, PValues
+from harness.judging.quantities import Level, Quantity
+from harness.judging.statements import Finding, union, weigh
 
 # Error levels at which the confidence box of a shape is drawn; a shape's p-value is the smallest that decides. Above
 # 1e-4 they are what the sides of a verdict's statements are tested at where delta is .01 or .05.
@@ -42,26 +43,40 @@ class Rises:
         if sheet.typical:
             reached = self._of_units(sheet) >= bound.value - curve_bounds.ROUNDING
             return PValues(*typical.typical_p(reached, ~reached))
-        if sheet.complete:
+        if sheet.complete(self.curve):
             rises = self.estimate(sheet) >= bound.value - curve_bounds.ROUNDING
             return PValues(0.0, 1.0) if rises else PValues(1.0, 0.0)
-        return PValues(*curve_bounds.rise_p(*self._evidence(sheet), bound.value, bound.tolerance > 0))
+        return self._weighed(sheet, _looks(sheet.units(self.curve)))
+
+    def lasting(self, sheet: Observations) -> PValues:
+        """Weigh it without the last look, which is another one after more images: this evidence is never lost."""
+        if sheet.typical or sheet.complete(self.curve):
+            return weigh(self, sheet)
+        units = sheet.units(self.curve)
+        looks = _looks(units)
+        lasting = looks if looks[-1] in _looks(units + 1)[:-1] else looks[:-1]
+        return self._weighed(sheet, lasting) if len(lasting) else PValues(1.0, 1.0)
+
+    def _weighed(self, sheet: Observations, looks: np.ndarray) -> PValues:
+        bound = sheet.bounds[self.bound]
+        return PValues(*curve_bounds.rise_p(*self._evidence(sheet, looks), bound.value, bound.tolerance > 0))
 
     def estimate(self, sheet: Observations) -> float:
         """Give the correlation of the means, or the median of that of each unit."""
         if sheet.typical:
             return float(np.median(self._of_units(sheet)))
-        levels = [float(np.mean(sheet.samples[arm].values)) for arm in self.curve]
+        levels = [float(np.mean(sample.values)) for sample in sheet.paired(self.curve)]
         return curve_bounds.spearman(levels, sheet.bounds[self.bound].tolerance)
 
     def interval(self, sheet: Observations, alpha: Alpha) -> tuple[float, float]:
         """Give the correlations that are not excluded."""
         if sheet.typical:
             return typical.median_interval(self._of_units(sheet), -1.0, 1.0, alpha)
-        if sheet.complete:
+        if sheet.complete(self.curve):
             return (self.estimate(sheet),) * 2
         ends = alpha if isinstance(alpha, tuple) else (alpha / 2, alpha / 2)
-        return curve_bounds.rise_interval(*self._evidence(sheet), ends, sheet.bounds[self.bound].tolerance > 0)
+        looks = _looks(sheet.units(self.curve))
+        return curve_bounds.rise_interval(*self._evidence(sheet, looks), ends, sheet.bounds[self.bound].tolerance > 0)
 
     def findings(self, sheet: Observations) -> tuple[Finding, ...]:
         bound = sheet.bounds[self.bound]
@@ -71,22 +86,22 @@ class Rises:
                 estimate=self.estimate(sheet),
                 bound=bound.value,
                 direction=bound.direction,
-                p=self.p_values(sheet),
+                p=weigh(self, sheet),
                 published=bound.published,
                 quantity=self,
+                units=sheet.units(self.arms()),
             ),
         )
 
     def _of_units(self, sheet: Observations) -> np.ndarray:
         """Correlate the curve of each unit with its index [unit]."""
         tolerance = sheet.bounds[self.bound].tolerance
-        levels = np.stack([sheet.samples[arm].values for arm in self.curve], axis=1)
+        levels = np.stack([sample.values for sample in sheet.paired(self.curve)], axis=1)
         return np.array([curve_bounds.spearman(row, tolerance) for row in levels])
 
-    def _evidence(self, sheet: Observations) -> tuple[np.ndarray, np.ndarray]:
+    def _evidence(self, sheet: Observations, looks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Weigh "a later point lies no higher" and "no lower" than an earlier one, to the tolerance: [pair, look]."""
-        parts, tolerance = [sheet.samples[arm] for arm in self.curve], sheet.bounds[self.bound].tolerance
-        looks = _looks(len(parts[0].values))
+        parts, tolerance = sheet.paired(self.curve), sheet.bounds[self.bound].tolerance
         falls: list[np.ndarray] = []
         rises: list[np.ndarray] = []
         for first, second in combinations(parts, 2):
@@ -147,9 +162,10 @@ class Shape:
                 estimate=float(self.functional(estimates, estimates)[0]),
                 bound=bound.value,
                 direction=bound.direction,
-                p=self.p_values(sheet),
+                p=weigh(self, sheet),
                 published=bound.published,
                 quantity=self,
+                units=sheet.units(self.arms()),
             ),
         )
 

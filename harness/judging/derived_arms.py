@@ -11,7 +11,7 @@ from typing import Protocol
 
 import numpy as np
 
-from harness.judging.quantities import Pairs, Sample
+from harness.judging.observations import Pairs, Sample
 
 
 class Derived(Protocol):
@@ -179,7 +179,7 @@ class Covaries:
 def resolve(
     samples: Mapping[str, Sample], derived: Mapping[str, Derived], pairs: Pairs | None = None
 ) -> dict[str, Sample]:
-    """Compute derived arms, which may rest on one another, beside the measured ones.
+    """Compute derived arms, which may rest on one another, beside the measured ones, on the images that these share.
 
     Raises ValueError where they rest on one another in a circle.
     """
@@ -189,7 +189,10 @@ def resolve(
         if not ready:
             raise ValueError(f"derived arms {sorted(open_ones)} rest on one another in a circle, or on no arm")
         for name in ready:
-            found[name] = open_ones.pop(name).compute(found, pairs)
+            one = open_ones.pop(name)
+            images = min(len(found[arm].values) for arm in one.arms())
+            rests_on = {arm: found[arm].first(images) for arm in one.arms()}
+            found[name] = one.compute(rests_on, None if pairs is None else pairs.within(images))
     return found
 
 

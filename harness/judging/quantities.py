@@ -5,86 +5,15 @@ A level is a mean per unit, a difference and a ratio are paired by unit; each gi
 that exchange something. Numbers only.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 
 from harness.judging import betting, typical
 from harness.judging.betting import Alpha
-from harness.judging.ledger import Bound
+from harness.judging.observations import Observations, PValues, Sample
 from harness.judging.signed_ratios import not_positive, ratio_over_box
-
-
-@dataclass(frozen=True)
-class Pairs:
-    """Pairs of images that exchange something: positions of the first image of each (the other is the next one).
-
-    `in_all` counts the pairs of the whole set, of which these are the first.
-
-    Raises:
-        ValueError: positions overlap or do not rise, or they are more than there are in all.
-    """
-
-    first: tuple[int, ...]
-    in_all: int
-
-    def __post_init__(self) -> None:
-        steps = np.diff([-2, *self.first])
-        if (steps < 2).any():
-            place = self.first[int(np.flatnonzero(steps < 2)[0])]
-            raise ValueError(
-                f"pairs start at {place}, which overlaps the pair before; allowed: rising, 2 apart or more"
-            )
-        if len(self.first) > self.in_all:
-            raise ValueError(f"{len(self.first)} pairs of {self.in_all} in all; allowed are at most all")
-
-    def means(self, numbers: np.ndarray) -> np.ndarray:
-        """Average numbers per image [..., image] within each pair [..., pair]; an image in no pair has no say."""
-        first = np.array(self.first, dtype=np.int64)
-        return (numbers[..., first] + numbers[..., first + 1]) / 2
-
-
-@dataclass(frozen=True)
-class Sample:
-    """Numbers per unit [unit] of one arm, all within [low, high]."""
-
-    values: np.ndarray
-    low: float
-    high: float
-
-
-@dataclass(frozen=True, kw_only=True)
-class Observations:
-    """What a statement is evaluated on: samples by arm (paired by unit), bounds by name, and the target.
-
-    `typical` says that statements are about the median unit, not about means over units: a comparison holds if it holds
-    in at least half of all units.
-    `classes` scales bounds that are given in units of chance; `population` is the number of units in a finite image
-    set when the statement is about exactly that set, None when it is about the distribution behind it. `intervals`
-    remembers those of single quantities at an error level: shapes of one curve share their points.
-    """
-
-    samples: Mapping[str, Sample]
-    bounds: Mapping[str, Bound]
-    classes: int = 0
-    population: int | None = None
-    typical: bool = False
-    intervals: dict[tuple[object, Alpha], tuple[float, float]] = field(default_factory=dict, compare=False, repr=False)
-
-    @property
-    def complete(self) -> bool:
-        """Tell whether all of a finite population is seen."""
-        return self.population is not None and all(len(one.values) == self.population for one in self.samples.values())
-
-
-@dataclass(frozen=True)
-class PValues:
-    """Anytime-valid p-values of the negation (`true`) and of the statement (`false`)."""
-
-    true: float
-    false: float
 
 
 class Drawn(Protocol):
@@ -177,15 +106,15 @@ class Ratio:
         if sheet.typical:
             ratios = self._of_units(sheet)
             return float(np.median(ratios)) if np.isfinite(ratios).all() else float("nan")
-        below = float(np.mean(sheet.samples[self.second].values))
-        return float(np.mean(sheet.samples[self.first].values)) / below if below > 0 else float("nan")
+        first, second = (float(np.mean(sample.values)) for sample in sheet.paired(self.arms()))
+        return first / second if second > 0 else float("nan")
 
     def interval(self, sheet: Observations, alpha: Alpha) -> tuple[float, float]:
         if sheet.typical:
             ratios = self._of_units(sheet)
             known = np.isfinite(ratios).all()
             return typical.median_interval(ratios, -np.inf, np.inf, alpha) if known else (-np.inf, np.inf)
-        first, second = sheet.samples[self.first], sheet.samples[self.second]
+        first, second = sheet.paired(self.arms())
         if first.low < 0 or second.low < 0:
             return ratio_over_box(_parts(first), _parts(second), alpha, sheet.population)
         return betting.ratio_interval(
@@ -197,12 +126,12 @@ class Ratio:
             ratios = self._of_units(sheet)
             return PValues(*typical.typical_p(ratios >= bound, ratios < bound))
         p = _above(*_contrast(sheet, self, bound), 0.0, sheet)
-        undefined = not_positive(*_parts(sheet.samples[self.second]), sheet.population)
+        undefined = not_positive(*_parts(sheet.paired(self.arms())[1]), sheet.population)
         return PValues(max(p.true, undefined), max(p.false, undefined))
 
     def _of_units(self, sheet: Observations) -> np.ndarray:
         """Divide unit by unit; NaN where there is no ratio, which is neither at least nor below any bound."""
-        first, second = sheet.samples[self.first].values, sheet.samples[self.second].values
+        first, second = (sample.values for sample in sheet.paired(self.arms()))
         return np.divide(first, second, out=np.full(len(first), np.nan), where=second > 0)
 
 
@@ -212,7 +141,7 @@ def _parts(sample: Sample) -> tuple[np.ndarray, float, float]:
 
 def _contrast(sheet: Observations, pair: Difference | Ratio, factor: float) -> tuple[np.ndarray, float, float]:
     """Give first - factor x second [unit] with its range, which is narrower where the two are one arm."""
-    first, second = sheet.samples[pair.first], sheet.samples[pair.second]
+    first, second = sheet.paired(pair.arms())
     if pair.first == pair.second and factor != 1.0:
         left = 1.0 - factor
         least, most = sorted((left * first.low, left * first.high))

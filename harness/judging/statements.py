@@ -12,7 +12,8 @@ from typing import Literal, Protocol
 import numpy as np
 
 from harness.judging import multiplicity
-from harness.judging.quantities import Drawn, Observations, PValues, Quantity
+from harness.judging.observations import Observations, PValues
+from harness.judging.quantities import Drawn, Quantity
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +28,7 @@ class Finding:
     published: float | None = None
     quantity: Drawn | None = None
     interval: tuple[float, float] | None = None
+    units: int | None = None
 
     @property
     def margin(self) -> float:
@@ -67,7 +69,7 @@ class Holds:
     def p_values(self, sheet: Observations) -> PValues:
         bound = sheet.bounds[self.bound]
         p = self.quantity.above(sheet, bound.at(sheet.classes))
-        if p.true == p.false and sheet.complete and not np.isnan(self.quantity.estimate(sheet)):
+        if p.true == p.false and sheet.complete(self.arms()) and not np.isnan(self.quantity.estimate(sheet)):
             return PValues(0.0, 1.0)  # all is seen and neither side is excluded: exactly at the bound
         return p if bound.direction == ">=" else PValues(p.false, p.true)
 
@@ -79,9 +81,10 @@ class Holds:
                 estimate=self.quantity.estimate(sheet),
                 bound=bound.at(sheet.classes),
                 direction=bound.direction,
-                p=self.p_values(sheet),
+                p=weigh(self, sheet),
                 published=bound.published,
                 quantity=self.quantity,
+                units=sheet.units(self.arms()),
             ),
         )
 
@@ -99,7 +102,7 @@ class Every:
         return union(part.bound_names() for part in self.parts)
 
     def p_values(self, sheet: Observations) -> PValues:
-        weighed = [part.p_values(sheet) for part in self.parts]
+        weighed = [weigh(part, sheet) for part in self.parts]
         return PValues(*map(float, multiplicity.every([p.true for p in weighed], [p.false for p in weighed])))
 
     def findings(self, sheet: Observations) -> tuple[Finding, ...]:
@@ -119,7 +122,7 @@ class Some:
         return union(part.bound_names() for part in self.parts)
 
     def p_values(self, sheet: Observations) -> PValues:
-        weighed = [part.p_values(sheet) for part in self.parts]
+        weighed = [weigh(part, sheet) for part in self.parts]
         return PValues(*map(float, multiplicity.some([p.true for p in weighed], [p.false for p in weighed])))
 
     def findings(self, sheet: Observations) -> tuple[Finding, ...]:
@@ -145,13 +148,20 @@ class AtLeast:
         return union(part.bound_names() for part in self.parts)
 
     def p_values(self, sheet: Observations) -> PValues:
-        weighed = [part.p_values(sheet) for part in self.parts]
+        weighed = [weigh(part, sheet) for part in self.parts]
         trues, falses = ([getattr(p, side) for p in weighed] for side in ("true", "false"))
         return PValues(*multiplicity.at_least(self.count, trues, falses))
 
     def findings(self, sheet: Observations) -> tuple[Finding, ...]:
         """Report the part on which it hangs: the last one needed, from the one that holds most clearly down."""
         return _hanging(self.count, self.parts, sheet)
+
+
+def weigh(part: Statement, sheet: Observations) -> PValues:
+    """Give the p-values of a statement, from memory where this sheet was asked for them before."""
+    if part not in sheet.weighed:
+        sheet.weighed[part] = part.p_values(sheet)
+    return sheet.weighed[part]
 
 
 def every(*parts: Statement) -> Statement:
@@ -189,7 +199,7 @@ def _hanging(count: int, parts: Sequence[Statement], sheet: Observations) -> tup
     needed to refute it, from the most refuted down; among equals by margin, undefined ones last.
     """
     candidates = [part.findings(sheet) for part in parts]
-    weighed = [part.p_values(sheet) for part in parts]
+    weighed = [weigh(part, sheet) for part in parts]
     margins = [min((_known(f.margin) for f in found), default=-np.inf) for found in candidates]
     p = multiplicity.at_least(count, [one.true for one in weighed], [one.false for one in weighed])
     if p[0] <= p[1]:

@@ -32,8 +32,8 @@ from enum import StrEnum
 
 import numpy as np
 
-from harness.judging.quantities import Observations, PValues
-from harness.judging.statements import Finding, Statement, comparisons, headline
+from harness.judging.observations import Observations, PValues
+from harness.judging.statements import Finding, Statement, comparisons, headline, weigh
 
 GATE_MISSED = 0.1  # share of delta for "the gate is not passed"
 
@@ -141,9 +141,9 @@ def judge(question: Question, sheet: Observations, delta: float) -> Judgement:
 
 def _combine(question: Question, sheet: Observations) -> tuple[Verdict, float]:
     """Give the conclusion that stands at the smallest error of the whole, and that error."""
-    share, effect = shares(question, 1.0), question.effect.p_values(sheet)
-    gate = None if question.gate is None else question.gate.p_values(sheet)
-    control = None if question.control is None else question.control.p_values(sheet)
+    share, effect = shares(question, 1.0), weigh(question.effect, sheet)
+    gate = None if question.gate is None else weigh(question.gate, sheet)
+    control = None if question.control is None else weigh(question.control, sheet)
     gate_true = 0.0 if gate is None else gate.true / share.gate.true
     gate_false = 1.0 if gate is None else gate.false / share.gate.false
     effect_true, effect_false = effect.true / share.effect.true, effect.false / share.effect.false
@@ -168,7 +168,7 @@ def _with_interval(part: Statement, sheet: Observations, levels: Levels) -> tupl
         picked = comparisons(part)
         ends = (levels.true / picked, levels.false / picked)  # of the side that holds, of the other side
         drawn = found.quantity.interval(sheet, ends if found.direction == ">=" else ends[::-1])
-        findings[chosen] = replace(found, interval=_beyond(drawn, found, part.p_values(sheet), levels))
+        findings[chosen] = replace(found, interval=_beyond(drawn, found, weigh(part, sheet), levels))
     return tuple(findings)
 
 

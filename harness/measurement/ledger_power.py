@@ -19,7 +19,8 @@ from harness.errors import NotApplicable
 from harness.judging.derived_arms import resolve
 from harness.judging.discovery import PATTERN, Claim, find_claims, find_specs
 from harness.judging.ledger import LEDGER_NAME, ClaimSpec
-from harness.judging.quantities import Level, Pairs, Sample
+from harness.judging.observations import Pairs, Sample
+from harness.judging.quantities import Level
 from harness.judging.sample_size import hoeffding_images
 from harness.judging.statements import Every, Holds, Some, Statement
 from harness.measurement.expected_images import expected_images

@@ -45,6 +45,7 @@ def record_of(outcome: "Outcome", model: str, context: Context) -> RunRecord:
         block_evaluations=outcome.cost.block_evaluations,
         measured_images=outcome.cost.measured_images,
         curves={name: tuple(_point(*row) for row in rows) for name, rows in outcome.curves.items()},
+        curve_units=dict(outcome.curve_units),
         judged=judged_points(outcome),
         trace=outcome.trace,
         what=outcome.what,
@@ -55,6 +56,7 @@ def record_of(outcome: "Outcome", model: str, context: Context) -> RunRecord:
         arms=dict(outcome.arms),
         pictures=tuple(PictureRecord(**asdict(picture)) for picture in outcome.pictures),
         arm_means={name: _plain(value) for name, value in outcome.arm_means.items()},
+        arm_images={name: images for name, images in outcome.arm_images.items() if images != outcome.images},
         context=context,
     )
 
@@ -86,6 +88,7 @@ def finding_record(finding: Finding) -> FindingRecord:
         direction=finding.direction,
         p_true=finding.p.true,
         p_false=finding.p.false,
+        units=finding.units,
     )
 
 

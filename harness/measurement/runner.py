@@ -1,6 +1,6 @@
 """Run plans on a model or a set of them: merged passes, early stop per claim, everything measured kept.
 
-Claims are known before anything runs. Chunk by chunk, the arms that any undecided claim still needs and the store does
+Claims are known before anything runs. Chunk by chunk, the arms that any open statement still needs and the store does
 not hold are measured in one pass, stored, and every claim looks at its own numbers. What a claim sees, and when it
 stops, is the same whichever other claims run beside it.
 """
@@ -104,8 +104,8 @@ def _look(
     arms: dict[MeasurementKey, Arm] = {}
     claimants: dict[MeasurementKey, set[str]] = {}
     for trial in active:
-        for name, key in trial.keys.items():
-            arms[key] = trial.job.plan.arms[name]
+        for key, arm in trial.wanted.items():
+            arms[key] = arm
             claimants.setdefault(key, set()).add(trial.job.spec.id)
     rows = source.store.load({key.id for key in arms}, positions)
     missing = {key: (arm, frozenset(claimants[key])) for key, arm in arms.items() if key.id not in rows}

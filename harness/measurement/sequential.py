@@ -9,11 +9,12 @@ import numpy as np
 
 from harness.errors import NotApplicable
 from harness.images.sampling import whole_pairs
-from harness.judging.derived_arms import resolve
+from harness.judging.derived_arms import measured, resolve
 from harness.judging.ledger import ClaimSpec
-from harness.judging.quantities import Observations, Pairs, Sample
+from harness.judging.observations import Observations, Pairs, Sample
+from harness.judging.settled import open_arms
 from harness.judging.verdict import Judgement, Verdict, decide, judge
-from harness.measurement.plan import Curve, Plan, Weights
+from harness.measurement.plan import Arm, Curve, Plan, Weights
 from harness.probes.fittable import Fittable
 from harness.results.measurements import MeasuredBatch, MeasurementKey
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:  # judging stored numbers needs no bench, and the bench import
     from harness.measurement.source import MeasurementSource
 
 CurveRow = tuple[int, float, float, float]
+SHOWN = 128  # images (or members) after which an arm that only a curve shows is measured no further
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +49,8 @@ class Outcome:
     """A finished claim: judgement, images used, curves with intervals, where its numbers are, and what it cost.
 
     `curves` maps a name to rows (layer, estimate, low, high); `trace` lists (images, error level of the verdict so
-    far) after every chunk; `arms` maps arm names to measurement ids; `series` holds what the points of a curve are.
+    far) after every chunk; `arms` maps arm names to measurement ids, `arm_images` to the images that they were measured
+    on; `series` holds what the points of a curve are, `curve_units` the units behind each.
     `pairs` are the units where images exchange something, None where each counts by itself; `images` are images always,
     or the members of a census: `what` names them, and `pictures_behind` counts
     the pictures that they rest on (0 for weights alone). `plan` is what was measured, `keys` are the
@@ -62,7 +65,9 @@ class Outcome:
     curves: Mapping[str, tuple[CurveRow, ...]] = field(default_factory=dict)
     trace: tuple[tuple[int, float], ...] = ()
     arms: Mapping[str, str] = field(default_factory=dict)
+    arm_images: Mapping[str, int] = field(default_factory=dict)
     arm_means: Mapping[str, float] = field(default_factory=dict)
+    curve_units: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     series: Mapping[str, Curve] = field(default_factory=dict)
     pairs: Pairs | None = None
     what: str = "images"
@@ -74,7 +79,7 @@ class Outcome:
 
 
 class SequentialTest:
-    """A job while it runs.
+    """A job while it runs; an arm that nothing needs any more is measured no further.
 
     Raises NotApplicable where images are to exchange and no pair of two classes is within the budget.
     """
@@ -87,6 +92,7 @@ class SequentialTest:
         if job.plan.report_only and job.spec.report_budget:
             self.budget = min(self.budget, job.spec.report_budget)
         self.images, self.done = 0, False
+        self._open = set(job.plan.arms)
         if job.plan.exchanges:
             self.budget = whole_pairs(self.budget, source.grid)
             self._refuse_without_pairs()
@@ -100,10 +106,15 @@ class SequentialTest:
         arms = self.job.plan.arms.values()
         return [(self.source.model_of(arm), arm.weights, fit) for arm in arms for fit in arm.fits]
 
+    @property
+    def wanted(self) -> Mapping[MeasurementKey, Arm]:
+        """Give the measurements that the next look needs."""
+        return {self.keys[name]: self.job.plan.arms[name] for name in self.job.plan.arms if name in self._open}
+
     def take(self, rows: Mapping[str, MeasuredBatch]) -> None:
-        """Take the numbers of one chunk, stored or new, by measurement id."""
-        for name, key in self.keys.items():
-            self._parts[name].append(rows[key.id].numbers)
+        """Take the numbers of one chunk, stored or new, by measurement id; of the arms it needs, whatever is there."""
+        for name in self._open:
+            self._parts[name].append(rows[self.keys[name].id].numbers)
 
     def charge(self, *, blocks: float, seconds: float, images: int) -> None:
         """Add to the bill."""
@@ -117,7 +128,9 @@ class SequentialTest:
         self.images = min(positions.stop, self.budget)
         verdict, p = Verdict.INCONCLUSIVE, 1.0
         if (pairs := self._pairs()) is None or pairs.first:  # a small chunk may hold no pair of two classes
-            verdict, p = decide(self.job.plan.question, self._sheet(), self.delta)
+            sheet = self._sheet()
+            verdict, p = decide(self.job.plan.question, sheet, self.delta)
+            self._open &= self._needed(sheet)
         self._trace.append((self.images, p))
         decided = verdict not in (Verdict.INCONCLUSIVE, Verdict.REPORTED)
         self.done = decided or self.images >= self.budget
@@ -139,6 +152,11 @@ class SequentialTest:
             curves=curves,
             trace=tuple(self._trace),
             arms={name: key.id for name, key in self.keys.items()},
+            arm_images={name: min(sum(map(len, parts)), self.images) for name, parts in self._parts.items()},
+            curve_units={
+                name: tuple(sheet.units(quantity.arms()) for _, quantity in series.points)
+                for name, series in self.job.plan.curves.items()
+            },
             arm_means={name: float(np.mean(sample.values)) for name, sample in sheet.samples.items()},
             series=self.job.plan.curves,
             pairs=self._pairs(),
@@ -148,6 +166,15 @@ class SequentialTest:
             plan=self.job.plan,
             keys=tuple(dict.fromkeys(self.keys.values())),
         )
+
+    def _needed(self, sheet: Observations) -> set[str]:
+        """List the measured arms that an open statement needs, or a curve that has not been shown enough of them."""
+        plan = self.job.plan
+        named = set(open_arms(plan.question, sheet, self.delta))
+        if self.images < SHOWN:
+            judged = measured(set(plan.question.arms()), plan.derived)
+            named |= set(plan.arms) - judged
+        return measured(named, plan.derived)
 
     @property
     def _pairs_of_set(self) -> np.ndarray:
@@ -182,7 +209,7 @@ class SequentialTest:
 def lay_out(
     job: Job, numbers: Mapping[str, np.ndarray], *, classes: int, population: int | None, pairs: Pairs | None
 ) -> Observations:
-    """Lay numbers per arm [image] beside their ranges and the bounds of the ledger.
+    """Lay numbers per arm [image], of the first images, beside their ranges and the bounds of the ledger.
 
     With `pairs` the unit is the pair: the sheet holds one mean per pair [pair], and `population`, the images of a
     finite set (None: the distribution behind them), becomes its pairs. All pairs weigh the same, as all have two.
@@ -191,7 +218,10 @@ def lay_out(
     samples = {name: Sample(values, readouts[name].low, readouts[name].high) for name, values in numbers.items()}
     samples = resolve(samples, job.plan.derived, pairs)
     if pairs is not None:
-        samples = {name: Sample(pairs.means(one.values), one.low, one.high) for name, one in samples.items()}
+        samples = {
+            name: Sample(pairs.within(len(one.values)).means(one.values), one.low, one.high)
+            for name, one in samples.items()
+        }
         population = None if population is None else pairs.in_all
     bounds, typical = job.spec.bounds, job.plan.typical
     return Observations(samples=samples, bounds=bounds, classes=classes, population=population, typical=typical)

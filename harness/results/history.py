@@ -84,7 +84,7 @@ class History:
             for identifier, key in (keys or {}).items():
                 cursor.execute("INSERT OR IGNORE INTO measurement VALUES (?, ?)", (identifier, key.text))
             for name, identifier in record.arms.items():
-                copied = self._copied(cursor, identifier, record.images, (numbers or {}).get(name))
+                copied = self._copied(cursor, identifier, record.images_of(name), (numbers or {}).get(name))
                 cursor.execute("INSERT INTO arm VALUES (?, ?, ?, ?, ?)", (number, name, identifier, *copied))
 
     def keep_names(self, images: str, names: Sequence[str]) -> None:

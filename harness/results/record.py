@@ -51,6 +51,7 @@ class FindingRecord(Open):
         description="anytime-valid p-value of the negation: small when the comparison is established"
     )
     p_false: Number = Field(description="anytime-valid p-value of the comparison: small when it is refuted")
+    units: int | None = Field(default=None, ge=0, description="images, pairs or members that the comparison rests on")
 
 
 class Findings(Open):
@@ -165,6 +166,9 @@ class RunRecord(Open):
     curves: dict[str, tuple[CurvePoint, ...]] = Field(
         default={}, description="by name: layer, estimate, low, high (pointwise, anytime-valid)"
     )
+    curve_units: dict[str, tuple[int, ...]] = Field(
+        default={}, description="images, pairs or members behind each point of the curves"
+    )
     judged: dict[str, tuple[JudgedPoint, ...]] = Field(
         default={}, description="points of the curves that were compared with a bound: layer, part, direction, bound"
     )
@@ -173,6 +177,9 @@ class RunRecord(Open):
     )
     arms: dict[str, str] = Field(default={}, description="arm: id of its measurement in the store")
     arm_means: dict[str, Number] = {}
+    arm_images: dict[str, int] = Field(
+        default={}, description="images of the arms that were dropped before the verdict, being settled"
+    )
     pictures: tuple[PictureRecord, ...] = ()
     fingerprints: dict[str, str] = Field(default={}, description="what the verdict rests on: see results.staleness")
     run: str = Field(default="", description="id of the run in the history")
@@ -189,6 +196,10 @@ class RunRecord(Open):
     def controls(self) -> tuple[FindingRecord, ...]:
         """List the findings about the control; none where nothing was measured."""
         return () if self.findings is None else self.findings.control
+
+    def images_of(self, arm: str) -> int:
+        """Count the images on which an arm was measured."""
+        return self.arm_images.get(arm, self.images)
 
     def but(self, **changes: Any) -> "RunRecord":
         """Copy the record with some fields changed to values of their types."""

@@ -65,7 +65,7 @@ class Recorder:
         if store.folder == self._folder:
             self._history.keep(record, command=command)
             return
-        numbers = {name: store.numbers(identifier, record.images) for name, identifier in arms.items()}
+        numbers = {name: store.numbers(identifier, record.images_of(name)) for name, identifier in arms.items()}
         keys = {identifier: store.key(identifier) for identifier in arms.values()}
         self._history.keep(record, numbers, keys, command)
 

@@ -8,7 +8,7 @@ import numpy as np
 from harness.errors import ClaimsError, unknown
 from harness.judging.discovery import Claim
 from harness.judging.ledger import ClaimSpec
-from harness.judging.quantities import Pairs
+from harness.judging.observations import Pairs
 from harness.judging.verdict import Judgement, judge
 from harness.measurement import measured_code as code
 from harness.measurement.plan import Arm, Plan, propose

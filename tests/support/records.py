@@ -77,7 +77,7 @@ def record_data(claim: str = "stays", model: str = "tiny", verdict: str = "suppo
 def behind(record: RunRecord, store: Store) -> dict[str, Any]:
     """Give the numbers and keys of a record's arms from the store that they were measured into, for `rejudge`."""
     return {
-        "numbers": {name: store.numbers(identifier, record.images) for name, identifier in record.arms.items()},
+        "numbers": {name: store.numbers(known, record.images_of(name)) for name, known in record.arms.items()},
         "keys": {name: store.key(identifier) for name, identifier in record.arms.items()},
     }
 
