@@ -1,6 +1,7 @@
 """The table of units against a second implementation on all activations at once, and what is read of it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import product
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from harness.errors import ClaimsError, NotApplicable
 from harness.fixtures.planted.featvis_worlds import detectors, gratings, pictures_of
 from harness.fixtures.planted.unit_worlds import object_pictures, watching_objects
 from harness.models.sites import UnitShape
-from harness.readouts.units.activations import ROTATED, unit_table
+from harness.readouts.units.activations import ROTATED, Table, make_tables, unit_rows
 from harness.readouts.units.mask_overlap import mask_areas
 from harness.readouts.units.members import UnitsOf, UnitsOfEachBlock
 from harness.readouts.units.selectivity import BackgroundUnits, DistinctTop, ObjectArea, Purity
@@ -38,10 +39,18 @@ def everything(subject, images, block, site):
     return subject.watch(block, stream, (site,))[1][site][:, 1:].double().numpy()
 
 
+def whole_table(place):
+    """Make the rows of all sites of all blocks in one pass."""
+    places = range(place.subject.card.depth), ("units", "query", "key", "value", ROTATED)
+    tables = [Table(block, site) for block, site in product(*places)]
+    make_tables(place, tables)
+    return {(table.block, table.site): unit_rows(place, table) for table in tables}
+
+
 @pytest.fixture(scope="module")
 def noise():
     subject, images = tiny_vit(), RandomImages(count=COUNT)
-    return subject, images, unit_table(place_of(subject, images))
+    return subject, images, whole_table(place_of(subject, images))
 
 
 @pytest.mark.parametrize("site", ["units", "query", "key", "value"])
@@ -71,20 +80,32 @@ def test_rotated_units_are_the_units_in_another_orthogonal_basis(noise):
 
 def test_the_table_does_not_depend_on_how_pictures_are_cut_into_chunks(noise):
     subject, images, table = noise
-    other = unit_table(place_of(subject, images, batch_size=7))
+    other = whole_table(place_of(subject, images, batch_size=7))
     for name, rows in table.items():
         np.testing.assert_allclose(rows.top, other[name].top, atol=1e-5)
         np.testing.assert_allclose(rows.within, other[name].within, atol=1e-5)
 
 
-def test_the_table_is_made_once_for_all_who_read_it(noise):
-    subject, images, _ = noise
-    charged = []
+def test_one_pass_makes_the_rows_of_all_readings_beside_one_another_and_no_others(noise):
+    subject, images, table = noise
+    charged: list[float] = []
+    asked = tuple(read for block in range(2) for read in (Purity(block=block, site="key"), DistinctTop(block=block)))
     place = loaded(subject, images).place("given", COUNT, charged.append)
-    for block in range(3):
-        Purity(block=block).numbers(place, ONE)
-        DistinctTop(block=block).numbers(place, ONE)
-    assert sum(charged) == 3 * COUNT
+    for read in asked:
+        read.numbers(replace(place, beside=asked), ONE)
+    assert sum(charged) == 2 * COUNT  # up to the last block that is read
+    assert set(place.shared["unit rows"]) == {(block, site) for block in range(2) for site in ("units", "key")}
+    np.testing.assert_array_equal(unit_rows(place, Table(1, "key")).top, table[1, "key"].top)
+    DistinctTop(block=2).numbers(place, ONE)
+    assert sum(charged) == 5 * COUNT
+
+
+def test_areas_are_made_with_the_masks_that_are_asked_for():
+    place = place_of(watching_objects(1, told=False), object_pictures(0), count=64)
+    assert set(unit_rows(place, Table(1, masks=("other",))).areas) == {"other"}
+    both = unit_rows(place, Table(1, masks=("own", "other")))
+    assert set(both.areas) == {"own", "other"}
+    assert unit_rows(place, Table(1)) is both
 
 
 def test_purity_and_distinct_pictures_are_counted_as_said(noise):
@@ -100,7 +121,7 @@ def test_purity_and_distinct_pictures_are_counted_as_said(noise):
 def test_areas_are_those_of_scikit_learn():
     images, subject = object_pictures(0), watching_objects(1, told=False)
     place = place_of(subject, images, count=64)
-    rows = unit_table(place)[1, "units"]
+    rows = unit_rows(place, Table(1, masks=("own", "other")))
     values = everything(subject, images, 1, "units")
     masks = images.marked[:, ::4, ::4].reshape(len(images), -1)
     for rank, unit in ((0, 0), (5, 7), (19, 30)):
@@ -187,6 +208,6 @@ def test_gratings_survive_shifts_and_not_turns_in_closed_form():
     assert Kept(block=0, move="none").numbers(place, members) == pytest.approx(np.ones(16))
     assert Kept(block=0, move="shift").numbers(place, members) == pytest.approx(np.ones(16), abs=1e-3)
     assert (Kept(block=0, move="turn").numbers(place, members) < 0.2).all()
-    rows = unit_table(place)[0, "units"]
+    rows = unit_rows(place, Table(0))
     expected = (rows.mean / rows.top[0])[members].clip(0, MOST)
     assert Elsewhere(block=0).numbers(place, members) == pytest.approx(expected)

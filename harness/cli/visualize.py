@@ -43,7 +43,7 @@ def run(asked: argparse.Namespace) -> int:
     """Write one sheet per block and say how long each took."""
     import torch
 
-    from harness.readouts.units.activations import unit_table
+    from harness.readouts.units.activations import Table, make_tables
 
     if asked.threads:
         torch.set_num_threads(asked.threads)
@@ -54,7 +54,7 @@ def run(asked: argparse.Namespace) -> int:
     blocks, recipe = _blocks(asked.layers, card), _recipe(asked, card)
     asked.out.mkdir(parents=True, exist_ok=True)
     start = time.perf_counter()
-    unit_table(place)
+    make_tables(place, [Table(block, asked.site) for block in blocks])
     print(f"{place.pictures} pictures looked at in {time.perf_counter() - start:.1f} s; {recipe}", flush=True)
     for block in blocks:
         start = time.perf_counter()

@@ -1,6 +1,7 @@
 """The members of a census in a random order, as a table on which arms are measured."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -123,7 +124,11 @@ class OnMembers:
         for key, (arm, claimants) in missing.items():
             spent: list[float] = []
             readout = _member_readout(arm)
-            numbers = np.asarray(readout.numbers(self._place(arm, members, spent.append), members), dtype=float)
+            same = [
+                other for other, _ in missing.values() if (other.subject, other.weights) == (arm.subject, arm.weights)
+            ]
+            place = replace(self._place(arm, members, spent.append), beside=tuple(map(_member_readout, same)))
+            numbers = np.asarray(readout.numbers(place, members), dtype=float)
             if numbers.shape != members.shape:
                 raise ClaimsError(f"{readout!r} read numbers of shape {numbers.shape} for {len(members)} members")
             refuse_outside(numbers, (readout.low, readout.high), repr(readout), "member", members.tolist())
@@ -145,3 +150,7 @@ class OnMembers:
 def _member_readout(arm: Arm) -> MemberReadout:
     assert isinstance(arm.readout, MemberReadout), "propose() lets no other readout into a census"
     return arm.readout
+
+
+def _place_of(arm: Arm) -> tuple[str, str]:
+    return arm.subject, arm.weights

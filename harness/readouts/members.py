@@ -48,6 +48,7 @@ class MemberContext:
     `grid` cuts these pictures into chunks, `load` gives the preprocessed pictures of a chunk, `chunk_of` its labels
     and masks; `train` are other pictures, for fits. Costly things may be kept in `folder` (None: nowhere) under a name
     that includes `context`, which says all that they depend on. `charge` counts block evaluations (blocks x images).
+    `beside` are the readings of these members by the same weights that are made now: what they share is made for all.
     """
 
     subject: Subject
@@ -61,6 +62,7 @@ class MemberContext:
     context: str
     charge: Callable[[float], None]
     shared: dict[Hashable, object] = field(default_factory=dict)
+    beside: "tuple[MemberReadout, ...]" = ()
 
     @property
     def pictures(self) -> int:

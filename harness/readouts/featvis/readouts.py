@@ -15,7 +15,7 @@ from harness.probes.training.files import FitPlace
 from harness.readouts.featvis.optimize import Recipe, Wanted, activations, high_frequency_share, optimize, transfer
 from harness.readouts.featvis.sheets import unit_strip
 from harness.readouts.members import MemberContext
-from harness.readouts.units.activations import unit_table
+from harness.readouts.units.activations import Table, unit_rows
 from harness.readouts.units.members import UnitsOf
 
 SPECIFIC = 0.05  # rank share among the units of the block up to which a picture counts as specific (catalogue, A1)
@@ -34,6 +34,11 @@ class DrivesUnit:
     low = 0.0
     high = 1.0
 
+    @property
+    def tables(self) -> tuple[Table, ...]:
+        """Name the rows that it reads."""
+        return tuple(Table(block, SITE) for block in self.census.blocks)
+
     def numbers(self, place: MemberContext, members: np.ndarray) -> np.ndarray:
         """Read units."""
         found = np.zeros(len(members))
@@ -42,7 +47,7 @@ class DrivesUnit:
             if self.picture == "grey":
                 grey = torch.full((1, 3, *place.subject.card.preprocessing.size), GREY)
                 driven = activations(place.subject, grey, block, SITE)[0, units].double().cpu().numpy()
-            found[where] = driven > unit_table(place)[block, SITE].top[0, units]
+            found[where] = driven > unit_rows(place, Table(block, SITE)).top[0, units]
         return found
 
     def pictures(self, place: MemberContext) -> Sequence[Picture]:
@@ -72,11 +77,16 @@ class IsSpecific:
     low = 0.0
     high = 1.0
 
+    @property
+    def tables(self) -> tuple[Table, ...]:
+        """Name the rows that it reads."""
+        return tuple(Table(block, SITE) for block in self.census.blocks)
+
     def numbers(self, place: MemberContext, members: np.ndarray) -> np.ndarray:
         """Read units."""
         found = np.zeros(len(members))
         for block, (where, units) in self.census.places(place.subject, members).items():
-            rows, responses = unit_table(place)[block, SITE], _responses(place, block, units, self.recipe)
+            rows, responses = unit_rows(place, Table(block, SITE)), _responses(place, block, units, self.recipe)
             scores = np.divide(responses - rows.mean, rows.std, out=np.zeros_like(responses), where=rows.std > 0)
             asked = (
                 units

@@ -11,7 +11,7 @@ from torch import Tensor
 from harness.images.thumbnails import Picture, pixels_of, strip
 from harness.models.sites import Site
 from harness.readouts.members import MemberContext
-from harness.readouts.units.activations import patch_part, unit_table
+from harness.readouts.units.activations import Table, patch_part, unit_rows
 
 TOPS = 5  # natural pictures beside an optimized one
 SIDE = 64  # pixels of a picture on a sheet
@@ -25,7 +25,7 @@ def unit_row(
 ) -> tuple[Pixels, Float[Tensor, "picture row column"]]:
     """Give the top pictures of a unit on the [0, 1] scale, and its map on each, scaled to [0, 1] over all of them."""
     subject = place.subject
-    where = unit_table(place)[block, site].where[:TOPS, unit]
+    where = unit_rows(place, Table(block, site)).where[:TOPS, unit]
     batch = torch.cat([place.load(range(int(one), int(one) + 1)) for one in where])
     with torch.no_grad():
         stream = subject.start(batch)
@@ -64,7 +64,7 @@ def sheet(
     for row, unit in enumerate(units):
         top = 14 + row * (2 * step + MARGIN)
         natural, maps = unit_row(place, block, site, int(unit))
-        best = unit_table(place)[block, site].top[0, unit]
+        best = unit_rows(place, Table(block, site)).top[0, unit]
         pen.text((2, top), f"{site}\nblock {block}\n{unit}\ntop {best:.2f}", fill="black")
         for column, (_, pixels) in enumerate(optimized):
             drawn.paste(_shown(pixels[row]), (LABEL + column * step, top))

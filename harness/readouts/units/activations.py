@@ -1,24 +1,28 @@
-"""What every unit of every block does over the pictures: one streamed pass, of which several readings take their part.
+"""What units do over the pictures: one streamed pass, of which several readings take their part.
 
-Memory does not grow with the number of pictures: per unit the table keeps the pictures with the largest activation,
-sums, and a sum per class.
+A reading says which rows it takes (`tables`), and the first that asks has those of all readings beside it made in one
+pass, and no others. Memory does not grow with the number of pictures: per unit the rows keep the pictures with the
+largest activation, sums, and a sum per class.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from harness.models.sites import SITE_NEEDS, Site, UnitShape
-from harness.models.subject import ModelCard
+from harness.models.sites import Site, UnitShape
+from harness.models.subject import Stream, Subject
 from harness.readouts.members import MemberContext
 from harness.readouts.units.mask_overlap import has_masks, mask_areas
 from harness.readouts.units.streaming import Growth, rotation
 
-READ: tuple[Site, ...] = ("units", "query", "key", "value")
 ROTATED = "rotated units"  # the units in a random orthogonal basis of the space that they span
+
+
+Name = tuple[int, str]  # block and site
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -26,10 +30,10 @@ class UnitRows:
     """What was found about the features of one site of one block.
 
     `top` [rank, unit] are the largest patch means, `where` [rank, unit] the places of their pictures in measuring order
-    (fewer ranks than TOP where there are fewer pictures); `areas` [rank, unit] by name how well their maps tell the
-    object (`mask_overlap`, for units of pictures with masks). `mean` and `std` [unit] are those of the patch mean over
-    pictures, `by_class` [class, unit] its sum per class, `class_counts` [class] the pictures, `within` [unit] the share
-    of the variance over pictures and places that lies within pictures.
+    (fewer ranks than TOP where there are fewer pictures); `areas` [rank, unit] by mask how well their maps tell the
+    object (`mask_overlap`; of the masks that were asked for, where pictures have them). `mean` and `std` [unit] are
+    those of the patch mean over pictures, `by_class` [class, unit] its sum per class, `class_counts` [class] the
+    pictures, `within` [unit] the share of the variance over pictures and places that lies within pictures.
     """
 
     top: np.ndarray
@@ -56,17 +60,42 @@ class UnitRows:
         return same.max(axis=0) / len(shown)
 
 
-UnitActivations = Mapping[tuple[int, str], UnitRows]
+@dataclass(frozen=True)
+class Table:
+    """Which rows: those of a site of a block, or of ROTATED, and the masks (`mask_overlap`) that maps are held to."""
+
+    block: int
+    site: str = "units"
+    masks: tuple[str, ...] = ()
 
 
-def unit_table(place: MemberContext) -> UnitActivations:
-    """Give the rows by block and site, made once per model and set of pictures."""
-    return place.once("unit table", lambda: _stream(place))
+@runtime_checkable
+class ReadsTables(Protocol):
+    """A reading that takes rows of tables."""
+
+    @property
+    def tables(self) -> tuple[Table, ...]: ...
 
 
-def sites_of(card: ModelCard) -> tuple[Site, ...]:
-    """List the sites of which a table is made."""
-    return tuple(site for site in READ if SITE_NEEDS[site] in card.capabilities)
+def unit_rows(place: MemberContext, table: Table) -> UnitRows:
+    """Give rows, made once per model and set of pictures, together with those of the readings beside this one."""
+    made = _made(place)
+    if not _has(made, table):
+        beside = [one for reading in place.beside if isinstance(reading, ReadsTables) for one in reading.tables]
+        make_tables(place, [table, *beside])
+    return made[table.block, table.site]
+
+
+def make_tables(place: MemberContext, tables: Iterable[Table]) -> None:
+    """Make the rows that are not there yet in one pass."""
+    made = _made(place)
+    masks: dict[Name, tuple[str, ...]] = {}
+    for table in tables:
+        if not _has(made, table):
+            name = (table.block, table.site)
+            masks[name] = tuple(dict.fromkeys((*masks.get(name, ()), *table.masks)))
+    if masks:
+        made |= _stream(place, masks)
 
 
 def patch_part(values: Tensor, shape: UnitShape) -> Tensor:
@@ -74,44 +103,57 @@ def patch_part(values: Tensor, shape: UnitShape) -> Tensor:
     return values[:, shape.prefix :]
 
 
+def advance(
+    subject: Subject, block: int, stream: Stream, sites: tuple[Site, ...]
+) -> tuple[Stream, Mapping[Site, Tensor]]:
+    """Run a block, watched where anybody reads within it."""
+    return subject.watch(block, stream, sites) if sites else (subject.step(block, stream), {})
+
+
+def _made(place: MemberContext) -> dict[Name, UnitRows]:
+    return place.once("unit rows", dict)
+
+
+def _has(made: Mapping[Name, UnitRows], table: Table) -> bool:
+    rows = made.get((table.block, table.site))
+    return rows is not None and set(table.masks) <= set(rows.areas)
+
+
 @torch.no_grad()
-def _stream(place: MemberContext) -> UnitActivations:
-    subject, card = place.subject, place.subject.card
-    growing: dict[tuple[int, str], Growth] = {}
+def _stream(place: MemberContext, masks: Mapping[Name, tuple[str, ...]]) -> dict[Name, UnitRows]:
+    """Run all pictures as far as the last block that is asked for."""
+    subject, last = place.subject, max(block for block, _ in masks)
+    growing: dict[Name, Growth] = {}
     turns: dict[int, Tensor] = {}
     for positions in place.grid:
         stream = subject.start(place.load(positions))
-        for block in range(card.depth):
-            stream, seen = subject.watch(block, stream, sites_of(card))
-            for site, values in seen.items():
-                patches = patch_part(values, subject.unit_shape(block)).float()
-                _grow(growing, (block, site), patches, place, positions)
-                if site == "units":
-                    if block not in turns:
-                        turns[block] = rotation(patches.shape[-1], place.seed, block).to(patches)
-                    _grow(growing, (block, ROTATED), patches @ turns[block], place, positions)
-        place.charge(float(card.depth * len(positions)))
-    return {name: _rows(place, name[0], growth) for name, growth in growing.items()}
+        for block in range(last + 1):
+            stream, seen = advance(subject, block, stream, _sites_at(block, masks))
+            shown = {site: patch_part(values, subject.unit_shape(block)).float() for site, values in seen.items()}
+            for name in (name for name in masks if name[0] == block):
+                if name[1] == ROTATED and block not in turns:
+                    turns[block] = rotation(shown["units"].shape[-1], place.seed, block).to(shown["units"])
+                patches = shown["units"] @ turns[block] if name[1] == ROTATED else shown[name[1]]  # type: ignore[index]
+                if name not in growing:
+                    keeps_maps = bool(masks[name]) and has_masks(place)
+                    growing[name] = Growth(patches.shape[-1], place.images.classes, keeps_maps)
+                labels = place.images.labels
+                own = None if labels is None else labels[positions.start : positions.stop]
+                growing[name].take(patches, positions.start, own)
+        place.charge(float((last + 1) * len(positions)))
+    return {name: _rows(place, name[0], growth, masks[name]) for name, growth in growing.items()}
 
 
-def _grow(
-    growing: dict[tuple[int, str], Growth],
-    name: tuple[int, str],
-    patches: Tensor,
-    place: MemberContext,
-    positions: range,
-) -> None:
-    if name not in growing:
-        keeps_maps = name[1] == "units" and has_masks(place)
-        growing[name] = Growth(patches.shape[-1], place.images.classes, keeps_maps)
-    labels = place.images.labels
-    growing[name].take(patches, positions.start, None if labels is None else labels[positions.start : positions.stop])
+def _sites_at(block: int, masks: Mapping[Name, tuple[str, ...]]) -> tuple[Site, ...]:
+    """List what must be watched of a block."""
+    sites = ("units" if site == ROTATED else site for at, site in masks if at == block)
+    return tuple(dict.fromkeys(sites))  # type: ignore[arg-type]  # a table names a site or ROTATED
 
 
-def _rows(place: MemberContext, block: int, growth: Growth) -> UnitRows:
+def _rows(place: MemberContext, block: int, growth: Growth, masks: tuple[str, ...]) -> UnitRows:
     areas: dict[str, np.ndarray] = {}
     if growth.maps is not None:
-        areas = mask_areas(place, growth.maps, growth.where, place.subject.unit_shape(block))
+        areas = mask_areas(place, growth.maps, growth.where, place.subject.unit_shape(block), masks)
     return UnitRows(
         top=growth.top,
         where=growth.where,

@@ -3,6 +3,8 @@
 The folded area |AUC - 0.5| + 0.5 counts a unit of the background like one of the object.
 """
 
+from collections.abc import Iterable
+
 import numpy as np
 import torch
 from jaxtyping import Bool, Float
@@ -16,21 +18,27 @@ from harness.readouts.members import MemberContext
 COMPARED = ("own", "other", "permuted")
 
 
-def mask_areas(place: MemberContext, maps: np.ndarray, where: np.ndarray, shape: UnitShape) -> dict[str, np.ndarray]:
-    """Give the area per map with the mask of its own picture and with two that tell nothing, [rank, unit] each.
+def mask_areas(
+    place: MemberContext, maps: np.ndarray, where: np.ndarray, shape: UnitShape, masks: Iterable[str] = COMPARED
+) -> dict[str, np.ndarray]:
+    """Give the area per map with the mask of its own picture, or with one that tells nothing: [rank, unit] by mask.
 
     maps [rank, unit, place] of the pictures at `where` [rank, unit]. "other" takes the mask of the next picture,
     "permuted" permutes the places of the own one. NaN where a mask holds no place or all of them.
     """
     ranks = _ranks(torch.from_numpy(np.ascontiguousarray(maps)))
+    return {name: _areas(ranks, torch.from_numpy(_mask(name, place, where, shape))).numpy() for name in masks}
+
+
+def _mask(name: str, place: MemberContext, where: np.ndarray, shape: UnitShape) -> np.ndarray:
+    """Give one of the masks of COMPARED: bool [rank, unit, place]."""
+    if name == "other":
+        return _place_masks(place, (where + 1) % place.pictures, shape)
     own = _place_masks(place, where, shape)
+    if name == "own":
+        return own
     order = np.random.Generator(np.random.PCG64([place.seed, 5])).random(own.shape).argsort(axis=-1)
-    chosen = {
-        "own": own,
-        "other": _place_masks(place, (where + 1) % place.pictures, shape),
-        "permuted": np.take_along_axis(own, order, -1),
-    }
-    return {name: _areas(ranks, torch.from_numpy(mask)).numpy() for name, mask in chosen.items()}
+    return np.take_along_axis(own, order, -1)
 
 
 def has_masks(place: MemberContext) -> bool:

@@ -7,7 +7,7 @@ import numpy as np
 
 from harness.errors import ClaimsError
 from harness.readouts.members import MemberContext
-from harness.readouts.units.activations import UnitRows, unit_table
+from harness.readouts.units.activations import Table, unit_rows
 from harness.readouts.units.mask_overlap import folded
 
 BACKGROUND = 0.3  # area under the ROC curve up to which a unit counts as one of the background (catalogue, A4)
@@ -26,6 +26,11 @@ class Purity:
     low = 0.0
     high = 1.0
 
+    @property
+    def tables(self) -> tuple[Table, ...]:
+        """Name the rows that it reads."""
+        return (Table(self.block, self.site),)
+
     def numbers(self, place: MemberContext, members: np.ndarray) -> np.ndarray:
         """Read the model."""
         labels = place.images.labels
@@ -34,7 +39,7 @@ class Purity:
         shown = labels[: place.pictures]
         if self.labels == "permuted":
             shown = np.random.Generator(np.random.PCG64([place.seed, 13])).permutation(shown)
-        return np.full(len(members), _rows(place, self.block, self.site).purity(shown).mean())
+        return np.full(len(members), unit_rows(place, *self.tables).purity(shown).mean())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,9 +50,14 @@ class DistinctTop:
     low = 0.0
     high = 1.0
 
+    @property
+    def tables(self) -> tuple[Table, ...]:
+        """Name the rows that it reads."""
+        return (Table(self.block),)
+
     def numbers(self, place: MemberContext, members: np.ndarray) -> np.ndarray:
         """Read the model."""
-        first = _rows(place, self.block, "units").where[0]
+        first = unit_rows(place, *self.tables).where[0]
         return np.full(len(members), len(np.unique(first)) / len(first))
 
 
@@ -64,9 +74,14 @@ class ObjectArea:
     low = 0.0
     high = 1.0
 
+    @property
+    def tables(self) -> tuple[Table, ...]:
+        """Name the rows that it reads."""
+        return (Table(self.block, masks=(self.mask,)),)
+
     def numbers(self, place: MemberContext, members: np.ndarray) -> np.ndarray:
         """Read the model."""
-        areas = _areas(place, self.block, self.mask)
+        areas = _areas(place, *self.tables)
         return np.full(len(members), np.nanmean(folded(areas)))
 
 
@@ -78,22 +93,23 @@ class BackgroundUnits:
     low = 0.0
     high = 1.0
 
+    @property
+    def tables(self) -> tuple[Table, ...]:
+        """Name the rows that it reads."""
+        return (Table(self.block, masks=("own",)),)
+
     def numbers(self, place: MemberContext, members: np.ndarray) -> np.ndarray:
         """Read the model."""
-        areas = _areas(place, self.block, "own")
+        areas = _areas(place, *self.tables)
         known = np.isfinite(areas).any(axis=0)
         return np.full(len(members), (np.nanmean(areas[:, known], axis=0) <= BACKGROUND).mean())
 
 
-def _rows(place: MemberContext, block: int, site: str) -> UnitRows:
-    return unit_table(place)[block, site]
-
-
-def _areas(place: MemberContext, block: int, mask: str) -> np.ndarray:
-    """Give the areas [rank, unit]; ClaimsError where no picture has both object and background."""
-    areas = _rows(place, block, "units").areas
+def _areas(place: MemberContext, table: Table) -> np.ndarray:
+    """Give the areas [rank, unit] of a table of one mask; ClaimsError where no picture has object and background."""
+    (mask,), areas = table.masks, unit_rows(place, table).areas
     if not areas:
         raise ClaimsError("object masks are needed, but the image set has none; name 'masks' in the claim's needs")
     if not np.isfinite(areas[mask]).any():
-        raise ClaimsError(f"no top picture of block {block} has a mask with object and background on its map")
+        raise ClaimsError(f"no top picture of block {table.block} has a mask with object and background on its map")
     return areas[mask]

@@ -1,6 +1,6 @@
 """How much of a unit's activation on its top picture is left when the picture is shifted or turned."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -12,7 +12,7 @@ from torch.nn.functional import affine_grid, grid_sample
 
 from harness.models.subject import Preprocessing
 from harness.readouts.members import MemberContext
-from harness.readouts.units.activations import patch_part, unit_table
+from harness.readouts.units.activations import Table, advance, patch_part, unit_rows
 
 SHIFTS = 4  # per axis, in quarters of a patch, 0 among them: 0, 4, 8, 12 px of 16 in the source
 TURNS = 18  # by 20 degrees each, 0 among them
@@ -21,6 +21,7 @@ HELD = 512  # pictures that run together, variants included
 
 Pixels = Float[Tensor, "variant channel row column"]
 Move = Literal["none", "shift", "turn"]
+_VARIANTS: Mapping[Move, int] = {"shift": SHIFTS**2, "turn": TURNS}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,15 +38,21 @@ class Kept:
     low = 0.0
     high = MOST
 
+    @property
+    def tables(self) -> tuple[Table, ...]:
+        """Name the rows that it reads."""
+        return (Table(self.block),)
+
     def numbers(self, place: MemberContext, members: np.ndarray) -> np.ndarray:
         """Read units with these numbers in the block."""
-        top = unit_table(place)[self.block, "units"].top[0, members]
+        top = unit_rows(place, *self.tables).top[0, members]
         if self.move == "none":
             return (top > 0).astype(float)
-        name = ("moved", tuple(members.tolist()))
-        moved = place.once(name, lambda: _moved(place, members))[self.block]
-        shown = moved[self.picture, self.move]
-        return _over(shown, top)
+        moved: dict[tuple[int, str, Move], np.ndarray] = place.once(("moved", tuple(members.tolist())), dict)
+        if (self.block, self.picture, self.move) not in moved:
+            beside = [one for one in (self, *place.beside) if isinstance(one, Kept)]
+            moved |= _moved(place, members, sorted({one.block for one in beside}), {one.move for one in beside})
+        return _over(moved[self.block, self.picture, self.move], top)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,9 +63,14 @@ class Elsewhere:
     low = 0.0
     high = MOST
 
+    @property
+    def tables(self) -> tuple[Table, ...]:
+        """Name the rows that it reads."""
+        return (Table(self.block),)
+
     def numbers(self, place: MemberContext, members: np.ndarray) -> np.ndarray:
         """Read units with these numbers in the block."""
-        rows = unit_table(place)[self.block, "units"]
+        rows = unit_rows(place, *self.tables)
         return _over(rows.mean[members], rows.top[0, members])
 
 
@@ -86,40 +98,43 @@ def _over(activations: np.ndarray, top: np.ndarray) -> np.ndarray:
 
 
 @torch.no_grad()
-def _moved(place: MemberContext, members: np.ndarray) -> Mapping[int, Mapping[tuple[str, str], np.ndarray]]:
-    """Run every variant of the top pictures of these units once: by block, mean activations by picture and move."""
-    subject, table = place.subject, unit_table(place)
-    card = subject.card
-    where = {block: table[block, "units"].where[0, members] for block in range(card.depth)}
+def _moved(
+    place: MemberContext, members: np.ndarray, blocks: Sequence[int], moves: Collection[Move]
+) -> dict[tuple[int, str, Move], np.ndarray]:
+    """Run the moved top pictures of these units in these blocks once: mean activations by block, picture and move."""
+    subject, kinds = place.subject, [move for move in _VARIANTS if move in moves]
+    where = {block: unit_rows(place, Table(block)).where[0, members] for block in blocks}
     latest = {int(picture): block for block, own in where.items() for picture in own}  # block in which it is needed
     pictures = np.array(sorted(latest, key=lambda picture: (latest[picture], picture)))
-    means = np.zeros((card.depth, 2, len(pictures), len(members)))
-    per_run = max(1, HELD // (SHIFTS**2 + TURNS))
+    means = {block: np.zeros((len(kinds), len(pictures), len(members))) for block in blocks}
+    variants = sum(_VARIANTS[kind] for kind in kinds)
+    ends = np.cumsum([_VARIANTS[kind] for kind in kinds])[:-1]
+    per_run = max(1, HELD // variants)
     for start in range(0, len(pictures), per_run):
         part = range(start, min(start + per_run, len(pictures)))
-        stream = subject.start(torch.cat([_variants(place, int(pictures[number])) for number in part]))
+        stream = subject.start(torch.cat([_variants(place, int(pictures[number]), kinds) for number in part]))
         for block in range(latest[int(pictures[part[-1]])] + 1):
-            stream, seen = subject.watch(block, stream, ("units",))
-            patches = patch_part(seen["units"], subject.unit_shape(block))[..., torch.from_numpy(members)]
-            each = patches.mean(dim=1).double().cpu().numpy().reshape(len(part), -1, len(members))
-            means[block, 0, part] = each[:, : SHIFTS**2].mean(axis=1)
-            means[block, 1, part] = each[:, SHIFTS**2 :].mean(axis=1)
+            stream, seen = advance(subject, block, stream, ("units",) if block in means else ())
             place.charge(float(len(stream.tokens)))
+            if block in means:
+                patches = patch_part(seen["units"], subject.unit_shape(block))[..., torch.from_numpy(members)]
+                each = patches.mean(dim=1).double().cpu().numpy().reshape(len(part), variants, len(members))
+                for number, one in enumerate(np.split(each, ends, axis=1)):
+                    means[block][number, part] = one.mean(axis=1)
     columns, row = np.arange(len(members)), {picture: number for number, picture in enumerate(pictures)}
-    found: dict[int, dict[tuple[str, str], np.ndarray]] = {}
-    for block, own in where.items():
-        rows = {"top": np.array([row[one] for one in own]), "swapped": np.array([row[one] for one in np.roll(own, 1)])}
-        found[block] = {
-            (picture, move): means[block, number][its, columns]
-            for picture, its in rows.items()
-            for number, move in enumerate(("shift", "turn"))
-        }
-    return found
+    return {
+        (block, picture, kind): means[block][number, [row[one] for one in shown], columns]
+        for block, own in where.items()
+        for picture, shown in (("top", own), ("swapped", np.roll(own, 1)))
+        for number, kind in enumerate(kinds)
+    }
 
 
-def _variants(place: MemberContext, position: int) -> Pixels:
+def _variants(place: MemberContext, position: int, moves: Iterable[Move]) -> Pixels:
+    """Give the picture at a place under all shifts, turns or both."""
     card = place.subject.card
     assert card.grid is not None, "the claim needs patch tokens"
     picture = place.load(range(position, position + 1))[0]
     rows, columns = (side // (number * SHIFTS) for side, number in zip(card.preprocessing.size, card.grid, strict=True))
-    return torch.cat([shifted(picture, (rows, columns)), turned(picture, card.preprocessing)])
+    moved = {"shift": lambda: shifted(picture, (rows, columns)), "turn": lambda: turned(picture, card.preprocessing)}
+    return torch.cat([moved[move]() for move in moves])
