@@ -62,6 +62,10 @@ class LoadedModel:
         return {}
 
     @cached_property
+    def _fit_places(self) -> dict[Weights, FitPlace]:
+        return {}
+
+    @cached_property
     def _codes(self) -> dict[Weights, str]:
         return {}
 
@@ -155,6 +159,11 @@ class LoadedModel:
 
     def fit_place(self, which: Weights) -> FitPlace:
         """Say where fits of these weights are kept, and in which context they hold."""
+        if which not in self._fit_places:
+            self._fit_places[which] = self._new_fit_place(which)
+        return self._fit_places[which]
+
+    def _new_fit_place(self, which: Weights) -> FitPlace:
         folder = None if self.store.folder is None else self.store.folder / "fits"
         train = "" if self.train is None else f"{self.train.fingerprint}/{len(self.train)}"
         parts = (

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Literal
 
 from harness.errors import ClaimsError, unknown
@@ -32,14 +33,14 @@ class Arm:
     weights: Weights = "given"
     subject: str = ""
 
-    @property
+    @cached_property
     def per_image(self) -> Readout:
         """Give the readout of an arm that is about images; TypeError for one that reads a census."""
         if isinstance(self.readout, MemberReadout):
             raise TypeError(f"{self.readout!r} reads no images")
         return self.readout
 
-    @property
+    @cached_property
     def fits(self) -> tuple[Fittable, ...]:
         """List the fits that must exist before the arm can be read."""
         read = () if isinstance(self.readout, MemberReadout) else self.readout.fits

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from harness.judging.ledger import ClaimSpec
 from harness.report.escaping import plain
-from harness.results.record import CurvePoint, RunRecord
+from harness.results.record import RunRecord
 
 PER_LINE = 13  # layers side by side before the table wraps
 BARS = "▁▂▃▄▅▆▇█"
@@ -14,7 +14,7 @@ WORDS = {">=": "≥", "<=": "≤"}
 
 def curve_text(record: RunRecord, spec: ClaimSpec) -> str:
     """Draw every curve of a record with the published curves of the same name below it ("" without curves)."""
-    return "\n".join(_table(name, rows, spec) for name, rows in record.curves.items())
+    return "\n".join(_table(name, record, spec) for name in record.curves)
 
 
 def curve_charts(record: RunRecord) -> list[str]:
@@ -44,13 +44,16 @@ def bound_words(direction: str) -> str:
     return WORDS.get(direction, direction)
 
 
-def _table(name: str, rows: Sequence[CurvePoint], spec: ClaimSpec) -> str:
+def _table(name: str, record: RunRecord, spec: ClaimSpec) -> str:
+    rows, units = record.curves[name], record.curve_units.get(name, ())
     ours = {layer: estimate for layer, estimate, _, _ in rows}
     series = {f"{plain(name)}, measured": ours}
     for curve in spec.published.curves.get(name, ()):
         series[f"published, {plain(curve.model)}"] = dict(zip(curve.layers, curve.values, strict=True))
     layers = sorted(set().union(*series.values()))
-    wide = max(len(label) for label in series)
+    counts = f"{record.units} behind it"
+    behind = dict(zip(ours, units, strict=True)) if len(set(units)) > 1 else {}  # settled points rest on fewer
+    wide = max(len(label) for label in (*series, *([counts] if behind else [])))
     lines = []
     for start in range(0, len(layers), PER_LINE):
         part = layers[start : start + PER_LINE]
@@ -58,6 +61,8 @@ def _table(name: str, rows: Sequence[CurvePoint], spec: ClaimSpec) -> str:
         lines += [
             f"{label:<{wide}} " + " ".join(_cell(values, layer) for layer in part) for label, values in series.items()
         ]
+        if behind:
+            lines.append(f"{counts:<{wide}} " + " ".join(f"{behind.get(layer, '-'):>5}" for layer in part))
     return "\n".join(lines)
 
 

@@ -18,6 +18,7 @@ CURVE_KINDS: Mapping[str, str] = {
     **dict.fromkeys(("claim", "model", "pictures", "image_fingerprint", "curve"), "text"),
     "layer": "whole",
     **dict.fromkeys(("estimate", "low", "high"), "number"),
+    "units": "whole",
 }
 NEEDS_PYARROW = "Parquet needs pyarrow: pip install 'executable-claims[parquet]'; CSV (.csv) holds the same"
 
@@ -37,10 +38,11 @@ def curve_rows(records: Iterable[RunRecord]) -> list[Row]:
             "image_fingerprint": record.context.image_fingerprint,
             "curve": name,
             **dict(zip(("layer", "estimate", "low", "high"), point, strict=True)),
+            "units": units,
         }
         for record in records
         for name, points in record.curves.items()
-        for point in points
+        for point, units in zip(points, record.curve_units.get(name) or [None] * len(points), strict=True)
     ]
 
 

@@ -41,18 +41,21 @@ class Mark:
 
 @dataclass(frozen=True, kw_only=True)
 class CurvePanel:
-    """One curve of one model with what stands beside it."""
+    """One curve of one model with what stands beside it; `rests_on` says how many units are behind its points."""
 
     name: str
     lines: tuple[Line, ...]
     marks: tuple[Mark, ...] = ()
+    rests_on: str = ""
 
     @property
     def text(self) -> str:
         """Say in words what the picture shows, for those who do not see it."""
         shown = [f"{line.label}: {_ends(line)}" for line in self.lines]
         bounds = sorted({f"{mark.direction} {mark.bound:g}" for mark in self.marks})
-        return f"{self.name} by block. {'; '.join(shown)}." + (f" Bound {', '.join(bounds)}." if bounds else "")
+        rest = [f"Bound {', '.join(bounds)}."] if bounds else []
+        rest += [f"{self.rests_on[0].upper()}{self.rests_on[1:]}."] if self.rests_on else []
+        return " ".join([f"{self.name} by block. {'; '.join(shown)}.", *rest])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +90,10 @@ def curve_panels(record: RunRecord, spec: ClaimSpec | None) -> tuple[CurvePanel,
         lines += [] if spec is None else [line for shown in (name, *beside) for line in _printed(spec, shown, name)]
         marks = [mark for shown in (name, *beside) for mark in _marks(record, shown)]
         if len({layer for line in lines for layer in line.layers}) > 1:  # one point needs no picture
-            panels.append(CurvePanel(name=name, lines=tuple(lines), marks=tuple(marks)))
+            made = CurvePanel(
+                name=name, lines=tuple(lines), marks=tuple(marks), rests_on=_rests_on(record, (name, *beside))
+            )
+            panels.append(made)
     return tuple(panels)
 
 
@@ -118,6 +124,15 @@ def evidence_panel(record: RunRecord) -> EvidencePanel | None:
 def names_drawn(panels: Sequence[CurvePanel]) -> frozenset[str]:
     """List the curves that stand in these panels."""
     return frozenset(line.label for panel in panels for line in panel.lines if line.role != "published")
+
+
+def _rests_on(record: RunRecord, names: Sequence[str]) -> str:
+    """Say how many images, pairs or members are behind the points of curves; nothing where the record does not tell."""
+    units = [count for name in names for count in record.curve_units.get(name, ())]
+    if not units:
+        return ""
+    few, many = min(units), max(units)
+    return f"{few if few == many else f'{few} to {many}'} {record.units} behind each point"
 
 
 def _owner(name: str, curves: Mapping[str, Any]) -> str | None:

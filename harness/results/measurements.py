@@ -10,7 +10,8 @@ import json
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -38,15 +39,15 @@ class MeasurementKey:
     fits: str = ""
     libraries: str = ""
 
-    @property
+    @cached_property
     def id(self) -> str:
         """Hash the key."""
         return hashlib.sha256(self.text.encode()).hexdigest()
 
-    @property
+    @cached_property
     def text(self) -> str:
         """Write the key as JSON."""
-        return json.dumps(asdict(self), sort_keys=True)
+        return json.dumps({part.name: getattr(self, part.name) for part in fields(self)}, sort_keys=True)
 
 
 @dataclass(frozen=True)

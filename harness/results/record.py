@@ -197,6 +197,11 @@ class RunRecord(Open):
         """List the findings about the control; none where nothing was measured."""
         return () if self.findings is None else self.findings.control
 
+    @property
+    def units(self) -> str:
+        """Name what a number is a mean over: images, pairs of them, or the members of a census."""
+        return self.what if self.pairs is None else "pairs"
+
     def images_of(self, arm: str) -> int:
         """Count the images on which an arm was measured."""
         return self.arm_images.get(arm, self.images)

@@ -13,7 +13,7 @@ class UnitsOf:
     """The units of these blocks, one after the other, `chunk` of them measured together."""
 
     blocks: tuple[int, ...]
-    chunk: int = 16
+    chunk: int = 8
     what = "units"
 
     def members(self, subject: Subject) -> int:
@@ -37,7 +37,7 @@ class UnitsOf:
 class UnitsOfEachBlock:
     """Numbers of units: a member stands for the unit of this number in every block, for statements block by block."""
 
-    chunk: int = 16
+    chunk: int = 8
     what = "units per block"
 
     def members(self, subject: Subject) -> int:
