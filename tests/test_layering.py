@@ -15,12 +15,19 @@ PACKAGE = ROOT / "harness"
 FIXTURES = ROOT / "fixtures"  # installed as harness.fixtures: outside of the rooms
 # The import order: a module imports only from names before its own, or from its own room.
 ORDER = (
-    *("errors", "fingerprint"),
+    *("errors", "files", "fingerprint"),
     *("judging", "models", "images", "probes", "interventions", "readouts", "results", "measurement"),
     *("report", "running", "regression", "cli", "face"),
-    *("pytest_items", "pytest_plugin"),
+    *("pytest_items", "pytest_plugin", "short_names"),
 )
-FLAT = ("errors", "face", "pytest_items", "pytest_plugin")  # single files; every other name is a folder
+FLAT = (
+    "errors",
+    "files",
+    "face",
+    "pytest_items",
+    "pytest_plugin",
+    "short_names",
+)  # single files; every other name is a folder
 OUTSIDE = ("fixtures",)
 # Modules that know one another, each pair to be taken apart; no other may.
 KNOWN_CIRCLES: tuple[frozenset[str], ...] = ()

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 import harness.running.session  # noqa: F401 - an inner run forgets what it imports, and torch cannot be imported twice
-from harness.results.baselines import accept
 from harness.results.history import open_history
 from harness.results.record import record_data
 from harness.results.run_file import read_document
 from support import folders, planted
+from support.records import accept
 
 LATE = "support.zoo:late_reader"
 # Of the other plugins those that take seconds to report nothing stay away.

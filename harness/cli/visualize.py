@@ -2,10 +2,13 @@
 
 import argparse
 import time
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.errors import ClaimsError
+from harness.files import write_whole
+from harness.report.escaping import file_name
 
 if TYPE_CHECKING:
     import numpy as np
@@ -52,16 +55,22 @@ def run(asked: argparse.Namespace) -> int:
     if reason := card.missing(("units",) if asked.site == "units" else ("units", "qkv")):
         raise ClaimsError(f"{asked.model!r} has no {asked.site}: {reason}")
     blocks, recipe = _blocks(asked.layers, card), _recipe(asked, card)
-    asked.out.mkdir(parents=True, exist_ok=True)
     start = time.perf_counter()
     unit_table(place)
     print(f"{place.pictures} pictures looked at in {time.perf_counter() - start:.1f} s; {recipe}", flush=True)
     for block in blocks:
         start = time.perf_counter()
         drawn, count = _draw(place, block, asked.site, asked.units, recipe, asked.ablated)
-        drawn.save(file := asked.out / f"{card.name}-{asked.site}-block{block:02}.png")
+        file = asked.out / f"{file_name(card.name)}-{asked.site}-block{block:02}.png"
+        write_whole(file, _png(drawn), "the sheet")
         print(f"{file}: {count} {asked.site} in {time.perf_counter() - start:.1f} s", flush=True)
     return 0
+
+
+def _png(drawn: "Image.Image") -> bytes:
+    target = BytesIO()
+    drawn.save(target, "PNG")
+    return target.getvalue()
 
 
 def _draw(

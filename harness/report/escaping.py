@@ -13,6 +13,7 @@ HARMFUL = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})  # control, format (bidi), l
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")  # what spreadsheets take for the start of a formula
 MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+!|~$^-])")
 SCHEMES = ("http", "https")
+LONGEST_FILE_NAME = 100  # characters of a label within a name of a file
 SHORT = 60  # characters of a name where room is short
 
 
@@ -73,6 +74,17 @@ def web_address(text: str | None) -> str | None:
 def anchor(text: str) -> str:
     """Make an identifier for links within a page out of any name."""
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-") or "x"
+
+
+def file_name(text: str) -> str:
+    """Make a name of a file out of any name: one that stays in its folder, hidden from nobody and not too long."""
+    shown = re.sub(r"[^\w.,@+=-]+", "_", plain(text)).lstrip(".")
+    return short(shown, LONGEST_FILE_NAME) or "_"
+
+
+def paragraphs(text: str) -> str:
+    """Neutralise a text of several lines, line by line."""
+    return "\n".join(map(plain, text.split("\n")))
 
 
 def _visible(character: str) -> str:

@@ -4,7 +4,7 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from harness.errors import ClaimsError
+from harness.files import write_whole
 from harness.judging.ledger import ClaimSpec
 from harness.report import terminal
 from harness.report.escaping import plain
@@ -44,10 +44,7 @@ def written(
     specs = {name: ClaimSpec.model_validate_json(text) for name, text in entries.items()}
     lines = []
     if json is not None:
-        try:
-            json.write_text(document_text(records, specs, notes, now), encoding="utf-8")
-        except OSError as error:
-            raise ClaimsError(f"cannot write the records {str(json)!r}: {error.strerror}") from error
+        write_whole(json, document_text(records, specs, notes, now).encode("utf-8"), "the records")
         lines.append(plain(f"records written to {json}"))
     for path in reports:
         files = write_report(path, records, specs, now=now, notes=notes)
