@@ -32,8 +32,8 @@ class NightlyOptions:
 
     def pytest_arguments(self, models: Sequence[str], claims: Sequence[str]) -> list[str]:
         """Give the arguments that every run of the night shares."""
-        given = [part for model in models for part in ("--model", model)]
-        given += [part for claim in claims for part in ("--claim", claim)]
+        given = [part for model in models for part in ("--claims-model", model)]
+        given += [part for claim in claims for part in ("--claims-claim", claim)]
         return [str(self.claims), *given, *self.arguments]
 
 
