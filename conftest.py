@@ -1,1 +1,3 @@
-"""Root of the test run: the plugin comes from the installed package, so there is nothing to set up here."""
+"""Root of the test run: the plugin comes from the installed package, and its short names are wanted here."""
+
+pytest_plugins = ["harness.short_names"]  # --model beside --claims-model

@@ -7,7 +7,9 @@ What a claim file needs is imported from here, and `harness.run` measures claims
 Names are loaded at first use, so that an unrelated pytest run pays for none of them.
 """
 
+import sys
 from importlib import import_module
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -15,14 +17,20 @@ if TYPE_CHECKING:
 
 
 def __getattr__(name: str) -> Any:
-    """Look a name up in `harness.face`."""
+    """Look a name up in `harness.face`; modules of the package are none of its names."""
     if name.startswith("_"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if find_spec(f"{__name__}.{name}") is not None:
+        return import_module(f"{__name__}.{name}")
     face = import_module("harness.face")
     if name not in vars(face):
         from harness.errors import unknown
 
-        raise AttributeError(str(unknown("name", name, __dir__(), "harness")))
+        told = str(unknown("name", name, __dir__(), "harness"))
+        # Python replaces the text of an AttributeError in `from harness import NAME`, but not that of an ImportError.
+        if sys._getframe(1).f_code.co_name == "_handle_fromlist":
+            raise ImportError(told, name=__name__)
+        raise AttributeError(told)
     return getattr(face, name)
 
 

@@ -1,7 +1,11 @@
 """The one exception of this project, and how its messages find the nearest match."""
 
 import difflib
+import reprlib
 from collections.abc import Iterable
+
+BRIEF = 80  # characters of a wrong value that are shown
+LONGEST = 200  # characters of a wrong name that are shown and compared
 
 
 class ClaimsError(Exception):
@@ -18,7 +22,23 @@ def unknown(kind: str, value: str, allowed: Iterable[str], where: str) -> Claims
     `kind` is the noun of the thing ("model", "claim"), `where` the option or file that held it.
     """
     names = sorted(allowed)
-    near = difflib.get_close_matches(value, names, n=3, cutoff=0.5)
+    asked = value if len(value) <= LONGEST else f"{value[:LONGEST]}..."
+    near = difflib.get_close_matches(asked, names, n=3, cutoff=0.5)
     hint = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
-    shown = ", ".join(names[:20]) + (f", ... ({len(names)} in all)" if len(names) > 20 else "")
-    return ClaimsError(f"unknown {kind} {value!r} in {where}.{hint} Allowed: {shown}.")
+    shown = ", ".join(map(_legible, names[:20])) + (f", ... ({len(names)} in all)" if len(names) > 20 else "")
+    return ClaimsError(f"unknown {kind} {asked!r} in {where}.{hint} Allowed: {shown or 'there are none'}.")
+
+
+def _legible(name: str) -> str:
+    """Show a name as it is, or with escapes where characters of it would act on a terminal."""
+    return name if name.isprintable() else repr(name)[1:-1]
+
+
+def brief(value: object) -> str:
+    """Show a value in a few characters, however large or deep it is."""
+    shown = _SHORT.repr(value)
+    return shown if len(shown) <= BRIEF else f"{shown[: BRIEF - 3]}..."
+
+
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = BRIEF

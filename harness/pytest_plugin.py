@@ -1,61 +1,62 @@
-"""Glue between pytest and the harness: options in, claims out; every decision is made elsewhere."""
+"""Glue between pytest and the harness: options in, claims out; every decision is made elsewhere.
 
-import json
+Every pytest run of an environment loads this module, also in projects without claims: it imports nothing but pytest
+before the first claim is met.
+"""
+
+import os
+import signal
+import threading
 from collections.abc import Generator
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from harness.errors import ClaimsError, unknown
-from harness.judging.discovery import MARK, Claim
-from harness.models import hub
-from harness.pytest_items import ASKED_KEY, benchmarked, by_models, identifier, models_of, spec_of
-from harness.report.escaping import plain
-from harness.running.options import OPTIONS, RunOptions, parse
+from harness.judging.mark import MARK
+from harness.pytest_items import ASKED_KEY, benchmarked, by_models, claims_below, identifier, models_of, spec_of
+from harness.pytest_options import add_options, any_given, options_of, refusal, taken_names
+from harness.pytest_summary import RECORD_KEY, REMARK_KEY, SESSION_KEY, Summary, claim_report, teststatus
 
 if TYPE_CHECKING:
+    from harness.judging.discovery import Claim
     from harness.results.record import RunRecord
     from harness.running.session import Session
     from harness.running.workers import WorkerPool
 
-OPTIONS_KEY = pytest.StashKey[RunOptions]()
-SESSION_KEY = pytest.StashKey["Session"]()
 CREW_KEY = pytest.StashKey["WorkerPool"]()
-RECORD_KEY = pytest.StashKey["RunRecord"]()
+RESTORE_KEY = pytest.StashKey[Any]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the options of a run and their ini keys."""
-    group = parser.getgroup("claims", "executable claims about vision models")
-    for option in OPTIONS:
-        flag: dict[str, Any] = {"action": "store_true", "default": None} if option.kind == "flag" else {}
-        extra = {"action": "append"} if option.repeatable else flag
-        default = f" (default {option.default})" if option.default and "default" not in option.help else ""
-        group.addoption(option.flag, dest=option.dest, help=option.help + default, **extra)
-        kind: Any = "linelist" if option.repeatable else "string"
-        parser.addini(option.ini, option.help, type=kind, default=[] if option.repeatable else None)
+    add_options(parser)
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Validate the options: a wrong value is refused before anything is imported or loaded."""
-    values, where = {}, {}
-    for option in OPTIONS:
-        value, from_ini = config.getoption(option.dest, None), config.getini(option.ini)
-        given = value not in (None, [], False)
-        values[option.dest] = value if given else from_ini
-        where[option.dest] = option.flag if given else f"ini key {option.ini}"
-    try:
-        config.stash[OPTIONS_KEY] = parse(values, where)
-    except ClaimsError as error:
-        raise pytest.UsageError(str(error)) from error
+    """Validate the options where any are given: a wrong value is refused before anything is imported or loaded."""
+    if any_given(config):
+        options_of(config)
     config.pluginmanager.register(Summary(config), "claims-summary")
+    config.pluginmanager.register(Order(), "claims-order")
+
+
+def pytest_report_header(config: pytest.Config) -> list[str]:
+    """Say which short names of options are another plugin's."""
+    return [
+        f"claims: {option.short_flag} belongs to another plugin here; for claims say {option.flag}"
+        for option in taken_names(config)
+    ]
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
     """Refuse unknown models, data and devices at the door when any were named."""
-    options = session.config.stash[OPTIONS_KEY]
+    if not any_given(session.config):
+        return
+    options = options_of(session.config)
     if options.models and options.pretrained:
+        from harness.models import hub
+
         hub.begin()  # its answer is awaited only for weights that are not on this machine
     if options.models or options.data:
         _session(session.config)
@@ -63,38 +64,50 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Ask every claim of every model of the run, or of every set of models that it compares."""
-    if getattr(metafunc.function, MARK, None) is None:
+    if (name := getattr(metafunc.function, MARK, None)) is None:
         return
     try:
         spec = spec_of(metafunc.definition)
     except pytest.UsageError:
         spec = None  # refused for all items together, after collection
     roles = list(spec.subjects) if spec and spec.subjects else ["card"]
-    found, why = _session(metafunc.config).cards_for(spec)
+    wanted = options_of(metafunc.config).claims
+    found, why = _session(metafunc.config).cards_for(spec, told=not wanted or name in wanted)
     nobody = [pytest.param(*[None] * len(roles), marks=pytest.mark.skip(reason=why), id="none")]
     metafunc.parametrize(roles, nobody if why else list(found.values()), ids=None if why else list(found))
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Look up the ledger entry of each claim, keep the claims asked for, and put models one after the other."""
+    """Look up the ledger entry of each claim, and keep the claims asked for."""
     if not (claims := [item for item in items if identifier(item) is not None]):
         return
     specs = {item: spec_of(item) for item in claims}
-    wanted = config.stash[OPTIONS_KEY].claims
-    known = {spec.id for spec in specs.values()}
+    wanted, known = options_of(config).claims, {spec.id for spec in specs.values()}
+    if set(wanted) - known:
+        known |= claims_below(config, {item.path for item in claims})
     for name in wanted:
         if name not in known:
-            raise pytest.UsageError(str(unknown("claim", name, known, "--claim")))
+            raise refusal(unknown("claim", name, known, "--claim"))
+    from harness.judging.discovery import Claim
+
     for item, spec in specs.items():
         item.stash[ASKED_KEY] = Claim(spec=spec, function=item.obj, path=item.path)  # type: ignore[attr-defined]
     dropped = [item for item in claims if wanted and specs[item].id not in wanted]
     if dropped:
         config.hook.pytest_deselected(items=dropped)
-    order = {name: place for place, name in enumerate(_session(config).cohorts)}
-    kept = [item for item in items if item not in set(dropped)]
-    kept.sort(key=lambda item: order.get(models_of(item), len(order)) if item in specs else -1)
-    items[:] = kept
+        items[:] = [item for item in items if item not in set(dropped)]
+
+
+class Order:
+    """Puts models one after the other, after every plugin that shuffles: each is loaded once."""
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
+        """Sort claims by their models, behind the plain tests; else the order stays."""
+        if any(ASKED_KEY in item.stash for item in items):
+            order = {name: place for place, name in enumerate(_session(config).cohorts)}
+            items.sort(key=lambda item: order.get(models_of(item), len(order)) if ASKED_KEY in item.stash else -1)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -102,16 +115,27 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     """Run a claim: measure, judge, record, and raise what its verdict means to pytest."""
     if ASKED_KEY not in pyfuncitem.stash:
         return None
+    from harness.report.escaping import paragraphs, plain
     from harness.report.verdict_text import paragraph
     from harness.results.baselines import find_baseline, ruling
+    from harness.results.store_errors import StoreError
 
-    asked = pyfuncitem.stash[ASKED_KEY]
-    record = pyfuncitem.stash[RECORD_KEY] = _measure(pyfuncitem, asked)
-    baseline = find_baseline(pyfuncitem.config.stash[OPTIONS_KEY].baseline, pyfuncitem.path)
-    expected = baseline.expected(record.model, record.claim, record.context)
-    record = pyfuncitem.stash[RECORD_KEY] = record.but(expected=expected)
-    _session(pyfuncitem.config).keep(record)
-    match ruling(record, expected, strict=pyfuncitem.config.stash[OPTIONS_KEY].inconclusive == "fail"):
+    asked, config = pyfuncitem.stash[ASKED_KEY], pyfuncitem.config
+    try:
+        record = _measure(pyfuncitem, asked)
+        baseline = find_baseline(options_of(config).baseline, pyfuncitem.path)
+        expected = baseline.expected(record.model, record.claim, record.context)
+        pyfuncitem.stash[REMARK_KEY] = baseline.remark(record.model, record.context)
+        record = record.but(expected=expected)
+        _session(config).keep(record)
+    except StoreError as error:  # no other claim could be kept either
+        pytest.exit(paragraphs(str(error)), returncode=pytest.ExitCode.USAGE_ERROR)
+    except ClaimsError as error:
+        if config.getoption("tbstyle", None) == "long" or config.getoption("fulltrace", False):
+            raise
+        pytest.fail(paragraphs(str(error)), pytrace=False)
+    pyfuncitem.stash[RECORD_KEY] = record
+    match ruling(record, expected, strict=options_of(config).inconclusive == "fail"):
         case "changed":
             told = f"the verdict changed: expected {expected}, found {record.verdict}."
             pytest.fail(f"{told}\n{paragraph(record, asked.spec)}", pytrace=False)
@@ -128,33 +152,21 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Attach the record to the report, so that it travels to the terminal, to JUnit and between workers."""
     report = yield
-    record = item.stash.get(RECORD_KEY, None)
-    if report.when == "call" and report.failed and record is None and ASKED_KEY in item.stash:
-        report.claim_raised = True  # type: ignore[attr-defined]
-    if report.when == "call" and record is not None:
-        from harness.report.result_table import junit_properties
-        from harness.results.record import record_text
-
-        report.claim_record = record_text(record)  # type: ignore[attr-defined]
-        report.claim_entry = item.stash[ASKED_KEY].spec.model_dump_json()  # type: ignore[attr-defined]
-        report.user_properties += junit_properties(record)
-        # JUnit files are written from the report of the teardown, which is made later.
-        item.user_properties += junit_properties(record)
+    if report.when == "call" and ASKED_KEY in item.stash:
+        claim_report(item, report)
     return report
 
 
 def pytest_report_teststatus(report: pytest.TestReport) -> tuple[str, str, str] | None:
-    """Give inconclusive and reported claims categories of their own; what raised while measuring is an error."""
-    if getattr(report, "claim_raised", False):
-        return "error", "E", "ERROR"
-    if (record := getattr(report, "claim_record", None)) is None or report.when != "call":
-        return None
-    verdict = json.loads(record)["verdict"]
-    if verdict == "inconclusive" and report.outcome == "skipped" and not hasattr(report, "wasxfail"):
-        return "inconclusive", "?", "INCONCLUSIVE"
-    if verdict == "reported" and report.outcome == "passed":
-        return "reported", "r", "REPORTED"
-    return None
+    """Give verdicts that are neither passed nor failed categories of their own."""
+    return teststatus(report)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """End the processes first: an interrupted run waits for no work."""
+    if CREW_KEY in session.config.stash:
+        session.config.stash[CREW_KEY].close()
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -163,45 +175,8 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         config.stash[CREW_KEY].close()
     if SESSION_KEY in config.stash:
         config.stash[SESSION_KEY].close()
-
-
-class Summary:
-    """Collects the records of a run where the terminal is (under xdist: in the controller) and shows them there."""
-
-    def __init__(self, config: pytest.Config) -> None:
-        self.config = config
-        self.records: list[RunRecord] = []
-        self.entries: dict[str, str] = {}  # ledger entries by claim id, as JSON
-
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Collect the record that a report carries."""
-        if (record := getattr(report, "claim_record", None)) is not None and report.when == "call":
-            from harness.results.record import record_from
-
-            self.records.append(record_from(record))
-            self.entries[self.records[-1].claim] = report.claim_entry  # type: ignore[attr-defined]
-
-    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        """Print the table of claims, and write records and reports where they are asked for."""
-        if not self.records:
-            return
-        from harness.report.history_text import seeds_told
-        from harness.results.recorder import Recorder
-        from harness.running.summary import told, written
-
-        terminalreporter.section("claims")
-        config, session = self.config, self.config.stash.get(SESSION_KEY, None)
-        notes = [] if session is None else session.notes()
-        notes += seeds_told(self.records, Recorder(config.stash[OPTIONS_KEY].history).seeds())
-        width, shared = terminalreporter._tw.fullwidth, config.pluginmanager.hasplugin("dsession")
-        lines = told(self.records, notes, width=width, verbosity=config.get_verbosity(), shared=shared)
-        try:
-            lines += written(self.records, self.entries, notes, config.stash[OPTIONS_KEY], datetime.now(UTC))
-        except ClaimsError as error:  # the verdicts are shown first
-            lines.append(plain(f"ERROR: {error}"))
-            terminalreporter._session.exitstatus = pytest.ExitCode.USAGE_ERROR  # type: ignore[union-attr]
-        for line in lines:
-            terminalreporter.write_line(line)
+    if RESTORE_KEY in config.stash:
+        signal.signal(signal.SIGTERM, config.stash[RESTORE_KEY])
 
 
 def _session(config: pytest.Config) -> "Session":
@@ -210,14 +185,31 @@ def _session(config: pytest.Config) -> "Session":
         from harness.report.progress import Progress
         from harness.running.session import Session
 
-        options, plugin = config.stash[OPTIONS_KEY], config.pluginmanager.getplugin
+        options, plugin = options_of(config), config.pluginmanager.getplugin
         progress = Progress(plugin("terminalreporter"), plugin("capturemanager"))
         try:
             run = getattr(config, "workerinput", {}).get("testrunuid")  # all workers of xdist are one run
             config.stash[SESSION_KEY] = Session(options, progress, run, scratch=_processes(config) > 1)
         except ClaimsError as error:
-            raise pytest.UsageError(str(error)) from error
+            raise refusal(error) from error
+        _end_as_interrupted(config)
     return config.stash[SESSION_KEY]
+
+
+def _end_as_interrupted(config: pytest.Config) -> None:
+    """Let SIGTERM do what Ctrl-C does, where nobody else waits for it: a run that is ended says what it has found."""
+    ours = threading.current_thread() is threading.main_thread() and not hasattr(config, "workerinput")
+    if not ours or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        return
+    process = os.getpid()
+
+    def interrupt(number: int, frame: Any) -> None:
+        signal.signal(number, signal.SIG_DFL)  # the second one ends the process as ever
+        if os.getpid() != process:  # a fork
+            os.kill(os.getpid(), number)
+        raise KeyboardInterrupt(f"signal {number}")
+
+    config.stash[RESTORE_KEY] = signal.signal(signal.SIGTERM, interrupt)
 
 
 def _measure(item: pytest.Function, asked: "Claim") -> "RunRecord":
@@ -247,4 +239,4 @@ def _processes(config: pytest.Config) -> int:
     """Say how many processes measure: the workers of xdist and timed claims have none beside."""
     from harness.running.workers import crew_size
 
-    return 1 if hasattr(config, "workerinput") or benchmarked(config) else crew_size(config.stash[OPTIONS_KEY])
+    return 1 if hasattr(config, "workerinput") or benchmarked(config) else crew_size(options_of(config))

@@ -11,13 +11,14 @@ from hypothesis import strategies as st
 from safetensors.numpy import save_file
 
 from harness.errors import ClaimsError
+from harness.files import write_whole
 from harness.results.accepted_outcomes import (
     AcceptedClaim,
     AcceptedOutcomes,
     merge,
     outcomes_beside,
+    outcomes_bytes,
     read_outcomes,
-    write_outcomes,
 )
 
 RANDOM = np.random.default_rng(0)
@@ -32,6 +33,10 @@ NUMBERS = {
     "below zero": np.array([-1.0, 0.0, 1.0, -1.0]),
     "one": np.array([0.3]),
 }
+
+
+def write(path: Path, made: AcceptedOutcomes) -> None:
+    write_whole(path, outcomes_bytes(made), "outcomes")
 
 
 def claim(arms=NUMBERS, images: str = "f") -> AcceptedClaim:
@@ -56,7 +61,7 @@ def same(one: AcceptedOutcomes, other: AcceptedOutcomes) -> bool:
 
 
 def test_every_kind_of_number_comes_back_exactly(tmp_path):
-    write_outcomes(tmp_path / "deep" / "o.safetensors", outcomes())
+    write(tmp_path / "deep" / "o.safetensors", outcomes())
     assert same(read_outcomes(tmp_path / "deep" / "o.safetensors"), outcomes())
 
 
@@ -66,18 +71,18 @@ def test_any_arms_come_back_exactly(tmp_path_factory, rows):
     made = AcceptedOutcomes(
         claims={("m", "a"): claim({f"arm {n}": np.array(row) for n, row in enumerate(rows)})}, names={"f": ("x",)}
     )
-    write_outcomes(path, made)
+    write(path, made)
     assert same(read_outcomes(path), made)
 
 
 def test_equal_contents_make_equal_bytes_in_every_process_and_order(tmp_path):
     paths = [tmp_path / name for name in ("one", "two", "three")]
-    write_outcomes(paths[0], outcomes())
+    write(paths[0], outcomes())
     made = outcomes()
     back = {place: claim(dict(reversed(entry.arms.items()))) for place, entry in reversed(made.claims.items())}
-    write_outcomes(paths[1], AcceptedOutcomes(claims=back, names=made.names))
+    write(paths[1], AcceptedOutcomes(claims=back, names=made.names))
     code = "import sys; from pathlib import Path; from harness.results.accepted_outcomes import *\n"
-    code += "write_outcomes(Path(sys.argv[2]), read_outcomes(Path(sys.argv[1])))"
+    code += "Path(sys.argv[2]).write_bytes(outcomes_bytes(read_outcomes(Path(sys.argv[1]))))"
     subprocess.run([sys.executable, "-c", code, str(paths[0]), str(paths[2])], check=True)
     assert len({path.read_bytes() for path in paths}) == 1
 
@@ -90,7 +95,7 @@ def test_nine_models_of_twenty_claims_are_far_below_a_megabyte(tmp_path):
             sweep = {f"layer {layer}": RANDOM.integers(0, 2, 320).astype(float) for layer in range(12)}
             claims[f"m{model}", f"claim-{number}"] = claim({"clean": clean[: 100 * (number + 1)], **sweep})
     names = tuple(f"test/{place}" for place in range(2000))
-    write_outcomes(tmp_path / "o", AcceptedOutcomes(claims=claims, names={"f": names}))
+    write(tmp_path / "o", AcceptedOutcomes(claims=claims, names={"f": names}))
     assert (tmp_path / "o").stat().st_size < 600_000
 
 
@@ -106,7 +111,7 @@ def test_new_claims_take_the_place_of_old_ones_and_dropped_ones_go(tmp_path):
     assert set(merged.claims) == {("m", "a"), ("m", "b")}
     np.testing.assert_array_equal(merged.claims["m", "a"].arms["bits"], 1 - BITS)
     assert len(merged.names["f"]) == 1000, "the longer list of names stays"
-    write_outcomes(tmp_path / "o", AcceptedOutcomes(claims=new.claims, names=merged.names))
+    write(tmp_path / "o", AcceptedOutcomes(claims=new.claims, names=merged.names))
     assert set(read_outcomes(tmp_path / "o").names) == {"g"}, "names of pictures that nobody saw are not written"
 
 

@@ -334,14 +334,37 @@ def test_history_draws_effect_interval_and_bound_of_each_run(records, capsys):
     assert strip.count("-") >= 1
 
 
-def test_accepting_again_under_other_conditions_drops_what_was_accepted_before(records, capsys):
+def test_what_was_accepted_under_other_conditions_stays_until_replacing_is_asked_for(records, capsys):
     main(["accept"])
     path = Path("claims/baselines/embedded.json")
     path.write_text(path.read_text().replace('"batch_size": 64', '"batch_size": 16'))
+    before = path.read_bytes()
     capsys.readouterr()
-    assert main(["accept", "--claim", "planted-accuracy"]) == 0
+    assert main(["accept", "--claim", "planted-accuracy"]) == 2
+    told = capsys.readouterr()
+    assert "reached under other conditions (batch_size 64 instead of 16) than the 2 that are accepted" in told.err
+    assert "nothing was accepted, and nothing written" in told.out
+    assert path.read_bytes() == before
+    assert main(["accept", "--claim", "planted-accuracy", "--replace"]) == 0
     assert "nameless: planted-isolation: supported -> dropped" in capsys.readouterr().out
     assert list(read_outcomes(path.with_suffix(".safetensors")).claims) == [("nameless", "planted-accuracy")]
+
+
+def test_a_dry_run_shows_the_difference_and_writes_nothing(records, capsys):
+    assert main(["accept", "--dry-run"]) == 0
+    told = capsys.readouterr().out
+    assert "nameless: planted-accuracy: new -> supported" in told
+    assert "2 verdicts would be accepted, 2 of them changed; nothing was written" in told
+    assert not Path("claims/baselines").exists()
+
+
+def test_a_verdict_that_was_not_run_again_stays_with_its_outcomes(records, capsys):
+    main(["accept"])
+    path = Path("claims/baselines/embedded.json")
+    held = json.loads(path.read_text())["models"]["nameless"]["verdicts"]
+    assert main(["accept", "--claim", "planted-accuracy"]) == 0
+    assert json.loads(path.read_text())["models"]["nameless"]["verdicts"] == held
+    assert len(read_outcomes(path.with_suffix(".safetensors")).claims) == 2
 
 
 @pytest.mark.parametrize("name", ["test_vit", "test_resnet"])

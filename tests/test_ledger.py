@@ -7,7 +7,8 @@ import yaml
 from pydantic import ValidationError
 
 from harness.errors import ClaimsError, unknown
-from harness.judging.ledger import LEDGER_NAME, Bound, read_ledger, read_ledgers, spec_beside
+from harness.judging.catalogue import spec_beside
+from harness.judging.ledger import LEDGER_NAME, Bound, read_ledger, read_ledgers
 from harness.models.subject import CAPABILITIES
 
 SOURCE = {"key": "k", "title": "t", "authors": "a", "year": 2020, "arxiv": "2212.06727"}

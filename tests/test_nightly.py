@@ -15,7 +15,7 @@ from harness.regression.nightly import raised
 from support import changing
 from support.records import record as record_of
 
-QUICK = "--import-mode=importlib -p no:hypothesispytest -p no:anyio -p no:jaxtyping"
+QUICK = "-p harness.short_names --import-mode=importlib -p no:hypothesispytest -p no:anyio -p no:jaxtyping"
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,7 @@ from harness.results.accepted_outcomes import read_outcomes
 from harness.results.history import open_history
 from support import folders
 
-QUICK = "--import-mode=importlib -p no:hypothesispytest -p no:anyio -p no:jaxtyping"
+QUICK = "-p harness.short_names --import-mode=importlib -p no:hypothesispytest -p no:anyio -p no:jaxtyping"
 MODEL, CLAIM = "support.zoo:late_reader", "holds"
 
 
@@ -66,7 +66,7 @@ def shown(told) -> dict[str, tuple[str, int]]:
     told("report", "--claims", "mine", "--claim", CLAIM, "--out", "out.csv")
     (line,) = csv.DictReader(Path("out.csv").read_text().splitlines())
     found["report"] = (line["verdict"], int(line["images"]))
-    told("accept", "--claim", CLAIM, "--baseline", "accepted.json")
+    told("accept", "--claim", CLAIM, "--baseline", "accepted.json", "--replace")
     accepted = json.loads(Path("accepted.json").read_text())["models"][MODEL]["verdicts"][CLAIM]
     found["accept"] = (accepted["verdict"], accepted["images"])
     outcomes = read_outcomes(Path("accepted.safetensors")).claims[MODEL, CLAIM].arms.values()

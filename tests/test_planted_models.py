@@ -33,7 +33,7 @@ ASKED = (
     "distill-token-bypasses-cls",
     "last-block-acts-like-average-pooling",
 )
-QUICK = "--import-mode=importlib -p no:hypothesispytest -p no:anyio -p no:jaxtyping"
+QUICK = "-p harness.short_names --import-mode=importlib -p no:hypothesispytest -p no:anyio -p no:jaxtyping"
 
 
 @pytest.mark.parametrize("claim", sorted(SPECS))

@@ -15,7 +15,7 @@ from harness.running.rejudge import rejudge, with_bounds
 from support import folders
 from support.records import behind
 
-QUICK = "--import-mode=importlib -p no:hypothesispytest -p no:anyio -p no:jaxtyping"
+QUICK = "-p harness.short_names --import-mode=importlib -p no:hypothesispytest -p no:anyio -p no:jaxtyping"
 MODELS = ("support.zoo:late_reader", "support.zoo:early_carrier", "support.zoo:patch_mean")
 SHORT = {name: name.partition(":")[2] for name in MODELS}
 CLAIMS = """

@@ -8,15 +8,15 @@ from pathlib import Path
 import pytest
 
 import harness.running.session  # noqa: F401 - an inner run forgets what it imports, and torch cannot be imported twice
-from harness.results.baselines import accept
 from harness.results.history import open_history
 from harness.results.record import record_data
 from harness.results.run_file import read_document
 from support import folders, planted
+from support.records import accept
 
 LATE = "support.zoo:late_reader"
 # Of the other plugins those that take seconds to report nothing stay away.
-QUICK = "--import-mode=importlib -p no:hypothesispytest -p no:anyio -p no:jaxtyping"
+QUICK = "-p harness.short_names --import-mode=importlib -p no:hypothesispytest -p no:anyio -p no:jaxtyping"
 VERDICTS = {
     "holds": "supported",
     "fails": "refuted",
@@ -297,7 +297,7 @@ def test_what_is_unknown_is_refused_with_the_nearest_match_before_weights_are_lo
 
 
 def test_an_unknown_value_of_an_ini_key_is_refused_by_the_name_of_the_key(run, pytester):
-    pytester.makeini("[pytest]\nclaims_dtype = float23\n")
+    pytester.makeini("[pytest]\naddopts = -p harness.short_names\nclaims_dtype = float23\n")
     result = run()
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     assert "unknown value 'float23' in ini key claims_dtype" in text_of(result)

@@ -5,7 +5,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-import harness.running.session  # noqa: F401 - an inner run forgets what it imports, and torch cannot be imported twice
+import harness.report.figures  # an inner run forgets what it imports, and some libraries cannot be imported twice
+import harness.running.session  # noqa: F401
 from harness.cli.__main__ import main
 from harness.errors import ClaimsError
 from harness.results.run_file import document_text
@@ -14,7 +15,7 @@ from support import folders
 from support.records import context, record, spec
 
 LATE = "support.zoo:late_reader"
-QUICK = "--import-mode=importlib -p no:hypothesispytest -p no:anyio -p no:jaxtyping"
+QUICK = "-p harness.short_names --import-mode=importlib -p no:hypothesispytest -p no:anyio -p no:jaxtyping"
 
 SWEPT = """
 from harness.interventions.intervention import shuffle_cls

@@ -6,7 +6,8 @@ from PIL import Image
 
 from harness.errors import ClaimsError
 from harness.models.zoo import resolve
-from harness.running.options import OPTIONS, parse
+from harness.running.option_table import OPTIONS
+from harness.running.options import parse
 from harness.running.run_images import measured_images, training_images
 
 CARD = resolve("tiny_vit").card

@@ -10,10 +10,11 @@ import pytest
 
 from harness.results.history import open_history
 from harness.running import workers
-from harness.running.options import OPTIONS, parse
+from harness.running.option_table import OPTIONS
+from harness.running.options import parse
 from support import folders
 
-QUICK = "--import-mode=importlib -p no:hypothesispytest -p no:anyio -p no:jaxtyping"
+QUICK = "-p harness.short_names --import-mode=importlib -p no:hypothesispytest -p no:anyio -p no:jaxtyping"
 LATE, EARLY = "support.zoo:late_reader", "support.zoo:early_carrier"
 DEFAULTS = parse({option.dest: None for option in OPTIONS}, {})
 DOOMED = """

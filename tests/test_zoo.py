@@ -141,9 +141,18 @@ def test_factories_that_cannot_be_used_are_refused(factories, text, message):
         resolve(text)
 
 
-def test_a_missing_dependency_of_a_factory_is_its_own_error(factories):
-    with pytest.raises(ModuleNotFoundError, match="not_installed_anywhere"):
+def test_a_missing_dependency_of_a_factory_is_named_and_what_python_says_stays_its_cause(factories):
+    with pytest.raises(ClaimsError, match=r"raised ModuleNotFoundError: .*not_installed_anywhere") as told:
         resolve("half_models:tiny")
+    assert isinstance(told.value.__cause__, ModuleNotFoundError)
+
+
+@pytest.mark.parametrize("text", ["json:loads", "sys:exit", "os:abs", ".:x", "..a:b", "a:b:c", "json:", ":x"])
+def test_what_is_no_factory_is_told_in_one_line(text):
+    with pytest.raises(ClaimsError) as told:
+        resolve(text)
+    assert len(str(told.value).splitlines()) == 1
+    assert text.partition(":")[0] in str(told.value)
 
 
 def test_a_model_that_no_family_reads_is_refused_before_its_weights():

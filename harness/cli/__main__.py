@@ -3,6 +3,7 @@
 import argparse
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
 from harness.cli import (
     accept,
@@ -19,9 +20,20 @@ from harness.cli import (
     visualize,
 )
 from harness.errors import ClaimsError
+from harness.report.escaping import paragraphs
 
 COMMANDS = (list_claims, explain, models, plan, judge, accept, report, history, diff, visualize, nightly, doctor)
 USAGE_ERROR = 2
+INTERRUPTED = 130
+LONGEST = 400  # characters of a message about an argument
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose messages are short, and act on no terminal."""
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong with an argument, and end."""
+        super().error(paragraphs(message if len(message) <= LONGEST else f"{message[:LONGEST]}..."))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -30,8 +42,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return asked.run(asked)
     except ClaimsError as error:
-        print(f"claims {asked.command}: {error}", file=sys.stderr)
+        print(paragraphs(f"claims {asked.command}: {error}"), file=sys.stderr)
         return USAGE_ERROR
+    except KeyboardInterrupt:
+        return INTERRUPTED
     except BrokenPipeError:  # the reader of a pipe (head, less) has seen enough
         sys.stderr.close()
         return 0
@@ -39,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def parser() -> argparse.ArgumentParser:
     """Build the parser from what each command declares of itself."""
-    top = argparse.ArgumentParser(prog="claims", description="Executable claims about vision models.")
+    top = Parser(prog="claims", description="Executable claims about vision models.")
     below = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for command in COMMANDS:
         added = below.add_parser(command.NAME, help=command.HELP, description=command.HELP)

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from harness.running.options import DEFAULT_CACHE
+from harness.running.option_table import DEFAULT_CACHE
 
 
 def add_claims_folder(parser: argparse.ArgumentParser) -> None:

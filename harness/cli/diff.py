@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from harness.cli.arguments import add_cache, add_choice
 from harness.cli.console import show_table
+from harness.report.escaping import plain
 
 if TYPE_CHECKING:
     from harness.regression.comparison import ArmChange, Comparison
@@ -62,7 +63,7 @@ def _show_verdicts(before: "Sequence[RunRecord]", after: "Sequence[RunRecord]") 
     for place in sorted({**old, **new}):
         was, now = old.get(place, "not asked"), new.get(place, "not asked")
         if was != now:
-            print(f"{place[0]}: {place[1]}: {was} -> {now}")
+            print(plain(f"{place[0]}: {place[1]}: {was} -> {now}"))
     same = sum(old[place] == new[place] for place in old.keys() & new.keys())
     print(f"{same} verdicts are the same, {len(old.keys() & new.keys()) - same} changed")
 
@@ -71,7 +72,7 @@ def _show_arms(comparison: "Comparison", history: "History", everything: bool) -
     from harness.judging.paired_change import ERROR
 
     for model, claim, why in comparison.unpaired:
-        print(f"not compared: {model}: {claim}: {why}")
+        print(plain(f"not compared: {model}: {claim}: {why}"))
     changed = sorted(comparison.changed, key=lambda one: (one.p, -one.change.count))
     print(f"{comparison.resolution()}; {len(changed)} changed")
     if not changed:
@@ -85,7 +86,7 @@ def _show_arms(comparison: "Comparison", history: "History", everything: bool) -
         places = one.change.places if everything else one.change.places[:IMAGES_SHOWN]
         shown = ", ".join(names[place] if place < len(names) else f"position {place}" for place in places)
         more = len(one.change.places) - len(places)
-        print(f"{one.model}: {one.claim}: {one.arm}: {shown}{f' and {more} more' if more else ''}")
+        print(plain(f"{one.model}: {one.claim}: {one.arm}: {shown}{f' and {more} more' if more else ''}"))
 
 
 def _row(one: "ArmChange") -> tuple[str, ...]:

@@ -4,6 +4,8 @@ import importlib
 import os
 import shutil
 import sqlite3
+import subprocess
+import sys
 import tempfile
 from collections.abc import Callable
 from contextlib import closing
@@ -20,6 +22,9 @@ HUB = "https://huggingface.co"
 RETRY_SECONDS = 47  # what the hub client of timm spends on one file without network
 LEAST_DISK = 200 * 2**20  # bytes; a nightly run of the zoo stores about a tenth of it
 PLUGIN = "harness.pytest_plugin"
+NOTHING_COLLECTED = 5  # exit code of pytest
+START_SECONDS = 60.0
+OTHERS = "pip list | grep pytest, and switch off what fails: -p no:NAME"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +51,7 @@ def examine(cache: Path) -> list[Check]:
         check_fused_attention,
         check_hub,
         check_plugin,
+        check_neighbours,
         check_xdist,
         check_benchmark,
         check_threads,
@@ -128,6 +134,35 @@ def check_plugin() -> Check:
     return Check(
         name="plugin", text=f"pytest does not know {PLUGIN}", cure="pip install -e . in the repository", breaks=True
     )
+
+
+def check_neighbours() -> Check:
+    """Start pytest in an empty folder, with the short names of options: other plugins may have taken them."""
+    with tempfile.TemporaryDirectory() as folder:
+        how = [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-p",
+            "harness.short_names",
+            "--collect-only",
+            "--rootdir",
+            folder,
+            folder,
+        ]
+        try:
+            done = subprocess.run(how, cwd=folder, capture_output=True, text=True, timeout=START_SECONDS, check=False)
+        except (OSError, subprocess.TimeoutExpired) as error:
+            return Check(name="neighbours", text=f"pytest does not start: {error}", cure=OTHERS, breaks=True)
+    if done.returncode not in (0, NOTHING_COLLECTED):
+        why = [line for line in (done.stderr + done.stdout).splitlines() if line.strip()][-1:]
+        return Check(name="neighbours", text=f"pytest does not start: {' '.join(why)}", cure=OTHERS, breaks=True)
+    taken = [line.split()[1] for line in done.stdout.splitlines() if line.startswith("claims: --")]
+    if taken:
+        text = f"{', '.join(taken)} belong to other plugins of this environment, and are no options of claims here"
+        cure = f"say {', '.join(name.replace('--', '--claims-', 1) for name in taken)}"
+        return Check(name="neighbours", text=text, cure=cure)
+    return Check(name="neighbours", text="pytest starts beside all plugins, and none took a name of ours")
 
 
 def check_xdist() -> Check:

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 
 from harness.cli.arguments import add_cache, add_claims_folder
 from harness.cli.console import show_field, show_table
-from harness.judging.discovery import chosen, find_specs
+from harness.judging.catalogue import specs_below
+from harness.judging.discovery import chosen
 from harness.judging.ledger import Bound, ClaimSpec, PublishedCurve
+from harness.report.escaping import plain
 
 if TYPE_CHECKING:
     from harness.results.record import RunRecord
@@ -26,9 +28,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(asked: argparse.Namespace) -> int:
     """Print the claim; only its ledger and the recorded results are read."""
-    specs = find_specs(asked.claims)
+    specs = specs_below(asked.claims)
     spec = chosen(specs, [asked.id], "claim", f"the ledgers below {str(asked.claims)!r}")[asked.id]
-    print(f"{spec.id} ({spec.code}, {spec.tier}, version {spec.version})\n")
+    print(plain(f"{spec.id} ({spec.code}, {spec.tier}, version {spec.version})") + "\n")
     for name, text in _fields(spec).items():
         show_field(name, text)
     print("\nbounds")
@@ -36,14 +38,14 @@ def run(asked: argparse.Namespace) -> int:
         ("name", "bound", "published", "where it comes from"), [_bound(name, b) for name, b in spec.bounds.items()]
     )
     for name, curves in spec.published.curves.items():
-        print(f"\npublished {name} by layer")
+        print("\n" + plain(f"published {name} by layer"))
         _show_curves(curves)
     print("\nlast results")
     if records := _last(asked.cache, spec.id):
         _show_results(records)
     else:
         told = "a run with --claims-no-history leaves none"
-        print(f"none in {asked.cache} ({told}); run: pytest {asked.claims} --claim {spec.id}")
+        print(plain(f"none in {asked.cache} ({told}); run: pytest {asked.claims} --claims-claim {spec.id}"))
     return 0
 
 

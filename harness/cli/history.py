@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from harness.cli.arguments import add_cache
 from harness.cli.console import show_table
 from harness.judging.discovery import chosen
+from harness.report.escaping import plain
 
 if TYPE_CHECKING:
     from harness.results.history import History
@@ -67,5 +68,5 @@ def _show_course(history: "History", asked: argparse.Namespace) -> None:
         records = history.records(claim=claim, model=model)
         effect = next((record.effect for record in records[::-1] if record.effect), None)
         told = "" if effect is None else f": o {effect.label}, - its interval, | the bound {effect.direction}"
-        print(f"{claim} on {model}{told}")
+        print(plain(f"{claim} on {model}{told}"))
         print(course(records[-asked.last :]))

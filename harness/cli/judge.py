@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 from harness.cli.arguments import add_cache, add_choice, add_claims_folder, error_level
 from harness.cli.console import show_table
 from harness.errors import ClaimsError, NotApplicable, unknown
-from harness.judging.discovery import chosen, find_claims
+from harness.judging.catalogue import claims_below
+from harness.judging.discovery import chosen
+from harness.report.escaping import paragraphs, plain
 
 if TYPE_CHECKING:
     from harness.judging.discovery import Claim
@@ -35,7 +37,7 @@ def run(asked: argparse.Namespace) -> int:
     """Print the recorded and the new verdict of each claim on each model."""
     from harness.results.history import open_history
 
-    claims = find_claims(asked.claims)
+    claims = claims_below(asked.claims)
     bounds = parse_bounds(asked.bound or (), claims)
     history = open_history(asked.cache)
     last = history.latest()
@@ -55,13 +57,13 @@ def run(asked: argparse.Namespace) -> int:
     history.close()
     show_table(("claim", "model", "recorded", "now", "effect [interval]", "bound", "images"), rows, right=("images",))
     for note in notes:
-        print(note)
+        print(plain(note))
     changed = sum(row[2] != row[3].removesuffix(EXPLORATORY) for row in rows)
     print(f"{len(rows)} judged from stored measurements, {changed} changed; nothing was recorded")
     if strangers := sorted({claim for claim, _ in last if claim not in claims}):
-        print(f"recorded, but not in {asked.claims}: {', '.join(strangers)}")
+        print(plain(f"recorded, but not in {asked.claims}: {', '.join(strangers)}"))
     for text in refused:
-        print(f"claims judge: {text}", file=sys.stderr)
+        print(paragraphs(f"claims judge: {text}"), file=sys.stderr)
     return 2 if refused else 0
 
 

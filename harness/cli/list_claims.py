@@ -5,7 +5,9 @@ import textwrap
 
 from harness.cli.arguments import add_claims_folder
 from harness.cli.console import width
-from harness.judging.discovery import chosen, find_specs
+from harness.judging.catalogue import specs_below
+from harness.judging.discovery import chosen
+from harness.report.escaping import plain
 
 NAME = "list"
 HELP = "list the claims of a folder"
@@ -20,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(asked: argparse.Namespace) -> int:
     """Print the claims; only ledgers are read."""
-    specs = find_specs(asked.claims)
+    specs = specs_below(asked.claims)
     sources = {spec.source.key: spec.source for spec in specs.values()}
     kept = chosen(sources, [asked.source] if asked.source else None, "source", "--source")
     picked = [
@@ -29,7 +31,7 @@ def run(asked: argparse.Namespace) -> int:
     for spec in picked:
         versus = f"; compares {', '.join(spec.subjects)}" if spec.subjects else ""
         needs = ", ".join(spec.needs) or "nothing"
-        print(f"{spec.id}  ({spec.code}, {spec.tier}, {spec.source.key}; needs {needs}{versus})")
-        print("    " + textwrap.shorten(spec.statement, width() - 4, placeholder=" ..."))
+        print(plain(f"{spec.id}  ({spec.code}, {spec.tier}, {spec.source.key}; needs {needs}{versus})"))
+        print(plain("    " + textwrap.shorten(spec.statement, width() - 4, placeholder=" ...")))
     print(f"{len(picked)} of {len(specs)} claims; `claims explain ID` tells one in full")
     return 0

@@ -4,6 +4,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from harness.cli.console import show_field
+from harness.report.escaping import plain
 
 if TYPE_CHECKING:
     from harness.models.zoo import ModelEntry
@@ -36,7 +37,7 @@ def _show(entry: "ModelEntry") -> None:
     card = entry.card
     prefix = ", ".join(f"{card.prefix.count(kind)} {kind}" for kind in dict.fromkeys(card.prefix)) or "-"
     data = entry.data or "of its own"
-    print(SHAPE.format(entry.name, card.family, card.depth, card.width, prefix, card.native, data), flush=True)
+    print(plain(SHAPE.format(entry.name, card.family, card.depth, card.width, prefix, card.native, data)), flush=True)
     lacking = [capability for capability in CAPABILITIES if capability not in card.capabilities]
     if entry.resolved != entry.name:
         show_field("", f"is {entry.resolved}")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from harness.cli.accept import DEFAULT_FILE
 from harness.cli.arguments import add_cache, add_claims_folder
+from harness.files import write_whole
 
 if TYPE_CHECKING:
     from harness.regression.findings import Night
@@ -47,10 +48,9 @@ def run(asked: argparse.Namespace, run_pytest: "RunPytest | None" = None) -> int
         baseline=asked.baseline,
         out=asked.out or asked.cache / "nightly",
     )
-    orders.out.mkdir(parents=True, exist_ok=True)
     night = _night(orders, run_pytest or run_in_process_of_its_own)
     text = night.markdown()
-    (orders.out / "summary.md").write_text(text, encoding="utf-8")
+    write_whole(orders.out / "summary.md", text.encode("utf-8"), "the summary")
     if SUMMARY_VARIABLE in os.environ:
         with Path(os.environ[SUMMARY_VARIABLE]).open("a", encoding="utf-8") as summary:
             summary.write(text)

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 from harness.cli.arguments import add_claims_folder, error_level, positive
 from harness.cli.console import show_table
-from harness.judging.discovery import chosen, find_claims
+from harness.judging.catalogue import claims_below
+from harness.judging.discovery import chosen
+from harness.report.escaping import plain
 
 if TYPE_CHECKING:
     from harness.running.forecast import PlannedClaim, Planner
@@ -38,8 +40,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(asked: argparse.Namespace) -> int:
     """Print one table per model."""
     from harness.running.forecast import Planner
+    from harness.running.preflight import check_device
 
-    claims = chosen(find_claims(asked.claims), asked.claim, "claim", "--claim")
+    check_device(asked.device)
+    claims = chosen(claims_below(asked.claims), asked.claim, "claim", "--claim")
     for name in asked.model:
         planner = Planner.of(
             name,
@@ -60,15 +64,15 @@ def _show(planner: "Planner", planned: "Sequence[PlannedClaim]", speed: float, t
 
     card = planner.entry.card
     how = "timed here on a small batch with random weights" if timed else "as given"
-    print(f"{planner.entry.name} ({planner.entry.resolved}), {card.depth} blocks, on {planner.data_note}")
+    print(plain(f"{planner.entry.name} ({planner.entry.resolved}), {card.depth} blocks, on {planner.data_note}"))
     if planner.audit:
-        print(planner.audit)
+        print(plain(planner.audit))
     print(f"plain forward pass: {speed:.4g} images/s, {how}\n")
     applicable = [claim for claim in planned if claim.plan is not None]
     show_table(COLUMNS, [_row(claim, speed) for claim in applicable], right=COLUMNS[1:6])
     for reason in dict.fromkeys(claim.reason for claim in planned if claim.plan is None):
         named = [claim.spec.id for claim in planned if claim.reason == reason]
-        print(f"not applicable ({len(named)}), {reason}: {', '.join(named)}")
+        print(plain(f"not applicable ({len(named)}), {reason}: {', '.join(named)}"))
     if not applicable:
         return
     alone = sum(claim.forwards for claim in applicable)

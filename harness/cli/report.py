@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from harness.cli.arguments import add_cache, add_choice, add_claims_folder
 from harness.errors import ClaimsError
-from harness.judging.discovery import chosen, find_specs
+from harness.judging.catalogue import specs_below
+from harness.judging.discovery import chosen
 from harness.judging.ledger import ClaimSpec
 from harness.running.options import report_path
 
@@ -39,7 +40,7 @@ def run(asked: argparse.Namespace) -> int:
     from harness.report.write import TITLE, write_report
 
     paths = [report_path(text, "--out") for text in asked.out or (DEFAULT_FILE,)]
-    specs = find_specs(asked.claims) if asked.claims.is_dir() else {}
+    specs = specs_below(asked.claims) if asked.claims.is_dir() else {}
     records, entries, notes = _gather(asked.runs or [asked.cache], asked.of_run)
     models = chosen({record.model: record.model for record in records}, asked.model, "model", "--model")
     claims = chosen({record.claim: record.claim for record in records}, asked.claim, "claim", "--claim")

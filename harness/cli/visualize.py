@@ -2,10 +2,14 @@
 
 import argparse
 import time
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.errors import ClaimsError
+from harness.files import write_whole
+from harness.report.escaping import file_name
+from harness.running.options import DIGITS
 
 if TYPE_CHECKING:
     import numpy as np
@@ -18,6 +22,7 @@ if TYPE_CHECKING:
 
 NAME = "visualize"
 HELP = "draw what single units respond to: optimized pictures, top pictures and where the unit is active there"
+LEAST = {"pictures": 1, "steps": 1, "copies": 1, "threads": 1, "seed": 0}  # smallest value of each option
 SITES = ("units", "query", "key", "value")
 
 
@@ -44,7 +49,12 @@ def run(asked: argparse.Namespace) -> int:
     import torch
 
     from harness.readouts.units.activations import Table, make_tables
+    from harness.running.preflight import check_device
 
+    for option in LEAST:
+        if (value := getattr(asked, option)) is not None and value < LEAST[option]:
+            raise ClaimsError(f"{value} in --{option}; allowed: whole numbers from {LEAST[option]} on")
+    check_device(asked.device)
     if asked.threads:
         torch.set_num_threads(asked.threads)
     place = _place(asked)
@@ -52,16 +62,22 @@ def run(asked: argparse.Namespace) -> int:
     if reason := card.missing(("units",) if asked.site == "units" else ("units", "qkv")):
         raise ClaimsError(f"{asked.model!r} has no {asked.site}: {reason}")
     blocks, recipe = _blocks(asked.layers, card), _recipe(asked, card)
-    asked.out.mkdir(parents=True, exist_ok=True)
     start = time.perf_counter()
     make_tables(place, [Table(block, asked.site) for block in blocks])
     print(f"{place.pictures} pictures looked at in {time.perf_counter() - start:.1f} s; {recipe}", flush=True)
     for block in blocks:
         start = time.perf_counter()
         drawn, count = _draw(place, block, asked.site, asked.units, recipe, asked.ablated)
-        drawn.save(file := asked.out / f"{card.name}-{asked.site}-block{block:02}.png")
+        file = asked.out / f"{file_name(card.name)}-{asked.site}-block{block:02}.png"
+        write_whole(file, _png(drawn), "the sheet")
         print(f"{file}: {count} {asked.site} in {time.perf_counter() - start:.1f} s", flush=True)
     return 0
+
+
+def _png(drawn: "Image.Image") -> bytes:
+    target = BytesIO()
+    drawn.save(target, "PNG")
+    return target.getvalue()
 
 
 def _draw(
@@ -108,10 +124,13 @@ def _blocks(text: str, card: "ModelCard") -> list[int]:
     found: list[int] = []
     for part in text.split(","):
         first, _, last = part.partition("-")
-        found += range(_number(first, "--layers"), _number(last or first, "--layers") + 1)
-    if outside := [block for block in found if block >= card.depth]:
-        raise ClaimsError(f"blocks {outside} in --layers; {card.name} has blocks 0 to {card.depth - 1}")
-    return found
+        start, end = _number(first, "--layers"), _number(last or first, "--layers")
+        if outside := [block for block in (start, end) if block >= card.depth]:
+            raise ClaimsError(f"blocks {outside} in --layers; {card.name} has blocks 0 to {card.depth - 1}")
+        found += range(start, end + 1)
+    if not found:
+        raise ClaimsError(f"{text!r} in --layers names no block; allowed: 0,3,6 or 2-5, from low to high")
+    return list(dict.fromkeys(found))
 
 
 def _units(text: str, count: int, place: "MemberContext") -> "np.ndarray":
@@ -121,12 +140,14 @@ def _units(text: str, count: int, place: "MemberContext") -> "np.ndarray":
         order = np.random.Generator(np.random.PCG64(place.seed)).permutation(count)
         return np.sort(order[: _number(text, "--units")])
     chosen = np.array([_number(part, "--units") for part in text.split(",") if part])
+    if not len(chosen):
+        raise ClaimsError(f"{text!r} in --units names no unit; allowed: a number of them, or which: 3,17")
     if (chosen >= count).any():
         raise ClaimsError(f"units {chosen[chosen >= count].tolist()} in --units; allowed: 0 to {count - 1}")
     return chosen
 
 
 def _number(text: str, where: str) -> int:
-    if not text.isdecimal():
-        raise ClaimsError(f"{text!r} in {where}; allowed: whole numbers from 0 on")
+    if not text.isdecimal() or len(text) > DIGITS:
+        raise ClaimsError(f"{text!r:.60} in {where}; allowed: whole numbers from 0 on, of {DIGITS} digits at most")
     return int(text)

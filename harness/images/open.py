@@ -6,6 +6,7 @@ An image set is opened before any weight is loaded, and refuses then what can be
 from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
+from tarfile import TarError
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -14,6 +15,7 @@ from torch import Tensor
 
 from harness.errors import ClaimsError
 from harness.images.archives import list_archive
+from harness.images.checked import fault
 from harness.images.datasets import PREFIXES, list_dataset
 from harness.images.folders import SPLIT_FOLDERS, list_folder, visible
 from harness.images.listing import Listing
@@ -21,6 +23,8 @@ from harness.images.procedural import EmbeddedImages, Split
 from harness.images.procedural_switches import is_embedded, read_world
 from harness.images.stored import StoredImages, store_in_order
 from harness.models.subject import ModelCard, Preprocessing
+
+PROBED = 32  # pictures that are decoded at most to see whether any can be
 
 
 @runtime_checkable
@@ -96,6 +100,30 @@ def open_images(
     else:
         listing = _list_path(data, split, card)
     return store_in_order(listing, seed, limit, apart if isinstance(apart, StoredImages) else None)
+
+
+def check_pictures(data: str, split: Split, card: ModelCard) -> None:
+    """Prove what can be known of pictures before anything is loaded: that they are there and have the model's labels.
+
+    Datasets by name are left to `open_images`, which may have to fetch them.
+    Raises ClaimsError; NotApplicable where pictures to train on are asked for and there are none.
+    """
+    if len(card.preprocessing.mean) != 3:
+        raise ClaimsError(f"{card.name!r} takes {len(card.preprocessing.mean)} channels; pictures are read as RGB")
+    if data.partition("/")[0].lower() in PREFIXES and not Path(data).exists():
+        return
+    try:
+        listing = _list_path(data, split, card)
+    except (OSError, ValueError, TarError) as error:
+        raise ClaimsError(f"--data {data!r} cannot be read: {' '.join(str(error).split()):.200}") from error
+    faults = []
+    for entry in range(len(listing)):
+        if not isinstance(found := fault(listing.open, entry), Exception):
+            return
+        faults.append(f"{listing.names[entry]}: {type(found).__name__}: {found}")
+        if len(faults) == PROBED:
+            return  # others may be fine: the set is opened later, and tells what it leaves out
+    raise ClaimsError(f"none of the {len(listing)} pictures of {listing.name!r} can be decoded ({faults[0]:.160}, ...)")
 
 
 def _embedded(data: str | None, seed: int, split: Split, limit: int | None, card: ModelCard) -> EmbeddedImages:

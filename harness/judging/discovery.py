@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 
 from harness.errors import ClaimsError, unknown
 from harness.judging.ledger import LEDGER_NAME, ClaimSpec, read_ledger, read_ledgers
+from harness.judging.mark import MARK
 
-MARK = "__claim__"
 PATTERN = "test_*.py"
 Item = TypeVar("Item")
 

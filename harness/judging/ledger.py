@@ -5,14 +5,14 @@ a reader can check a verdict without reading code.
 """
 
 from collections.abc import Mapping
-from functools import cache
 from pathlib import Path
 from typing import Annotated, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from harness.errors import ClaimsError, unknown
+from harness.errors import ClaimsError, brief, unknown
+from harness.judging.wrong_fields import wrong_fields
 
 DATA_NEEDS = {
     "labels": "{} has no labels",
@@ -161,6 +161,9 @@ class ClaimSpec(_Record):
         return max(self.budget * max(self.batch, 1), self.pictures)
 
 
+FIELDS = {name for model in (ClaimSpec, Bound, Published, PublishedCurve) for name in model.model_fields}
+
+
 def missing_data(needs: tuple[str, ...], images: str, have: Mapping[str, bool]) -> str | None:
     """Say which need for data is unmet, given what comes with the `images` (by the names of DATA_NEEDS)."""
     return next((DATA_NEEDS[need].format(images) for need in needs if need in DATA_NEEDS and not have[need]), None)
@@ -174,11 +177,13 @@ def read_ledger(path: Path, capabilities: frozenset[str] = frozenset()) -> dict[
     try:
         document = yaml.load(path.read_text(encoding="utf-8"), Loader=_Strict)
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ClaimsError(f"cannot read the ledger {path}: {error}") from error
+        raise ClaimsError(f"cannot read the ledger {path}: {' '.join(str(error).split()):.300}") from error
     if not isinstance(document, dict) or set(document) != {"source", "claims"}:
-        raise ClaimsError(f"ledger {path}: allowed top-level keys are 'source' and 'claims', both needed")
+        raise ClaimsError(
+            f"ledger {path}: allowed top-level keys are 'source' and 'claims', both needed; got {brief(document)}"
+        )
     if not isinstance(document["claims"], list):
-        raise ClaimsError(f"ledger {path}: 'claims' is {document['claims']!r:.80}, not a list of entries")
+        raise ClaimsError(f"ledger {path}: 'claims' is {brief(document['claims'])}, not a list of entries")
     specs: dict[str, ClaimSpec] = {}
     for number, entry in enumerate(document["claims"]):
         spec = _entry(path, number, entry, document["source"])
@@ -191,17 +196,6 @@ def read_ledger(path: Path, capabilities: frozenset[str] = frozenset()) -> dict[
     return specs
 
 
-def spec_beside(file: Path, identifier: str, capabilities: frozenset[str] = frozenset()) -> ClaimSpec:
-    """Find the entry of a claim in the ledger of the folder that holds its file."""
-    ledger = file.parent / LEDGER_NAME
-    if not ledger.exists():
-        raise ClaimsError(f"{ledger} does not exist; every claim needs an entry there")
-    specs = _ledger_as_of(ledger, ledger.stat().st_mtime_ns, capabilities)
-    if identifier not in specs:
-        raise unknown("claim", identifier, specs, str(ledger))
-    return specs[identifier]
-
-
 def read_ledgers(root: Path, capabilities: frozenset[str] = frozenset()) -> dict[str, ClaimSpec]:
     """Read every ledger below a claims folder into one mapping by id."""
     specs: dict[str, ClaimSpec] = {}
@@ -211,12 +205,6 @@ def read_ledgers(root: Path, capabilities: frozenset[str] = frozenset()) -> dict
                 raise ClaimsError(f"claim {identifier!r} stands in two ledgers, the second is {path}")
             specs[identifier] = spec
     return specs
-
-
-@cache
-def _ledger_as_of(path: Path, changed: int, capabilities: frozenset[str]) -> dict[str, ClaimSpec]:
-    """Read a ledger once for all of its claims on all models, and anew when the file has `changed`."""
-    return read_ledger(path, capabilities)
 
 
 _SafeLoader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # in C where there is one: ten times as fast
@@ -235,10 +223,12 @@ class _Strict(_SafeLoader):  # type: ignore[misc, valid-type]
 
 def _entry(path: Path, number: int, entry: object, source: object) -> ClaimSpec:
     if not isinstance(entry, dict):
-        raise ClaimsError(f"ledger {path}: claim number {number + 1} is {entry!r}, not a mapping")
+        raise ClaimsError(f"ledger {path}: claim number {number + 1} is {brief(entry)}, not a mapping")
     try:
         return ClaimSpec.model_validate({**entry, "source": source})
     except ValidationError as error:
         lines = [f"  {'.'.join(map(str, e['loc']))}: {e['msg']} (got {e.get('input')!r:.80})" for e in error.errors()]
         name = entry.get("id", f"number {number + 1}")
-        raise ClaimsError(f"ledger {path}, claim {name!r}:\n" + "\n".join(lines)) from error
+        raise ClaimsError(
+            f"ledger {path}, claim {brief(name)}: {wrong_fields(error.errors(), FIELDS, len(lines))}"
+        ) from error

@@ -78,8 +78,7 @@ class ModelEntry:
 def resolve(text: str, *, pretrained: bool = True, classes: int | None = None) -> ModelEntry:
     """Find the model that a name, alias, `module:factory` or checkpoint means, without loading weights.
 
-    With `pretrained=False` the architecture gets random weights, and `classes` outputs if given. Raises ClaimsError
-    with the nearest match for anything unknown.
+    With `pretrained=False` it gets random weights, and `classes` outputs if given. ClaimsError tells the nearest match.
     """
     if classes is not None and pretrained:
         raise ClaimsError(
@@ -90,9 +89,9 @@ def resolve(text: str, *, pretrained: bool = True, classes: int | None = None) -
         return _embedded(text, pretrained, classes)
     if text in aliases():
         return _timm(text, aliases()[text], pretrained, classes)
-    if re.fullmatch(r"[\w.]+:\w+", text):
+    if re.fullmatch(r"\w+(\.\w+)*:\w+", text):
         return _factory(text, pretrained)
-    if "," in text or "/" in text or Path(text).suffix in (".safetensors", *checkpoint.PICKLES):
+    if "," in text or "/" in text or ":" in text or Path(text).suffix in (".safetensors", *checkpoint.PICKLES):
         return _checkpoint(text, pretrained)
     full = timm_source.full_name(text)
     if full is None:
@@ -170,9 +169,14 @@ def _checkpoint(text: str, pretrained: bool) -> ModelEntry:
 
 def _factory(text: str, pretrained: bool) -> ModelEntry:
     """Call the factory at once: only what it returns can be described."""
-    made = _imported(text)()
-    if isinstance(made, nn.Module):
-        made = adapt(made, name=text, arch=type(made).__name__, pretrained=True)
+    try:
+        made = _imported(text)()
+        if isinstance(made, nn.Module):
+            made = adapt(made, name=text, arch=type(made).__name__, pretrained=True)
+    except (Exception, SystemExit) as error:
+        if isinstance(error, ClaimsError):
+            raise
+        raise ClaimsError(f"the factory {text!r} raised {type(error).__name__}: {error!s:.200}") from error
     if not isinstance(made, Subject):
         raise ClaimsError(f"the factory {text!r} returned {type(made).__name__}, neither an nn.Module nor a Subject")
     subject = made if pretrained else made.untrained(RANDOM_SEED)

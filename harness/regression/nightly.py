@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.errors import ClaimsError
+from harness.files import write_whole
 from harness.results.record import RunRecord
 from harness.results.run_file import read_document
 
@@ -31,8 +32,8 @@ class NightlyOptions:
 
     def pytest_arguments(self, models: Sequence[str], claims: Sequence[str]) -> list[str]:
         """Give the arguments that every run of the night shares."""
-        given = [part for model in models for part in ("--model", model)]
-        given += [part for claim in claims for part in ("--claim", claim)]
+        given = [part for model in models for part in ("--claims-model", model)]
+        given += [part for claim in claims for part in ("--claims-claim", claim)]
         return [str(self.claims), *given, *self.arguments]
 
 
@@ -75,9 +76,8 @@ def raised(junit: Path) -> list[str]:
 
 def _run(arguments: Sequence[str], run_pytest: RunPytest, log: Path) -> None:
     """Run pytest and keep its output; anything but passed and failed tests is refused with its last lines."""
-    log.parent.mkdir(parents=True, exist_ok=True)
     code, output = run_pytest(arguments)
-    log.write_text(output, encoding="utf-8")
+    write_whole(log, output.encode("utf-8", "backslashreplace"), "the output of pytest")
     if code not in (FINE, TESTS_FAILED):
         told = [line for line in output.splitlines() if line.startswith("ERROR")] if code == USAGE_ERROR else []
         shown = "\n".join(told or output.strip().splitlines()[-5:])

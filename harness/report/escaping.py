@@ -4,6 +4,7 @@ Control characters, terminal escape codes and marks that reorder text become vis
 each output adds what its format needs: HTML escapes by itself (Jinja2), Markdown and spreadsheets are served here.
 """
 
+import os
 import re
 import unicodedata
 from urllib.parse import urlsplit
@@ -12,7 +13,10 @@ JOINERS = "\u200c\u200d"  # letters of Persian and Indic scripts need these two;
 HARMFUL = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})  # control, format (bidi), lone surrogates, line and paragraph ends
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")  # what spreadsheets take for the start of a formula
 MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+!|~$^-])")
+ADDRESS = re.compile(r"\b0x[0-9a-fA-F]{6,}\b")
+ABSOLUTE = re.compile(r"(?<![\w.:/~-])/(?:[^\s:'\",;()\[\]<>/]+/)+([^\s:'\",;()\[\]<>/]+)")
 SCHEMES = ("http", "https")
+LONGEST_FILE_NAME = 100  # characters of a label within a name of a file
 SHORT = 60  # characters of a name where room is short
 
 
@@ -73,6 +77,23 @@ def web_address(text: str | None) -> str | None:
 def anchor(text: str) -> str:
     """Make an identifier for links within a page out of any name."""
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-") or "x"
+
+
+def file_name(text: str) -> str:
+    """Make a name of a file out of any name: one that stays in its folder, hidden from nobody and not too long."""
+    shown = re.sub(r"[^\w.,@+=-]+", "_", plain(text)).lstrip(".")
+    return short(shown, LONGEST_FILE_NAME) or "_"
+
+
+def paragraphs(text: str) -> str:
+    """Neutralise a text of several lines, line by line."""
+    return "\n".join(map(plain, text.split("\n")))
+
+
+def portable(text: str) -> str:
+    """Leave out what is true of one machine and one process alone: where folders and objects lie."""
+    text = ADDRESS.sub("0x...", text).replace(f"{os.getcwd()}{os.sep}", "")
+    return ABSOLUTE.sub(r".../\1", text)
 
 
 def _visible(character: str) -> str:

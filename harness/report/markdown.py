@@ -41,7 +41,8 @@ def markdown_report(
 def _changes(sources: Sequence[SourceView], columns: Sequence[ModelColumn]) -> list[str]:
     """List verdicts that differ from the accepted ones: what a reader of a pull request looks for first."""
     lines = [
-        f"- {markdown_code(claim.id)} on {markdown_code(columns[cell.column].label)}: expected {cell.changed_from}, "
+        f"- {markdown_code(claim.id)} on {markdown_code(columns[cell.column].label)}: expected "
+        f"{markdown_text(cell.changed_from)}, "
         f"found {SYMBOLS[cell.verdict]} {cell.verdict}; {markdown_text(cell.reason)}"
         for source in sources
         for claim in source.claims

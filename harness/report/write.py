@@ -5,6 +5,7 @@ from datetime import datetime
 from pathlib import Path
 
 from harness.errors import ClaimsError
+from harness.files import write_together, write_whole
 from harness.judging.ledger import ClaimSpec
 from harness.report import export
 from harness.report.columns import columns_of
@@ -30,32 +31,26 @@ def write_report(
         raise ClaimsError(f"there are no records to report in {str(path)!r}")
     suffix = path.suffix.lower()
     if suffix in (".csv", ".parquet"):
-        return _tables(path, records)
+        files = _tables(path, records)
+        write_together(files, "the report")
+        return list(files)
     if suffix == ".html":
         from harness.report.html import html_report as render  # drawing libraries are loaded for this format alone
     else:
         from harness.report.markdown import markdown_report as render
-    return [_write(path, render(records, specs, title=title, now=now, notes=notes).encode("utf-8"))]
+    write_whole(path, render(records, specs, title=title, now=now, notes=notes).encode("utf-8"), "the report")
+    return [path]
 
 
-def _tables(path: Path, records: Sequence[RunRecord]) -> list[Path]:
-    """Write the table of results, and beside it the one of curves."""
+def _tables(path: Path, records: Sequence[RunRecord]) -> dict[Path, bytes]:
+    """Make the table of results, and beside it the one of curves."""
     kept = [record for column in columns_of(records) for record in column.records.values()]
     parts = (
         (path, export.result_rows(kept), export.RESULT_KINDS),
         (path.with_suffix(f".{export.CURVES}{path.suffix}"), export.curve_rows(kept), export.CURVE_KINDS),
     )
     parquet = path.suffix.lower() == ".parquet"
-    return [
-        _write(place, export.parquet_bytes(rows, kinds) if parquet else export.csv_text(rows, kinds).encode("utf-8"))
+    return {
+        place: export.parquet_bytes(rows, kinds) if parquet else export.csv_text(rows, kinds).encode("utf-8")
         for place, rows, kinds in parts
-    ]
-
-
-def _write(path: Path, data: bytes) -> Path:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(data)
-    except OSError as error:
-        raise ClaimsError(f"cannot write the report {str(path)!r}: {error.strerror}") from error
-    return path
+    }

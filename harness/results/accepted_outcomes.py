@@ -76,13 +76,16 @@ def read_outcomes(path: Path) -> AcceptedOutcomes:
             for model, entries in index["models"].items()
             for claim, entry in entries.items()
         }
-    except (SafetensorError, KeyError, TypeError, ValueError, AttributeError) as error:
-        raise ClaimsError(f"{path} holds no accepted outcomes ({error!r}); `claims accept` writes them") from error
+    except (SafetensorError, OSError, LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        raise ClaimsError(
+            f"{path} holds no accepted outcomes ({error!r:.200}); take it from where it is whole, or move it away and "
+            "let `claims accept` write one of the last runs"
+        ) from error
     return AcceptedOutcomes(claims=claims, names=names)
 
 
-def write_outcomes(path: Path, outcomes: AcceptedOutcomes) -> None:
-    """Write a file of outcomes; names of pictures that nothing was measured on are left out."""
+def outcomes_bytes(outcomes: AcceptedOutcomes) -> bytes:
+    """Make the content of a file of outcomes; names of pictures that nothing was measured on are left out."""
     arrays, placed = _share(outcomes.claims)
     tensors: dict[str, np.ndarray] = {}
     described = {str(place): _pack(f"{place:05}", values, tensors) for place, values in enumerate(arrays)}
@@ -99,9 +102,8 @@ def write_outcomes(path: Path, outcomes: AcceptedOutcomes) -> None:
         names[images] = f"names {len(names)}"
         tensors[names[images]] = np.frombuffer("\n".join(outcomes.names[images]).encode(), dtype=np.uint8)
     index = {"format": FORMAT, "models": models, "arrays": described, "names": names}
-    path.parent.mkdir(parents=True, exist_ok=True)
     # One entry of text only: several would be written in an order that changes from process to process.
-    path.write_bytes(save(tensors, {INDEX: json.dumps(index, sort_keys=True, separators=(",", ":"))}))
+    return save(tensors, {INDEX: json.dumps(index, sort_keys=True, separators=(",", ":"))})
 
 
 def merge(old: AcceptedOutcomes, new: AcceptedOutcomes, dropped: Iterable[tuple[str, str]] = ()) -> AcceptedOutcomes:

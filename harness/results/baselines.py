@@ -1,7 +1,7 @@
 """Expected verdicts: what a known model was accepted to show, so that a change of verdict fails."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -12,6 +12,7 @@ from harness.judging.verdict import Verdict
 from harness.results.record import Context, RunRecord
 
 FILE_NAME = "embedded.json"
+SHOWN = 24  # characters of a condition in a message
 # What a verdict depends on beside claim and model; an expectation holds only under the same.
 CONDITIONS = (
     *("image_fingerprint", "train_images", "seed", "dtype", "device", "batch_size", "delta", "max_images", "target"),
@@ -34,8 +35,19 @@ class Baseline:
         entry = self.models.get(model)
         if entry is None:
             return None
-        same = all(entry["conditions"].get(name) == getattr(context, name) for name in CONDITIONS)
+        same = not differing(entry["conditions"], context)
         return entry["verdicts"].get(claim, {}).get("verdict") if same or self.explicit else None
+
+    def remark(self, model: str, context: Context) -> str | None:
+        """Say that a model was accepted under other conditions than those of a run, and what that does to the run."""
+        if (entry := self.models.get(model)) is None or not (other := differing(entry["conditions"], context)):
+            return None
+        follows = (
+            "its verdicts are expected all the same, for the file was named"
+            if self.explicit
+            else "so nothing is expected of it in this run, and what is refuted fails"
+        )
+        return f"{model} was accepted under other conditions in {self.path} ({other}): {follows}"
 
 
 NO_BASELINE = Baseline(None, {})
@@ -77,30 +89,11 @@ def read_baseline(path: Path, explicit: bool) -> Baseline:
             for claim, expected in entry["verdicts"].items():
                 if expected["verdict"] not in set(Verdict):
                     raise unknown("verdict", expected["verdict"], map(str, Verdict), f"{path}, {model}, {claim}")
-            entry["conditions"].keys()
-    except (json.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
-        raise ClaimsError(f"{path} is no baseline file ({error!r}); `claims accept` writes one") from error
+            if not isinstance(entry["conditions"], dict):
+                raise TypeError(f"conditions of {model}: {entry['conditions']!r:.80}")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise ClaimsError(f"{path} is no baseline file ({error!r:.200}); `claims accept` writes one") from error
     return Baseline(path, models, explicit)
-
-
-def accept(records: Sequence[RunRecord], path: Path) -> list[str]:
-    """Write the verdicts of these records as the expected ones; return the differences in words.
-
-    What was accepted of a model under other conditions is dropped, and told: it would be expected under the new ones.
-    """
-    old = accepted(path)
-    models: dict[str, Any] = {name: dict(entry) for name, entry in old.items()}
-    for record in records:
-        context = record.context
-        conditions = {name: getattr(context, name) for name in CONDITIONS}
-        before = models.get(record.model, {})
-        kept = before["verdicts"] if before.get("conditions") == conditions else {}
-        entry: dict[str, Any] = {"conditions": conditions, "weights": context.weights, "verdicts": {**kept}}
-        entry["verdicts"][record.claim] = _expectation(record)
-        models[record.model] = entry
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps({"models": models}, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-    return _differences(old, models)
 
 
 def accepted(path: Path) -> Mapping[str, Mapping[str, Any]]:
@@ -108,29 +101,29 @@ def accepted(path: Path) -> Mapping[str, Mapping[str, Any]]:
     return read_baseline.__wrapped__(path, explicit=True).models if path.exists() else {}
 
 
+def conditions_of(context: Context) -> dict[str, Any]:
+    """List the conditions under which a verdict was reached."""
+    return {name: getattr(context, name) for name in CONDITIONS}
+
+
+def differing(conditions: Mapping[str, Any], context: Context) -> str:
+    """Name the conditions of a run that are not the accepted ones, with both values; nothing where all agree."""
+    now = conditions_of(context)
+    return ", ".join(
+        f"{name} {_shown(now[name])} instead of {_shown(conditions.get(name))}"
+        for name in CONDITIONS
+        if conditions.get(name) != now[name]
+    )
+
+
 def places(models: Mapping[str, Mapping[str, Any]]) -> set[tuple[str, str]]:
     """List the (model, claim) with an expected verdict."""
     return {(model, claim) for model, entry in models.items() for claim in entry["verdicts"]}
 
 
-def _expectation(record: RunRecord) -> dict[str, Any]:
-    return {
-        "verdict": record.verdict,
-        "effect": None if record.effect is None else record.effect.estimate,
-        "images": record.images,
-        "fingerprints": record.fingerprints,
-    }
-
-
-def _differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    lines = []
-    for model, entry in new.items():
-        before = old.get(model, {"verdicts": {}})["verdicts"]
-        for claim in {**before, **entry["verdicts"]}:
-            was, now = before.get(claim), entry["verdicts"].get(claim)
-            if was is None or now is None or was["verdict"] != now["verdict"]:
-                verdicts = [one["verdict"] if one else word for one, word in ((was, "new"), (now, "dropped"))]
-                lines.append(f"{model}: {claim}: {verdicts[0]} -> {verdicts[1]}")
-            elif was.get("effect") != now["effect"]:
-                lines.append(f"{model}: {claim}: {now['verdict']}, effect {was.get('effect')} -> {now['effect']}")
-    return lines
+def _shown(value: Any) -> str:
+    """Show a condition in a few characters: fingerprints are long."""
+    if value is None:
+        return "none"
+    text = str(value[0]) if isinstance(value, list) and value else str(value)
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."

@@ -5,16 +5,19 @@ that nobody can delete the numbers behind a result and keep the result. A run th
 `--claims-no-cache`) leaves copies of the numbers that it was judged on, where they are not the measured ones.
 """
 
+import random
 import sqlite3
+import time
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
-from harness.errors import ClaimsError
+from harness.results.store_errors import ELSEWHERE, Connection, StoreError, told
 
 FILE_NAME = "history.sqlite"
 BEFORE = "measurements.sqlite"  # where measurements lay up to layout 2; taken over once, then no longer read
 BUSY_SECONDS = 60.0
+RETRY_SECONDS = (0.005, 0.05)  # between two tries to open a file that another process is making
 # One script per layout of the file; opening an older file runs those that it lacks.
 MIGRATIONS = (
     """
@@ -72,35 +75,57 @@ class Transaction:
         self.cursor.execute("BEGIN IMMEDIATE")
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        self.cursor.execute("COMMIT" if kind is None else "ROLLBACK")
+        if kind is None:
+            self.cursor.execute("COMMIT")
+        elif self.cursor.connection.in_transaction:  # a full disk has rolled it back already
+            self.cursor.execute("ROLLBACK")
 
 
-def open_database(folder: Path | None, migrations: Sequence[str] = MIGRATIONS) -> sqlite3.Connection:
+def open_database(folder: Path | None, migrations: Sequence[str] = MIGRATIONS) -> Connection:
     """Open the file of a folder in the newest layout, making it at the first need; None opens one in memory.
 
-    Raises ClaimsError where the file is none of ours, or where a newer version wrote it.
+    Processes may make it at the same time. Raises StoreError where it cannot be used or a newer version wrote it.
     """
     if folder is None:
-        database = sqlite3.connect(":memory:", isolation_level=None)
+        database = sqlite3.connect(":memory:", isolation_level=None, factory=Connection)
         _migrate(database, migrations, None)
         return database
-    folder.mkdir(parents=True, exist_ok=True)
     path = folder / FILE_NAME
-    database = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)
+    deadline = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            return _opened(folder, path, migrations)
+        except StoreError as error:
+            # Changing the journal, and being the last to close it, lock the file without any waiting of SQLite's own.
+            if not (_held(error) and time.monotonic() < deadline):
+                raise
+        time.sleep(random.uniform(*RETRY_SECONDS))
+
+
+def _opened(folder: Path, path: Path, migrations: Sequence[str]) -> Connection:
     try:
-        database.execute("PRAGMA journal_mode=WAL")
+        folder.mkdir(parents=True, exist_ok=True)
+        database = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, factory=Connection)
+    except (OSError, ValueError, sqlite3.Error) as error:
+        raise told(path, error) from error
+    database.place = path
+    try:
+        if database.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+            database.execute("PRAGMA journal_mode=WAL")
         database.execute("PRAGMA synchronous=NORMAL")
         _migrate(database, migrations, path)
-    except sqlite3.DatabaseError as error:
-        database.close()
-        raise ClaimsError(f"cannot use {path}: {error}; move it away for a new one") from error
-    except ClaimsError:
+    except BaseException:
         database.close()
         raise
     return database
 
 
-def _migrate(database: sqlite3.Connection, migrations: Sequence[str], path: Path | None) -> None:
+def _held(error: StoreError) -> bool:
+    """Tell whether another process was in the way."""
+    return getattr(error.__cause__, "sqlite_errorname", "").startswith(("SQLITE_BUSY", "SQLITE_LOCKED"))
+
+
+def _migrate(database: Connection, migrations: Sequence[str], path: Path | None) -> None:
     """Bring the file to the newest layout in one transaction; another process may be doing the same."""
     if database.execute("PRAGMA user_version").fetchone()[0] == len(migrations):
         return
@@ -110,9 +135,9 @@ def _migrate(database: sqlite3.Connection, migrations: Sequence[str], path: Path
     with closing(database.cursor()) as cursor, Transaction(cursor):
         (version,) = cursor.execute("PRAGMA user_version").fetchone()
         if version > len(migrations):
-            raise ClaimsError(
-                f"{path} was written with layout {version}; this version reads layouts up to {len(migrations)}. "
-                "Move it away or use the version that wrote it."
+            raise StoreError(
+                f"{str(path)!r} was written with layout {version}; this version reads layouts up to {len(migrations)}. "
+                f"Use the version that wrote it, or {ELSEWHERE}."
             )
         for script in migrations[version:]:
             for statement in filter(str.strip, script.split(";")):

@@ -24,6 +24,7 @@ from harness.errors import ClaimsError, unknown
 from harness.results.database import FILE_NAME, MIGRATIONS, Transaction, open_database
 from harness.results.measurements import MeasurementKey, key_in, numbers_in
 from harness.results.record import Context, RunRecord, record_data
+from harness.results.store_errors import parsed, readable
 
 SEEDS = """SELECT DISTINCT claim, model, json_extract(context.text, '$.seed') AS seed FROM record JOIN context
 ON hash = context WHERE json_extract(record.text, '$.verdict') != 'not applicable' AND seed IS NOT NULL"""
@@ -99,10 +100,11 @@ class History:
     def runs(self) -> list[Run]:
         """List all runs, oldest first."""
         rows = self._database.execute("SELECT id, time, command, versions, machine FROM run ORDER BY number")
-        return [
-            Run(id=id_, time=time, command=command, versions=json.loads(versions), machine=machine)
-            for id_, time, command, versions, machine in rows
-        ]
+        with readable(self.path):
+            return [
+                Run(id=str(id_), time=str(time), command=str(command), versions=dict(parsed(versions)), machine=machine)
+                for id_, time, command, versions, machine in rows
+            ]
 
     def records(self, *, run: str | None = None, claim: str | None = None, model: str | None = None) -> list[RunRecord]:
         """List records with their `time`, oldest first, of one run, claim or model where one is given."""
@@ -114,18 +116,19 @@ class History:
         rows = self._database.execute(query, (run, claim, model))
         contexts: dict[str, Context] = {}  # those that many records share are read once
         found = []
-        try:
-            for time, text, shared, context in rows:
-                if shared not in contexts:
-                    contexts[shared] = Context.model_validate(json.loads(context))
-                read = {**json.loads(text), "time": time, "context": contexts[shared]}
-                found.append(RunRecord.model_validate(read))
-        except ValidationError as error:
-            first = error.errors()[0]
-            raise ClaimsError(
-                f"{self.path} holds a record that this version cannot read: {'.'.join(map(str, first['loc']))}: "
-                f"{first['msg']}; use the version that wrote it"
-            ) from error
+        with readable(self.path):
+            try:
+                for time, text, shared, context in rows:
+                    if shared not in contexts:
+                        contexts[shared] = Context.model_validate(parsed(context))
+                    read = {**parsed(text), "time": time, "context": contexts[shared]}
+                    found.append(RunRecord.model_validate(read))
+            except ValidationError as error:
+                first = error.errors()[0]
+                raise ClaimsError(
+                    f"{self.path} holds a record that this version cannot read: {'.'.join(map(str, first['loc']))}: "
+                    f"{first['msg']}; use the version that wrote it"
+                ) from error
         return found
 
     def latest(self, without: str | None = None, claim: str | None = None) -> dict[tuple[str, str], RunRecord]:
@@ -135,7 +138,8 @@ class History:
             "WHERE run IS NOT ?1 AND (?2 IS NULL OR claim = ?2) GROUP BY claim, model) ORDER BY number"
         )
         places = self._database.execute(query, (without, claim)).fetchall()
-        return {(c, m): self.records(run=run, claim=c, model=m)[0] for run, c, m in places}
+        with readable(self.path):
+            return {(c, m): self.records(run=run, claim=c, model=m)[0] for run, c, m in places}
 
     def claims(self) -> list[tuple[str, str]]:
         """List every (claim, model) with a record."""
@@ -143,8 +147,9 @@ class History:
 
     def seeds(self) -> dict[tuple[str, str], tuple[int, ...]]:
         """Give the seeds with which every (claim, model) was ever measured, rising; not applicable counts as never."""
-        rows = groupby(sorted(self._database.execute(SEEDS)), key=lambda row: row[:2])
-        return {place: tuple(seed for _, _, seed in group) for place, group in rows}
+        with readable(self.path):
+            rows = groupby(sorted(self._database.execute(SEEDS)), key=lambda row: row[:2])
+            return {place: tuple(seed for _, _, seed in group) for place, group in rows}
 
     def outcomes(self, run: str, model: str, claim: str) -> dict[str, np.ndarray]:
         """Give the numbers of every arm [image] behind one record; none where the claim was not applicable."""
@@ -154,12 +159,13 @@ class History:
             "WHERE run = ? AND model = ? AND claim = ?"
         )
         rows = self._database.execute(query, (run, model, claim)).fetchall()
-        return {
-            name: numbers_in(self._database, identifier, count)
-            if data is None
-            else np.frombuffer(zlib.decompress(data), dtype="<f8")
-            for name, identifier, count, data in rows
-        }
+        with readable(self.path):
+            return {
+                name: numbers_in(self._database, identifier, count)
+                if data is None
+                else np.frombuffer(zlib.decompress(data), dtype="<f8")
+                for name, identifier, count, data in rows
+            }
 
     def key(self, identifier: str) -> MeasurementKey:
         """Give the key of a measurement behind a record; ClaimsError where an older version left none."""
@@ -168,7 +174,8 @@ class History:
     def names(self, images: str) -> tuple[str, ...]:
         """Give the names of the pictures of a set, or none where they were never kept."""
         row = self._database.execute("SELECT data FROM names WHERE images = ?", (images,)).fetchone()
-        return () if row is None else tuple(json.loads(zlib.decompress(row[0])))
+        with readable(self.path):
+            return () if row is None else tuple(map(str, parsed(zlib.decompress(row[0]))))
 
     def _copied(
         self, cursor: sqlite3.Cursor, identifier: str, images: int, numbers: np.ndarray | None

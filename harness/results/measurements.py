@@ -7,7 +7,6 @@ measure the same thing at once agree on the first one's row.
 
 import hashlib
 import json
-import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, fields
@@ -18,6 +17,7 @@ import numpy as np
 
 from harness.errors import ClaimsError
 from harness.results.database import Transaction, open_database
+from harness.results.store_errors import Connection, parsed, readable
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,7 +99,8 @@ class Store:
             query = "SELECT stop, numbers, receipts FROM chunk WHERE id = ? AND start = ?"
             row = self._database.execute(query, (identifier, chunk.start)).fetchone()
             if row is not None:
-                found[identifier] = _row(identifier, chunk, *row)
+                with readable(self._database.place):
+                    found[identifier] = _row(identifier, chunk, *row)
         return found
 
     def append(self, chunk: range, rows: Mapping[MeasurementKey, MeasuredBatch]) -> None:
@@ -127,7 +128,7 @@ class Store:
         return key_in(self._database, identifier)
 
 
-def numbers_in(database: sqlite3.Connection, identifier: str, images: int) -> np.ndarray:
+def numbers_in(database: Connection, identifier: str, images: int) -> np.ndarray:
     """Load the first numbers of one measurement in measuring order, without a gap.
 
     Raises ClaimsError where fewer are stored.
@@ -137,26 +138,30 @@ def numbers_in(database: sqlite3.Connection, identifier: str, images: int) -> np
     for start, stop, data in database.execute(query, (identifier,)):
         if start != reached or reached >= images:
             break
-        parts.append(np.frombuffer(data, dtype="<f8"))
+        with readable(database.place):
+            parts.append(np.frombuffer(data, dtype="<f8"))
+            if len(parts[-1]) != stop - start:
+                raise ValueError(f"{len(parts[-1])} numbers of {stop - start} images in measurement {identifier[:12]}")
         reached = stop
     if reached < images:
         raise ClaimsError(f"measurement {identifier[:12]} holds {reached} images, {images} are needed; run it again")
     return np.concatenate(parts)[:images]
 
 
-def key_in(database: sqlite3.Connection, identifier: str) -> MeasurementKey:
+def key_in(database: Connection, identifier: str) -> MeasurementKey:
     """Give the key of a measurement; ClaimsError where there is none."""
     row = database.execute("SELECT key FROM measurement WHERE id = ?", (identifier,)).fetchone()
     if row is None:
         raise ClaimsError(f"what measurement {identifier[:12]} was is not recorded; run the claim again")
-    return MeasurementKey(**json.loads(row[0]))
+    with readable(database.place):
+        return MeasurementKey(**parsed(row[0]))
 
 
 def _row(identifier: str, chunk: range, stop: int, data: bytes, receipts: str) -> MeasuredBatch:
     if stop != chunk.stop or len(data) != 8 * len(chunk):
         raise ClaimsError(
             f"stored measurement {identifier[:12]} has images {chunk.start}..{stop - 1} in {len(data)} bytes where "
-            f"{chunk.start}..{chunk.stop - 1} belong: the file is damaged; move it away"
+            f"{chunk.start}..{chunk.stop - 1} belong: the file is damaged; bring back a copy, or move it away"
         )
     return MeasuredBatch(
         numbers=np.frombuffer(data, dtype="<f8"), receipts=tuple(Receipt(**receipt) for receipt in json.loads(receipts))

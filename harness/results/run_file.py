@@ -48,16 +48,16 @@ def read_document(path: Path) -> tuple[list[RunRecord], dict[str, ClaimSpec], li
     """Read records, ledger entries and notes of a run; ClaimsError naming file and field for anything else."""
     try:
         document = RunDocument.model_validate(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
-        raise ClaimsError(
-            f"cannot read the records {str(path)!r}: {error}; `--claims-json FILE` writes them"
-        ) from error
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"])) or "the file"
         raise ClaimsError(
             f"{str(path)!r} holds no records of a run: {place}: {first['msg']} (got {first.get('input')!r:.80}); "
             "`--claims-json FILE` writes them"
+        ) from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise ClaimsError(
+            f"cannot read the records {str(path)!r}: {error}; `--claims-json FILE` writes them"
         ) from error
     created = document.created
     records = [record.but(time=created) if created and not record.time else record for record in document.records]

@@ -4,7 +4,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from harness.judging.discovery import Claim, chosen, find_claims
+from harness.judging.catalogue import claims_below
+from harness.judging.discovery import Claim, chosen
 from harness.measurement.runner import Advance, silent
 from harness.results.record import RunRecord
 from harness.running.options import parse
@@ -45,7 +46,7 @@ def run(
         "claims_no_cache": cache is None,
         "claims_no_history": cache is None,
     }
-    picked = chosen(find_claims(Path(folder)), _listed(claims), "claim", "claims of harness.run")
+    picked = chosen(claims_below(Path(folder)), _listed(claims), "claim", "claims of harness.run")
     session = Session(parse(values, {}), progress)
     try:
         return list(_records(session, picked.values()))

@@ -1,5 +1,6 @@
-"""The options of a run: one table that the pytest plugin, its ini keys and the command line share."""
+"""The options of a run, validated: the same for the pytest plugin, its ini keys, notebooks and the command line."""
 
+import os
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -7,96 +8,11 @@ from pathlib import Path
 from harness.errors import ClaimsError, unknown
 from harness.images.procedural_switches import is_embedded, read_world
 from harness.report.export import NEEDS_PYARROW
+from harness.running.option_table import OPTIONS, Option
 
-DTYPES = ("float32", "float64", "bfloat16", "float16")
-DEFAULT_CACHE = ".claims"
 REPORTS = (".html", ".md", ".csv", ".parquet")
+DIGITS = 18  # of the largest whole number that is read
 LEAST = {"seed": 0, "rounds": 1, "jobs": 1, "count": 2}  # smallest whole number of each kind of option
-
-
-@dataclass(frozen=True, kw_only=True)
-class Option:
-    """One option: its flag, ini key (the flag without dashes, prefixed), kind, and what it means."""
-
-    flag: str
-    kind: str
-    default: str | None
-    help: str
-    repeatable: bool = False
-    choices: tuple[str, ...] = ()
-
-    @property
-    def ini(self) -> str:
-        """Name the ini key: claims_ plus the flag, without a doubled prefix."""
-        return "claims_" + self.dest.removeprefix("claims_")
-
-    @property
-    def dest(self) -> str:
-        """Name the attribute that holds the parsed value."""
-        return self.flag.lstrip("-").replace("-", "_")
-
-
-OPTIONS = (
-    Option(
-        flag="--model",
-        kind="text",
-        default=None,
-        repeatable=True,
-        help="model to judge: alias, timm name with tag, package.module:factory, or PATH,arch=NAME (repeatable; "
-        "default: the embedded zoo)",
-    ),
-    Option(
-        flag="--claim", kind="text", default=None, repeatable=True, help="claim id to run (repeatable; default: all)"
-    ),
-    Option(
-        flag="--data",
-        kind="text",
-        default=None,
-        help="pictures: a folder, a tar, hfds/NAME, or embedded:SWITCH=VALUE,... (default: embedded)",
-    ),
-    Option(flag="--train-data", kind="text", default=None, help="pictures on which probes are fitted"),
-    Option(flag="--pretrained", kind="choice", default="yes", choices=("yes", "no"), help="no: random weights"),
-    Option(flag="--device", kind="text", default="cpu", help="torch device"),
-    Option(flag="--dtype", kind="choice", default="float32", choices=DTYPES, help="dtype of the model"),
-    Option(flag="--batch-size", kind="count", default="64", help="images measured together (a chunk)"),
-    Option(flag="--max-images", kind="count", default=None, help="cap on the image budget of every claim"),
-    Option(flag="--train-images", kind="count", default=None, help="cap on training images (default: 200 per class)"),
-    Option(flag="--delta", kind="error", default=None, help="error level of every verdict (default: the ledger's)"),
-    Option(flag="--claims-seed", kind="seed", default="0", help="seed of image order, donors and random weights"),
-    Option(
-        flag="--claims-target",
-        kind="choice",
-        default="distribution",
-        choices=("distribution", "images"),
-        help="judge the distribution behind the images, or exactly the given set (drawn without replacement)",
-    ),
-    Option(flag="--claims-baseline", kind="text", default=None, help="file of expected verdicts, or 'none'"),
-    Option(
-        flag="--claims-inconclusive",
-        kind="choice",
-        default="skip",
-        choices=("skip", "fail"),
-        help="what an inconclusive claim does to the exit code",
-    ),
-    Option(flag="--claims-cache", kind="text", default=DEFAULT_CACHE, help="folder of stored measurements"),
-    Option(flag="--claims-no-cache", kind="flag", default=None, help="measure everything anew, keep no measurement"),
-    Option(flag="--claims-no-history", kind="flag", default=None, help="leave this run out of the history of runs"),
-    Option(
-        flag="--claims-jobs",
-        kind="jobs",
-        default=None,
-        help="processes that measure models side by side (default: one per processor for the embedded zoo, else 1)",
-    ),
-    Option(flag="--claims-rounds", kind="rounds", default="1", help="how often a benchmarked claim is timed"),
-    Option(flag="--claims-json", kind="text", default=None, help="write the records of this run to a JSON file"),
-    Option(
-        flag="--claims-report",
-        kind="text",
-        default=None,
-        repeatable=True,
-        help="write a report of this run, by suffix .html, .md, .csv or .parquet (repeatable)",
-    ),
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,7 +48,8 @@ def parse(values: dict[str, object], where: dict[str, str]) -> RunOptions:
     Raises ClaimsError naming the value, the option and what is allowed.
     """
     read = {
-        option.dest: _read(option, values.get(option.dest), where.get(option.dest, option.flag)) for option in OPTIONS
+        option.dest: _read(option, values.get(option.dest), where.get(option.dest, option.short_flag or option.flag))
+        for option in OPTIONS
     }
     for name in ("data", "train_data"):
         _refuse_missing_folder(read[name], where.get(name, name))
@@ -168,7 +85,7 @@ def report_path(text: str, where: str) -> Path:
     path = Path(text)
     if path.suffix.lower() not in REPORTS:
         raise ClaimsError(f"{text!r} in {where}; allowed: a file name that ends in {', '.join(REPORTS)}")
-    if path.is_dir():
+    if os.path.isdir(path):
         raise ClaimsError(f"{text!r} in {where} is a folder; allowed: a file name that ends in {', '.join(REPORTS)}")
     if path.suffix.lower() == ".parquet" and find_spec("pyarrow") is None:
         raise ClaimsError(f"{text!r} in {where}: {NEEDS_PYARROW}")
@@ -194,8 +111,9 @@ def _read(option: Option, value, where: str):
 
 
 def _whole(text: str, where: str, at_least: int) -> int:
-    if not text.isdecimal() or int(text) < at_least:
-        raise ClaimsError(f"{text!r} in {where}; allowed: whole numbers from {at_least} on")
+    if not text.isdecimal() or len(text) > DIGITS or int(text) < at_least:
+        text = text if len(text) <= DIGITS else f"{text[:DIGITS]}..."
+        raise ClaimsError(f"{text!r} in {where}; allowed: whole numbers from {at_least} on, of {DIGITS} digits at most")
     return int(text)
 
 
@@ -203,9 +121,9 @@ def _error_level(text: str, where: str) -> float:
     try:
         level = float(text)
     except ValueError as error:
-        raise ClaimsError(f"{text!r} in {where}; allowed: a number between 0 and 0.5, such as 0.01") from error
+        raise ClaimsError(f"{text!r:.60} in {where}; allowed: a number between 0 and 0.5, such as 0.01") from error
     if not 0.0 < level < 0.5:
-        raise ClaimsError(f"{text!r} in {where}; allowed: a number between 0 and 0.5, such as 0.01")
+        raise ClaimsError(f"{text!r:.60} in {where}; allowed: a number between 0 and 0.5, such as 0.01")
     return level
 
 
@@ -214,8 +132,11 @@ def _refuse_missing_folder(value: str | None, where: str) -> None:
     if value is not None and is_embedded(value):
         read_world(value, where)
         return
-    if value is None or Path(value).exists() or value.split("/")[0] in ("hfds", "hfids", "tfds"):
+    if value is None or os.path.exists(value) or value.split("/")[0] in ("hfds", "hfids", "tfds"):
         return
     folder = Path(value).parent
-    siblings = [str(entry) for entry in folder.iterdir()] if folder.is_dir() else []
+    try:
+        siblings = [str(entry) for entry in folder.iterdir()]
+    except (OSError, ValueError):  # not there, not to be read, or no name of a folder
+        siblings = []
     raise unknown("picture folder", value, siblings, where)

@@ -1,14 +1,18 @@
 """What is refused before anything is loaded: models, devices and pictures that do not go together."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 
 import torch
 
-from harness.errors import ClaimsError
+from harness.errors import ClaimsError, NotApplicable
+from harness.images.open import check_pictures
+from harness.images.procedural import Split
 from harness.images.procedural_switches import is_embedded
 from harness.models.zoo import EMBEDDED, ModelEntry, resolve
 from harness.running.options import RunOptions
 from harness.running.run_images import EMBEDDED_CLASSES
+
+LONGEST_REASON = 160  # characters of what torch says of a device
 
 
 def check_models(options: RunOptions) -> dict[str, ModelEntry]:
@@ -18,7 +22,7 @@ def check_models(options: RunOptions) -> dict[str, ModelEntry]:
     cannot have or whose weights are out of reach.
     """
     entries = _by_name(_resolve(text, options) for text in options.models or EMBEDDED)
-    _check_device(options.device)
+    check_device(options.device)
     problems = []
     for entry in entries.values():
         if missing := entry.missing():
@@ -29,9 +33,40 @@ def check_models(options: RunOptions) -> dict[str, ModelEntry]:
                 f"{EMBEDDED_CLASSES}. Give pictures of its classes: --data FOLDER (one sub-folder per synset, or "
                 "images/ with labels.csv)."
             )
+    problems = problems or [*_wrong_pictures(options, entries)]
     if problems:
         raise ClaimsError("\n".join(problems))
     return entries
+
+
+def check_device(device: str) -> None:
+    """Refuse a device that cannot hold numbers here; ClaimsError names those that can."""
+    try:
+        held = torch.empty(1, device=device)
+        why = "" if held.device.type != "meta" else "it holds no numbers"
+    except (RuntimeError, AssertionError, ValueError, TypeError, OverflowError) as error:
+        why = " ".join((str(error) or type(error).__name__).split())[:LONGEST_REASON]
+    if why:
+        usable = ["cpu", *(f"cuda:{number}" for number in range(torch.cuda.device_count()))]
+        usable += ["mps"] if torch.backends.mps.is_available() else []
+        raise ClaimsError(f"device {device!r:.60} in --device cannot be used: {why}. Usable here: {', '.join(usable)}.")
+
+
+def _wrong_pictures(options: RunOptions, entries: Mapping[str, ModelEntry]) -> Iterator[str]:
+    """Say which pictures do not go with which models; models of the same labels find the same."""
+    asked: tuple[tuple[str | None, Split], ...] = ((options.data, "test"), (options.train_data, "train"))
+    for data, split in asked:
+        if data is None or is_embedded(data):
+            continue
+        told: dict[str, list[str]] = {}
+        for entry in entries.values():
+            try:
+                check_pictures(data, split, entry.card)
+            except (ClaimsError, NotApplicable) as error:
+                told.setdefault(str(error).replace(repr(entry.name), "the model"), []).append(entry.name)
+        for why, names in told.items():
+            more = f" and {len(names) - 1} more model(s)" if len(names) > 1 else ""
+            yield f"pictures {data!r} for {names[0]}{more}: {why}"
 
 
 def _resolve(text: str, options: RunOptions) -> ModelEntry:
@@ -39,13 +74,6 @@ def _resolve(text: str, options: RunOptions) -> ModelEntry:
         return resolve(text)
     own = is_embedded(options.data)
     return resolve(text, pretrained=False, classes=EMBEDDED_CLASSES if own else None)
-
-
-def _check_device(device: str) -> None:
-    try:
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise ClaimsError(f"device {device!r} in --device cannot be used: {error}") from error
 
 
 def _by_name(entries: Iterable[ModelEntry]) -> dict[str, ModelEntry]:

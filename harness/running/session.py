@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from harness.errors import NotApplicable
+from harness.errors import ClaimsError, NotApplicable
 from harness.judging.discovery import Claim
 from harness.judging.ledger import ClaimSpec
 from harness.measurement.illustrations import pictures_of
@@ -23,6 +23,7 @@ from harness.measurement.sequential import Job, Outcome
 from harness.measurement.verdict_ground import fingerprints
 from harness.models.groups import ModelGroup, cohorts, lone
 from harness.models.subject import ModelCard
+from harness.report.escaping import portable
 from harness.results.measurements import MeasurementKey, Store
 from harness.results.record import Context, RunRecord
 from harness.results.recorder import Opened, Recorder
@@ -70,23 +71,25 @@ class Session:
         self._shelf = LoadedModels(options, self.entries, self.store)
         self.recorder = Recorder(options.history, run)
         self._loaded: _Loaded | None = None
+        self._unloadable: dict[str, str] = {}  # groups of models by what loading them raised
         self.opened: dict[str, Opened] = {}
         self.fitted_on: dict[str, Opened] = {}
         self.one_by_one: dict[str, str] = {}  # models whose merged run raised, with what it raised
         self.unmatched: dict[str, str] = {}  # claims about several models that no models of this run fit, with why
         self.remarks: list[str] = []  # of processes that measured for this one
 
-    def cards_for(self, spec: ClaimSpec | None) -> tuple[dict[str, tuple[ModelCard, ...]], str]:
+    def cards_for(self, spec: ClaimSpec | None, told: bool = True) -> tuple[dict[str, tuple[ModelCard, ...]], str]:
         """List whom a claim is asked of, cards by label: each model, or each set that fits its roles; else why none.
 
-        A claim without a ledger entry (None), which is refused later, counts as one about single models.
+        A claim without a ledger entry (None), which is refused later, counts as one about single models. `told` lets
+        the notes of the run say that no models fit.
         """
         cards = {name: entry.card.named(name) for name, entry in self.entries.items()}  # a factory names its anyhow
         if spec is None or not spec.subjects:
             return {name: (card,) for name, card in cards.items()}, ""
         found, why = cohorts(spec.subjects, cards)
         self.cohorts |= {cohort.label: cohort for cohort in found}
-        if why:
+        if why and told:
             self.unmatched[spec.id] = why
         return {cohort.label: tuple(cards[name] for name in cohort.roles.values()) for cohort in found}, why
 
@@ -99,10 +102,7 @@ class Session:
         return groups
 
     def outcome(self, model: str, asked: Claim, beside: Sequence[Claim], merge: bool = True) -> Outcome | Refusal:
-        """Give one outcome; the claims `beside` it are measured in the same passes.
-
-        Raises what measuring this claim raises.
-        """
+        """Give one outcome, or raise what measuring raises; the claims `beside` it are measured in the same passes."""
         loaded = self._load(model, beside)
         if merge and not loaded.merged:
             loaded.merged = True
@@ -180,7 +180,7 @@ class Session:
                 f"{model}: its claims were measured one by one, because measuring them together raised {raised}"
             )
         notes += [f"{claim} was asked of no models: {why}" for claim, why in self.unmatched.items()]
-        return list(dict.fromkeys([*notes, *self.remarks]))
+        return list(dict.fromkeys(map(portable, [*notes, *self.remarks])))
 
     def close(self) -> None:
         """Close the store and forget the model."""
@@ -223,11 +223,17 @@ class Session:
         return {name: replace(outcome, pictures=shown[name]) for name, outcome in outcomes.items()}
 
     def _load(self, model: str, beside: Sequence[Claim]) -> _Loaded:
+        if model in self._unloadable:
+            raise ClaimsError(self._unloadable[model])
         if self._loaded is None or self._loaded.cohort.label != model:
             self._loaded = None  # the old models leave memory before the new ones come
             cohort = self.cohorts[model]
             budget = max((asked.spec.looked_at for asked in beside), default=1)
-            images = self._shelf.take(cohort, budget)
+            try:
+                images = self._shelf.take(cohort, budget)
+            except ClaimsError as error:
+                self._unloadable[model] = str(error)
+                raise
             self.opened[model] = Opened.of(images.models[0].images)
             if (train := images.models[0].train) is not None:
                 self.fitted_on[model] = Opened.of(train)

@@ -4,11 +4,11 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from harness.errors import ClaimsError
+from harness.files import write_whole
 from harness.judging.ledger import ClaimSpec
 from harness.report import terminal
 from harness.report.escaping import plain
-from harness.report.write import write_report
+from harness.report.write import TITLE, write_report
 from harness.results.record import RunRecord
 from harness.results.run_file import document_text
 from harness.running.options import RunOptions
@@ -33,9 +33,11 @@ def written(
     notes: Sequence[str],
     options: RunOptions,
     now: datetime,
+    partial: bool = False,
 ) -> list[str]:
     """Write the files that were asked for, and say so; `entries` are ledger entries by claim id, as JSON.
 
+    The reports of a run that is `partial` say it in their heading.
     Raises ClaimsError where a file cannot be written.
     """
     json, reports = options.json, options.reports
@@ -44,12 +46,10 @@ def written(
     specs = {name: ClaimSpec.model_validate_json(text) for name, text in entries.items()}
     lines = []
     if json is not None:
-        try:
-            json.write_text(document_text(records, specs, notes, now), encoding="utf-8")
-        except OSError as error:
-            raise ClaimsError(f"cannot write the records {str(json)!r}: {error.strerror}") from error
+        write_whole(json, document_text(records, specs, notes, now).encode("utf-8"), "the records")
         lines.append(plain(f"records written to {json}"))
     for path in reports:
-        files = write_report(path, records, specs, now=now, notes=notes)
+        title = f"{TITLE} (partial: the run was interrupted)" if partial else TITLE
+        files = write_report(path, records, specs, now=now, notes=notes, title=title)
         lines.append(plain(f"report written to {', '.join(map(str, files))}"))
     return lines

@@ -10,6 +10,7 @@ import multiprocessing
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass, field, replace
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import torch
@@ -20,7 +21,8 @@ from harness.results.record import RunRecord
 from harness.results.recorder import Opened
 from harness.running.options import RunOptions
 from harness.running.session import Session
-from harness.running.threads import limit_threads, processors
+from harness.running.threads import processors
+from harness.running.worker_life import begin, no_main_module
 
 MOST = 8  # processes that are started unasked: each holds the model libraries and a model
 LOOK_EVERY = 0.2  # seconds between two looks at a process that is waited for
@@ -66,6 +68,7 @@ class WorkerPool:
         self.session, self.groups, self.merge = session, groups, merge
         self.size = min(size, len(groups))
         self._pool: ProcessPoolExecutor | None = None
+        self._life: Connection | None = None  # closed when the processes are to end
         self._running: dict[str, Future[WorkResult]] = {}
         self._delivered: dict[str, WorkResult] = {}
 
@@ -86,9 +89,13 @@ class WorkerPool:
         return self.session.record(models, asked, self.groups[models], merge=not records)
 
     def close(self) -> None:
-        """End the processes; what they stored stays."""
-        if self._pool is not None:
-            self._pool.shutdown(wait=True, cancel_futures=True)
+        """End the processes, also in the middle of their work; what they stored stays."""
+        if self._pool is None or self._life is None:
+            return
+        if not all(order.done() for order in self._running.values()):
+            self._life.close()
+        self._pool.shutdown(wait=True, cancel_futures=True)
+        self._life.close()
 
     def _alone(self, models: str) -> bool:
         return len(self.session.cohorts[models].roles) == 1
@@ -98,7 +105,8 @@ class WorkerPool:
         if self._pool is None:
             threads = max(1, min(torch.get_num_threads(), processors() // self.size))
             spawn = multiprocessing.get_context("spawn")
-            self._pool = ProcessPoolExecutor(self.size, spawn, initializer=limit_threads, initargs=(threads,))
+            seen, self._life = spawn.Pipe(duplex=False)
+            self._pool = ProcessPoolExecutor(self.size, spawn, initializer=begin, initargs=(threads, seen))
         options = replace(self.session.options, cache=self.session.store.folder, history=None)
         for models, claims in self.groups.items():
             if models in self.session.cohorts and self._alone(models) == alone:
@@ -108,7 +116,8 @@ class WorkerPool:
                     models=models,
                     claims=tuple((one.spec, Path(inspect.getfile(one.function)), _name(one)) for one in claims),
                 )
-                self._running[models] = self._pool.submit(carry_out, order)
+                with no_main_module():
+                    self._running[models] = self._pool.submit(carry_out, order)
 
     def _await(self, models: str) -> WorkResult:
         """Wait for a group; an empty delivery where its process failed, so that its claims are measured here."""

@@ -1,8 +1,13 @@
 """Records of runs written by hand, for everything that shows them."""
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
+from harness.files import write_whole
 from harness.judging.ledger import ClaimSpec
+from harness.results.acceptance import baseline_bytes, merge_verdicts
+from harness.results.baselines import accepted
 from harness.results.measurements import Store
 from harness.results.record import RunRecord
 
@@ -72,6 +77,13 @@ def record_data(claim: str = "stays", model: str = "tiny", verdict: str = "suppo
         "context": context(),
     }
     return {**made, **more}
+
+
+def accept(records: Sequence[RunRecord], path: Path) -> list[str]:
+    """Accept records into a file of expected verdicts, as `claims accept` does; return the differences in words."""
+    made = merge_verdicts(accepted(path), records)
+    write_whole(path, baseline_bytes(made.models), "the verdicts")
+    return [*made.differences]
 
 
 def behind(record: RunRecord, store: Store) -> dict[str, Any]:

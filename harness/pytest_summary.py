@@ -1,0 +1,157 @@
+"""What a pytest run keeps of its claims, and what it says and writes at its end, whatever shows it."""
+
+import json
+import sys
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import pytest
+
+from harness.errors import ClaimsError
+from harness.pytest_items import ASKED_KEY, models_of
+from harness.pytest_options import options_of, taken_names
+
+if TYPE_CHECKING:
+    from harness.results.record import RunRecord
+    from harness.running.session import Session
+
+SESSION_KEY = pytest.StashKey["Session"]()
+RECORD_KEY = pytest.StashKey["RunRecord"]()
+REMARK_KEY = pytest.StashKey[str | None]()
+SHOWN = 12  # claims that a partial run names
+
+
+def claim_report(item: pytest.Item, report: pytest.TestReport) -> None:
+    """Attach the record of a claim to the report of its call: it travels to the terminal, to JUnit and from workers."""
+    if (record := item.stash.get(RECORD_KEY, None)) is None:
+        report.claim_raised = report.failed  # type: ignore[attr-defined]
+        return
+    from harness.report.result_table import junit_properties
+    from harness.results.record import record_text
+
+    report.claim_record = record_text(record)  # type: ignore[attr-defined]
+    report.claim_entry = item.stash[ASKED_KEY].spec.model_dump_json()  # type: ignore[attr-defined]
+    report.claim_remark = item.stash.get(REMARK_KEY, None)  # type: ignore[attr-defined]
+    report.user_properties += junit_properties(record)
+    # JUnit files are written from the report of the teardown, which is made later; a claim may run twice.
+    item.user_properties[:] = [one for one in item.user_properties if not str(one[0]).startswith("claims.")]
+    item.user_properties += junit_properties(record)
+
+
+class Summary:
+    """Collects the records of a run where the terminal is (under xdist: in the controller), and tells them at its end.
+
+    A claim that ran more than once on the same models counts once: its last record.
+    """
+
+    def __init__(self, config: pytest.Config) -> None:
+        self.config = config
+        self.records: dict[tuple[str, str], RunRecord] = {}
+        self.entries: dict[str, str] = {}  # ledger entries by claim id, as JSON
+        self.remarks: dict[str, None] = {}
+        self.asked: dict[str, str] = {}  # what must run, by node id
+        self.ended: set[str] = set()
+        self.lines: list[str] = []
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """Note which claims are to come."""
+        for item in session.items:
+            if ASKED_KEY in item.stash:
+                self.asked[item.nodeid] = f"{models_of(item)}: {item.stash[ASKED_KEY].spec.id}"
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_node_collection_finished(self, ids: list[str]) -> None:
+        """Note what is to come in the workers, which alone know the claims among it."""
+        self.asked = {**dict.fromkeys(ids, ""), **self.asked}
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Collect the record that a report carries."""
+        if report.when == "call" or not report.passed:
+            self.ended.add(report.nodeid)
+        if (record := getattr(report, "claim_record", None)) is None or report.when != "call":
+            return
+        from harness.results.record import record_from
+
+        read = record_from(record)
+        self.records[read.model, read.claim] = read
+        self.entries[read.claim] = report.claim_entry  # type: ignore[attr-defined]
+        if remark := report.claim_remark:  # type: ignore[attr-defined]
+            self.remarks[remark] = None
+
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """Write what was asked for, and put into words what the terminal shows later."""
+        partial = self._partial()
+        if hasattr(self.config, "workerinput") or not (self.records or partial):
+            return
+        from harness.report.escaping import paragraphs
+        from harness.running.summary import told, written
+
+        records, notes = [*self.records.values()], self._notes(partial)
+        reporter, shared = self.config.pluginmanager.getplugin("terminalreporter"), self._shared()
+        width = 80 if reporter is None else reporter._tw.fullwidth
+        if records:
+            self.lines += told(
+                records, notes, width=width, verbosity=self.config.get_verbosity() if reporter else 0, shared=shared
+            )
+            try:
+                given = options_of(self.config)
+                self.lines += written(records, self.entries, notes, given, datetime.now(UTC), partial=bool(partial))
+            except ClaimsError as error:  # the verdicts are shown first
+                self.lines.append(paragraphs(f"ERROR: {error}"))
+                session.exitstatus = pytest.ExitCode.USAGE_ERROR
+                if reporter is None:
+                    print(self.lines[-1], file=sys.stderr)
+        else:
+            self.lines += map(paragraphs, notes)
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """Print the table of claims."""
+        if self.lines:
+            terminalreporter.section("claims")
+        for line in self.lines:
+            terminalreporter.write_line(line)
+
+    def _shared(self) -> bool:
+        return self.config.pluginmanager.hasplugin("dsession")
+
+    def _notes(self, partial: str) -> list[str]:
+        from harness.report.escaping import portable
+        from harness.report.history_text import seeds_told
+        from harness.results.recorder import Recorder
+
+        session: Session | None = self.config.stash.get(SESSION_KEY, None)
+        notes = [partial] if partial else []
+        notes += map(portable, self.remarks)
+        notes += [] if session is None else session.notes()
+        for option in taken_names(self.config):
+            if (value := self.config.getoption(option.name, None)) not in (None, [], ""):
+                flag = option.short_flag
+                notes.append(f"{flag} {value!r} went to another plugin; claims take it as {option.flag}")
+        try:
+            seeds = Recorder(options_of(self.config).history).seeds()
+        except ClaimsError as error:
+            return [*notes, str(error)]
+        return notes + seeds_told([*self.records.values()], seeds)
+
+    def _partial(self) -> str:
+        """Say that the run ended before all of its claims did, and which are missing."""
+        missing = [name or place for place, name in self.asked.items() if place not in self.ended]
+        if not missing or not (self.records or any(self.asked.values())) or self.config.option.collectonly:
+            return ""
+        shown = ", ".join(missing[:SHOWN]) + (f" and {len(missing) - SHOWN} more" if len(missing) > SHOWN else "")
+        what = "claims" if all(self.asked.values()) else "tests"
+        return f"PARTIAL: the run ended before {len(missing)} of its {len(self.asked)} {what} did: {shown}"
+
+
+def teststatus(report: pytest.TestReport) -> tuple[str, str, str] | None:
+    """Give inconclusive and reported claims categories of their own; what raised while measuring is an error."""
+    if getattr(report, "claim_raised", False) and report.failed:
+        return "error", "E", "ERROR"
+    if (record := getattr(report, "claim_record", None)) is None or report.when != "call":
+        return None
+    verdict = json.loads(record)["verdict"]
+    if verdict == "inconclusive" and report.outcome == "skipped" and not hasattr(report, "wasxfail"):
+        return "inconclusive", "?", "INCONCLUSIVE"
+    if verdict == "reported" and report.outcome == "passed":
+        return "reported", "r", "REPORTED"
+    return None
