@@ -189,7 +189,8 @@ def _session(config: pytest.Config) -> "Session":
         progress = Progress(plugin("terminalreporter"), plugin("capturemanager"))
         try:
             run = getattr(config, "workerinput", {}).get("testrunuid")  # all workers of xdist are one run
-            config.stash[SESSION_KEY] = Session(options, progress, run, scratch=_processes(config) > 1)
+            told = progress.tell if options.minutes is not None else None
+            config.stash[SESSION_KEY] = Session(options, progress, run, scratch=_processes(config) > 1, fell=told)
         except ClaimsError as error:
             raise refusal(error) from error
         _end_as_interrupted(config)

@@ -98,6 +98,13 @@ def test_the_seed_is_a_whole_number(value):
         parsed(claims_seed=value)
 
 
+@pytest.mark.parametrize("value", ["0", "-1", "soon", "nan", "inf"])
+def test_minutes_are_a_positive_number(value):
+    with pytest.raises(ClaimsError, match=rf"'{value}' in --claims-minutes; allowed: a positive number of minutes"):
+        parse({"claims_minutes": value}, {})
+    assert parse({"claims_minutes": "0.5"}, {}).minutes == 0.5
+
+
 @pytest.mark.parametrize("value", ["0", "0.5", "1", "-0.1", "small", "nan", "inf"])
 def test_the_error_level_lies_between_0_and_one_half(value):
     with pytest.raises(ClaimsError, match=rf"'{value}' in the place; allowed: a number between 0 and 0\.5"):

@@ -13,12 +13,11 @@ from harness.interventions.intervention import isolate_cls, shuffle_cls
 from harness.judging.statements import Holds, every
 from harness.measurement.plan import Arm, Plan, curve, difference, level, ratio
 from harness.measurement.runner import run
-from harness.measurement.sequential import Outcome
 from harness.probes.probe import Probe
 from harness.readouts.linear_probes import ProbeAccuracy
 from harness.readouts.own_answer import Accuracy, Agreement
 from harness.results.measurements import Store
-from support.claims import accuracy, bench, bound, isolation, job, retention
+from support.claims import accuracy, bench, bound, isolation, job, retention, told
 from support.planted import DEPTH, Counting, Planted, PlantedImages
 
 TRAIN = PlantedImages(count=160, seed=11, noise=0.5)
@@ -39,19 +38,6 @@ class Raising:
 
     def read(self, reading):
         raise ZeroDivisionError("a bug in this readout")
-
-
-def told(outcome: Outcome) -> tuple:
-    """Give everything that a verdict says, without what it cost this time."""
-    return (
-        outcome.judgement,
-        outcome.images,
-        outcome.delta,
-        outcome.curves,
-        outcome.trace,
-        outcome.arms,
-        outcome.arm_means,
-    )
 
 
 def jobs() -> dict:

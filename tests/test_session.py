@@ -92,6 +92,28 @@ def test_a_claim_that_cannot_be_asked_is_refused_with_its_reason(session, name, 
     assert session.outcome(LATE, ASKED[name], [ASKED[name]], merge=False) == Refusal(reason)
 
 
+def test_a_run_whose_time_is_up_leaves_claims_open_and_the_same_one_goes_on(pictures, tmp_path):
+    beside, cache = [ASKED[name] for name in SOUND], {"claims_no_cache": False, "claims_cache": str(tmp_path)}
+    with closing(opened(pictures, claims_minutes="1e-9", **cache)) as short:
+        records = [short.record(LATE, one, beside) for one in beside]
+        for record in records:
+            short.keep(record)
+    assert all(record.out_of_time and record.verdict == "inconclusive" for record in records)
+    assert {record.reason for record in records} == {"the time was up before it was begun"}
+    with closing(opened(pictures, **cache)) as long:
+        again = [long.record(LATE, one, beside) for one in beside]
+    assert [record.verdict for record in again] == ["supported", "refuted", "inconclusive"]
+    assert not any(record.out_of_time for record in again)
+
+
+def test_groups_of_models_share_the_time(pictures):
+    with closing(opened(pictures, claims_minutes="10")) as made:
+        made.groups_ahead = 4
+        made.outcome(LATE, ASKED["last"], [ASKED["last"]])
+        assert 140.0 < made._loaded.clock.left < 150.0
+        assert made.groups_ahead == 3
+
+
 def test_all_claims_of_a_model_are_measured_in_one_go(session, monkeypatch):
     beside = [ASKED[name] for name in SOUND]
     first = session.outcome(LATE, beside[0], beside)

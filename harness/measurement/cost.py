@@ -1,20 +1,31 @@
 """What measuring would cost, counted and not run: block evaluations from the same merged tree that a pass walks."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol, runtime_checkable
 
 import torch
 
 from harness.images.batch import Batch
 from harness.interventions.intervention import Edit
 from harness.interventions.patch_scores import score_of
+from harness.judging.ledger import ClaimSpec
 from harness.measurement.forward import PROBED
 from harness.measurement.plan import Plan
 from harness.measurement.prefix_tree import Bill, Node, Request, claimants_of, program_tree, scores_in
 from harness.models.sites import EMBEDDING
 from harness.models.subject import ModelCard
+from harness.readouts.members import Batches
 
 _IMAGES = 2  # an edit that exchanges things needs a partner
+
+
+@runtime_checkable
+class TellsEvaluations(Protocol):
+    """A reading of members that runs more than the pictures themselves."""
+
+    def evaluations(self, card: ModelCard, members: int) -> Mapping[Hashable, float]:
+        """Count block evaluations x images for so many members, by a name that readings which share them share too."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +74,19 @@ def plan_evaluations(plans: Mapping[str, Plan], card: ModelCard, images: int = 6
     for (weights, *_), wanted in merged.items():
         lanes.setdefault(weights, []).append(wanted)
     return sum(block_evaluations(lane, card, images) for lane in lanes.values())
+
+
+def member_evaluations(plan: Plan, card: ModelCard, spec: ClaimSpec) -> tuple[float, float]:
+    """Give the block evaluations x images of a census: at first, and again for every chunk of its members."""
+    assert plan.census is not None, "an image is no member"
+    passes = len({arm.weights for arm in plan.arms.values()}) * card.depth * (spec.batch or spec.pictures)
+    extra: dict[Hashable, float] = {}
+    for arm in plan.arms.values():
+        if isinstance(arm.readout, TellsEvaluations):
+            for name, count in arm.readout.evaluations(card, plan.census.chunk).items():
+                extra[arm.weights, name] = max(count, extra.get((arm.weights, name), 0.0))
+    every = sum(extra.values())
+    return (0.0, passes + every) if isinstance(plan.census, Batches) else (float(passes), every)
 
 
 def forecast(shares: Mapping[str, Share], card: ModelCard, batch: int) -> Forecast:

@@ -17,10 +17,14 @@ from harness.results.record import (
     Part,
     PictureRecord,
     RunRecord,
+    Verdicts,
 )
 
 if TYPE_CHECKING:  # telling a stored record needs no torch
     from harness.measurement.sequential import Outcome
+
+
+TIME_UP = "the time was up"
 
 
 def record_of(outcome: "Outcome", model: str, context: Context) -> RunRecord:
@@ -29,7 +33,7 @@ def record_of(outcome: "Outcome", model: str, context: Context) -> RunRecord:
     return RunRecord(
         **_head(spec, model),
         verdict=str(judgement.verdict),  # type: ignore[arg-type]  # a verdict is one of these words
-        reason=judgement.reason,
+        reason=f"{TIME_UP}: {judgement.reason}" if outcome.out_of_time else judgement.reason,
         p=judgement.p,
         published=judgement.main.published,
         effect=finding_record(judgement.main),
@@ -57,15 +61,26 @@ def record_of(outcome: "Outcome", model: str, context: Context) -> RunRecord:
         pictures=tuple(PictureRecord(**asdict(picture)) for picture in outcome.pictures),
         arm_means={name: _plain(value) for name, value in outcome.arm_means.items()},
         arm_images={name: images for name, images in outcome.arm_images.items() if images != outcome.images},
+        out_of_time=outcome.out_of_time,
         context=context,
     )
 
 
 def record_of_refusal(spec: ClaimSpec, model: str, reason: str, context: Context) -> RunRecord:
     """Turn "not applicable" into a record."""
+    return _unmeasured(spec, model, "not applicable", reason, context)
+
+
+def record_of_unreached(spec: ClaimSpec, model: str, context: Context) -> RunRecord:
+    """Tell that the time of a run was up before a claim was begun."""
+    reason = f"{TIME_UP} before it was begun"
+    return _unmeasured(spec, model, "inconclusive", reason, context).but(out_of_time=True)
+
+
+def _unmeasured(spec: ClaimSpec, model: str, verdict: Verdicts, reason: str, context: Context) -> RunRecord:
     return RunRecord(
         **_head(spec, model),
-        verdict="not applicable",
+        verdict=verdict,
         reason=reason,
         effect=None,
         published=None,

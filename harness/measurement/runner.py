@@ -6,7 +6,7 @@ stops, is the same whichever other claims run beside it.
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
@@ -17,6 +17,7 @@ from harness.measurement.on_images import OnImages
 from harness.measurement.on_members import OnMembers
 from harness.measurement.plan import Arm, Weights
 from harness.measurement.prefix_tree import Bill
+from harness.measurement.schedule import NO_END, Clock, Schedule
 from harness.measurement.sequential import Job, Outcome, SequentialTest
 from harness.measurement.settings import Missing
 from harness.measurement.source import MeasurementSource
@@ -29,22 +30,41 @@ from harness.results.measurements import MeasurementKey
 Advance = Callable[[str, int, int], None]
 
 
+def unheard(outcome: Outcome) -> None:
+    """Tell nobody of an outcome."""
+
+
 def silent(what: str, done: int, total: int) -> None:
     """Show no progress."""
 
 
-def run(jobs: Sequence[Job], images: OnImages, advance: Advance = silent) -> dict[str, Outcome]:
-    """Measure and judge claims on one model, or on one set of models; every outcome by claim id.
+def run(
+    jobs: Sequence[Job],
+    images: OnImages,
+    advance: Advance = silent,
+    clock: Clock = NO_END,
+    fell: Callable[[Outcome], None] = unheard,
+) -> dict[str, Outcome]:
+    """Measure and judge claims on one model, or on one set of models; every outcome by claim id, and to `fell` at once.
 
+    When the clock is over the claims that are open end as they stand, and those that were not begun have no outcome.
     Raises what a readout or intervention raises: an error is never a verdict. What was stored before stays.
     """
     outcomes: dict[str, Outcome] = {}
-    for source, group in _sources(jobs, images):
-        trials = [SequentialTest(job, source) for job in group]
-        _fit(trials, advance)
-        _run(trials, source, advance)
-        outcomes |= {trial.job.spec.id: trial.outcome() for trial in trials}
-    return outcomes
+    groups = [(source, [SequentialTest(job, source) for job in group]) for source, group in _sources(jobs, images)]
+    schedule = Schedule(jobs, images, clock)
+    while wave := schedule.next():
+        start, before = time.perf_counter(), sum(trial.blocks for _, trials in groups for trial in trials)
+        for source, trials in groups:
+            group = [trial for trial in trials if trial.job.spec.id in wave.claims]
+            _fit(group, advance)
+            for trial in _run(group, source, advance, wave.clock):
+                outcomes[trial.job.spec.id] = outcome = trial.outcome()
+                fell(outcome)
+        blocks = sum(trial.blocks for _, trials in groups for trial in trials) - before
+        schedule.took(blocks, time.perf_counter() - start, outcomes)
+    begun = (trial for _, trials in groups for trial in trials if trial.images)
+    return outcomes | {trial.job.spec.id: trial.outcome() for trial in begun if trial.job.spec.id not in outcomes}
 
 
 def keys_of(job: Job, images: OnImages) -> list[MeasurementKey]:
@@ -62,19 +82,24 @@ def _sources(jobs: Sequence[Job], images: OnImages) -> list[tuple[MeasurementSou
     return [(images if key is None else OnMembers(images, *key), group) for key, group in groups.items()]
 
 
-def _run(trials: list[SequentialTest], source: MeasurementSource, advance: Advance) -> None:
-    """Measure chunk by chunk until every claim is decided or its budget used."""
+def _run(
+    trials: list[SequentialTest], source: MeasurementSource, advance: Advance, clock: Clock
+) -> Iterator[SequentialTest]:
+    """Measure chunk by chunk until every claim is decided, its budget used or the time up; give claims as they fall."""
     total = max((trial.budget for trial in trials), default=0)
     with ThreadPoolExecutor(max_workers=1) as pool:
         loader = _Loader(source, pool)
         for number, positions in enumerate(source.grid):
             active = [trial for trial in trials if not trial.done]
-            if not active:
+            if not active or clock.over:
                 break
+            if not (here := [trial for trial in active if trial.images <= positions.start]):
+                continue  # all were here before their time was up
             advance(source.what, min(positions.start, total), total)
-            _look(active, source, positions, loader, source.grid[number + 1 : number + 2])
-            for trial in active:
+            _look(here, source, positions, loader, source.grid[number + 1 : number + 2])
+            for trial in here:
                 trial.look(positions)
+            yield from (trial for trial in here if trial.done)
     advance(source.what, total, total)
 
 

@@ -54,7 +54,7 @@ class Outcome:
     `pairs` are the units where images exchange something, None where each counts by itself; `images` are images always,
     or the members of a census: `what` names them, and `pictures_behind` counts
     the pictures that they rest on (0 for weights alone). `plan` is what was measured, `keys` are the
-    names behind those ids; `pictures` show a reader what was done or found.
+    names behind those ids; `pictures` show a reader what was done or found. `out_of_time`: a longer run may decide it.
     """
 
     spec: ClaimSpec
@@ -75,6 +75,7 @@ class Outcome:
     pictures_behind: int | None = None
     plan: Plan | None = None
     keys: tuple[MeasurementKey, ...] = ()
+    out_of_time: bool = False
     pictures: "tuple[Picture, ...]" = ()
 
 
@@ -99,6 +100,11 @@ class SequentialTest:
         self._parts: dict[str, list[np.ndarray]] = {name: [] for name in job.plan.arms}
         self._trace: list[tuple[int, float]] = []
         self._blocks, self._seconds, self._measured = 0.0, 0.0, 0
+
+    @property
+    def blocks(self) -> float:
+        """Give the block evaluations that it was billed so far."""
+        return self._blocks
 
     @property
     def fits(self) -> list[tuple["LoadedModel", Weights, Fittable]]:
@@ -165,6 +171,7 @@ class SequentialTest:
             pictures_behind=self.source.pictures_behind(self.images),
             plan=self.job.plan,
             keys=tuple(dict.fromkeys(self.keys.values())),
+            out_of_time=not self.done and judgement.verdict in (Verdict.INCONCLUSIVE, Verdict.REPORTED),
         )
 
     def _needed(self, sheet: Observations) -> set[str]:

@@ -5,6 +5,8 @@ import time
 from typing import Any
 
 from harness.report.escaping import plain
+from harness.report.verdict_text import verdict_line
+from harness.results.record import RunRecord
 
 PATIENCE = 2.0  # seconds before a line appears: short runs stay quiet
 # One line down and up again in the same column: at the bottom of the screen this scrolls before the cursor is saved.
@@ -42,6 +44,15 @@ class Progress:
         bar = "#" * int(24 * done / max(total, 1))
         self._write(f"\n\r\x1b[K  {plain(what)} {done}/{total} [{bar:<24}] {rest:.0f} s left at most")
         self._written = now
+
+    def tell(self, record: RunRecord) -> None:
+        """Print a verdict on a line of its own, also without a terminal."""
+        line = verdict_line(record)
+        if self._capture is None:
+            print(line, flush=True)
+            return
+        with self._capture.global_and_fixture_disabled():
+            print(f"\n{line}", end="", flush=True)
 
     def _write(self, text: str) -> None:
         """Write past pytest's capturing, and put the cursor back where pytest left it."""

@@ -61,6 +61,13 @@ def effect_text(effect: FindingRecord | None) -> str:
     return f"{number(effect.estimate)}{ends}"
 
 
+def verdict_line(record: RunRecord) -> str:
+    """Tell a verdict in one line of a log."""
+    found = "" if record.effect is None else f": {effect_text(record.effect)}, bound {bound_text(record.effect)}"
+    used = images_used(record)
+    return plain(f"{record.model}: {record.claim} is {record.verdict}{found} ({used}{' images' * used.isdigit()})")
+
+
 def bound_text(effect: FindingRecord | None) -> str:
     """Print a bound with its direction in few characters."""
     return "-" if effect is None else f"{effect.direction} {short_number(effect.bound)}"

@@ -58,6 +58,8 @@ def ruling(
 ) -> Literal["pass", "fail", "xfail", "changed", "skip"]:
     """Say what a verdict means for a test run, given the expected one; `strict` fails what is inconclusive."""
     verdict = record.verdict
+    if record.out_of_time:  # says nothing about the model
+        return "fail" if strict else "skip"
     if expected is not None and expected != verdict:
         return "changed"
     if verdict in ("refuted", "vacuous"):

@@ -182,6 +182,7 @@ class RunRecord(Open):
     )
     pictures: tuple[PictureRecord, ...] = ()
     fingerprints: dict[str, str] = Field(default={}, description="what the verdict rests on: see results.staleness")
+    out_of_time: bool = Field(default=False, description="inconclusive because the time of the run was up")
     run: str = Field(default="", description="id of the run in the history")
     expected: str | None = Field(default=None, description="the accepted verdict, where there is one")
     time: str = Field(default="", description="UTC, ISO 8601: when it was kept")

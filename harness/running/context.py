@@ -56,6 +56,14 @@ def context_of(entry: "ModelEntry", bench: "LoadedModel", options: "RunOptions")
     )
 
 
+def context_of_models(
+    entries: "Mapping[str, ModelEntry]", models: "Mapping[str, LoadedModel]", options: "RunOptions"
+) -> Context:
+    """Describe the run of one model, or of those that a claim compares, by role."""
+    parts = {role: context_of(entries[role], model, options) for role, model in models.items()}
+    return context_of_several(parts) if len(parts) > 1 else parts[""]
+
+
 def context_of_several(parts: Mapping[str, Context]) -> Context:
     """Join the contexts of models by role: what they share once, what differs side by side, each card by its role."""
     first = next(iter(parts.values()))

@@ -56,7 +56,9 @@ def run(
 
 def _records(session: Session, claims: Iterable[Claim]) -> Iterator[RunRecord]:
     """Measure model by model, all claims of one together, and keep every record."""
-    for label, group in session.by_models(claims).items():
+    groups = session.by_models(claims)
+    session.groups_ahead = len(groups)
+    for label, group in groups.items():
         for claim in group:
             record = session.record(label, claim, group)
             session.keep(record)

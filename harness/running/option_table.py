@@ -163,6 +163,13 @@ OPTIONS = (
         default=None,
         help="processes that measure models side by side (default: one per processor for the embedded zoo, else 1)",
     ),
+    Option(
+        name="minutes",
+        kind="minutes",
+        default=None,
+        help="end after so many minutes: cheap claims first, what is open then is inconclusive, and the same command "
+        "goes on (default: no end)",
+    ),
     Option(name="rounds", kind="rounds", default="1", help="how often a benchmarked claim is timed"),
     Option(name="json", kind="text", default=None, help="write the records of this run to a JSON file"),
     Option(

@@ -1,5 +1,6 @@
 """The options of a run, validated: the same for the pytest plugin, its ini keys, notebooks and the command line."""
 
+import math
 import os
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -38,6 +39,7 @@ class RunOptions:
     history: Path | None
     rounds: int
     jobs: int | None = None
+    minutes: float | None = None
     json: Path | None
     reports: tuple[Path, ...] = ()
 
@@ -73,6 +75,7 @@ def parse(values: dict[str, object], where: dict[str, str]) -> RunOptions:
         history=None if read["claims_no_history"] else Path(read["claims_cache"]),
         rounds=read["claims_rounds"],
         jobs=read["claims_jobs"],
+        minutes=read["claims_minutes"],
         json=None if read["claims_json"] is None else Path(read["claims_json"]),
         reports=tuple(
             report_path(text, where.get("claims_report", "--claims-report")) for text in read["claims_report"]
@@ -106,7 +109,9 @@ def _read(option: Option, value, where: str):
     if option.kind in LEAST:
         return _whole(str(value), where, at_least=LEAST[option.kind])
     if option.kind == "error":
-        return _error_level(str(value), where)
+        return _number(str(value), where, (0.0, 0.5), "a number between 0 and 0.5, such as 0.01")
+    if option.kind == "minutes":
+        return _number(str(value), where, (0.0, math.inf), "a positive number of minutes, such as 10 or 0.5")
     return str(value)
 
 
@@ -117,14 +122,14 @@ def _whole(text: str, where: str, at_least: int) -> int:
     return int(text)
 
 
-def _error_level(text: str, where: str) -> float:
+def _number(text: str, where: str, between: tuple[float, float], allowed: str) -> float:
     try:
-        level = float(text)
+        number = float(text)
     except ValueError as error:
-        raise ClaimsError(f"{text!r:.60} in {where}; allowed: a number between 0 and 0.5, such as 0.01") from error
-    if not 0.0 < level < 0.5:
-        raise ClaimsError(f"{text!r:.60} in {where}; allowed: a number between 0 and 0.5, such as 0.01")
-    return level
+        raise ClaimsError(f"{text!r:.60} in {where}; allowed: {allowed}") from error
+    if not between[0] < number < between[1]:
+        raise ClaimsError(f"{text!r:.60} in {where}; allowed: {allowed}")
+    return number
 
 
 def _refuse_missing_folder(value: str | None, where: str) -> None:

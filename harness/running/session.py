@@ -17,8 +17,9 @@ from harness.measurement.illustrations import pictures_of
 from harness.measurement.loaded_model import LoadedModel
 from harness.measurement.on_images import OnImages
 from harness.measurement.plan import Plan
-from harness.measurement.record import record_of, record_of_refusal
+from harness.measurement.record import record_of
 from harness.measurement.runner import Advance, keys_of, run, silent
+from harness.measurement.schedule import NO_END, Clock
 from harness.measurement.sequential import Job, Outcome
 from harness.measurement.verdict_ground import fingerprints
 from harness.models.groups import ModelGroup, cohorts, lone
@@ -27,19 +28,13 @@ from harness.report.escaping import portable
 from harness.results.measurements import MeasurementKey, Store
 from harness.results.record import Context, RunRecord
 from harness.results.recorder import Opened, Recorder
+from harness.running.answers import Answer, Refusal, Unreached, record_of_answer
 from harness.running.applicable import job_of
-from harness.running.context import context_of, context_of_several
+from harness.running.context import context_of_models
 from harness.running.loaded_models import LoadedModels
 from harness.running.options import RunOptions
 from harness.running.preflight import check_models
 from harness.running.run_images import picture_notes
-
-
-@dataclass(frozen=True)
-class Refusal:
-    """Why a claim cannot be asked of this model."""
-
-    reason: str
 
 
 @dataclass
@@ -49,8 +44,9 @@ class _Loaded:
     cohort: ModelGroup
     images: OnImages
     context: Context
-    outcomes: dict[str, Outcome | Refusal] = field(default_factory=dict)
+    outcomes: dict[str, Answer] = field(default_factory=dict)
     merged: bool = False
+    clock: Clock = NO_END
 
 
 class Session:
@@ -61,9 +57,16 @@ class Session:
     """
 
     def __init__(
-        self, options: RunOptions, advance: Advance = silent, run: str | None = None, scratch: bool = False
+        self,
+        options: RunOptions,
+        advance: Advance = silent,
+        run: str | None = None,
+        scratch: bool = False,
+        fell: Callable[[RunRecord], None] | None = None,
     ) -> None:
-        self.options, self.advance = options, advance
+        self.options, self.advance, self.fell = options, advance, fell
+        self.clock = Clock.of(None if options.minutes is None else 60.0 * options.minutes)
+        self.groups_ahead = 1  # of models to be measured: they share the time
         self.entries = check_models(options)
         self.cohorts = {name: lone(name) for name in self.entries}
         self._scratch = TemporaryDirectory() if scratch and options.cache is None else None
@@ -101,11 +104,12 @@ class Session:
                 groups.setdefault(label, []).append(claim)
         return groups
 
-    def outcome(self, model: str, asked: Claim, beside: Sequence[Claim], merge: bool = True) -> Outcome | Refusal:
+    def outcome(self, model: str, asked: Claim, beside: Sequence[Claim], merge: bool = True) -> Answer:
         """Give one outcome, or raise what measuring raises; the claims `beside` it are measured in the same passes."""
         loaded = self._load(model, beside)
         if merge and not loaded.merged:
-            loaded.merged = True
+            loaded.merged, loaded.clock = True, self.clock.share(max(1, self.groups_ahead))
+            self.groups_ahead -= 1
             self._merge(loaded, beside)
         if asked.spec.id not in loaded.outcomes:
             loaded.outcomes[asked.spec.id] = self._alone(loaded, asked)
@@ -113,15 +117,9 @@ class Session:
 
     def record(self, model: str, asked: Claim, beside: Sequence[Claim], merge: bool = True) -> RunRecord:
         """Give one outcome as a record."""
-        outcome = self.outcome(model, asked, beside, merge)
-        context = self._load(model, beside).context
-        if isinstance(outcome, Refusal):
-            record = record_of_refusal(asked.spec, model, outcome.reason, context)
-            ground = fingerprints(asked.function, asked.spec, context)
-        else:
-            record = record_of(outcome, model, context)
-            ground = fingerprints(asked.function, asked.spec, context, outcome.plan, outcome.keys)
-        return record.but(fingerprints=ground, run=self.recorder.run)
+        answer = self.outcome(model, asked, beside, merge)
+        record = record_of_answer(answer, asked, model, self._load(model, beside).context)
+        return record.but(run=self.recorder.run)
 
     def ground(self, model: str, asked: Claim, beside: Sequence[Claim]) -> dict[str, str]:
         """Fingerprint what a verdict of today would rest on, without measuring anything."""
@@ -210,16 +208,22 @@ class Session:
         except Exception:  # noqa: BLE001 - not swallowed: raised again by _alone in the test of the guilty claim
             self.one_by_one[loaded.cohort.label] = traceback.format_exc().strip().splitlines()[-1]
 
-    def _alone(self, loaded: _Loaded, asked: Claim) -> Outcome | Refusal:
+    def _alone(self, loaded: _Loaded, asked: Claim) -> Answer:
         try:
-            return self._run([job_of(asked, loaded.images)], loaded)[asked.spec.id]
+            return self._run([job_of(asked, loaded.images)], loaded).get(asked.spec.id, Unreached())
         except NotApplicable as refusal:
             return Refusal(str(refusal))
 
     def _run(self, jobs: Sequence[Job], loaded: _Loaded) -> dict[str, Outcome]:
         """Measure jobs, and let their outcomes carry the pictures that show what was done or found."""
-        outcomes = run(jobs, loaded.images, self.advance)
-        shown = {job.spec.id: pictures_of(job.plan, loaded.images, job.spec.pictures) for job in jobs}
+
+        def fell(outcome: Outcome) -> None:
+            if self.fell is not None:
+                self.fell(record_of(outcome, loaded.cohort.label, loaded.context))
+
+        outcomes = run(jobs, loaded.images, self.advance, loaded.clock, fell)
+        reached = [job for job in jobs if job.spec.id in outcomes]
+        shown = {job.spec.id: pictures_of(job.plan, loaded.images, job.spec.pictures) for job in reached}
         return {name: replace(outcome, pictures=shown[name]) for name, outcome in outcomes.items()}
 
     def _load(self, model: str, beside: Sequence[Claim]) -> _Loaded:
@@ -237,12 +241,6 @@ class Session:
             self.opened[model] = Opened.of(images.models[0].images)
             if (train := images.models[0].train) is not None:
                 self.fitted_on[model] = Opened.of(train)
-            self._loaded = _Loaded(cohort, images, self._context(cohort))
+            by_role = {role: self.entries[name] for role, name in cohort.roles.items()}
+            self._loaded = _Loaded(cohort, images, context_of_models(by_role, images.by_role, self.options))
         return self._loaded
-
-    def _context(self, cohort: ModelGroup) -> Context:
-        parts = {
-            role: context_of(self.entries[name], self._shelf.by_name[name], self.options)
-            for role, name in cohort.roles.items()
-        }
-        return context_of_several(parts) if len(parts) > 1 else parts[""]

@@ -6,6 +6,7 @@ the store of the run, and its records come back; what a process could not do is 
 """
 
 import inspect
+import math
 import multiprocessing
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, wait
@@ -67,6 +68,7 @@ class WorkerPool:
     def __init__(self, session: Session, groups: Mapping[str, Sequence[Claim]], size: int, merge: bool = True) -> None:
         self.session, self.groups, self.merge = session, groups, merge
         self.size = min(size, len(groups))
+        session.groups_ahead = len(groups)
         self._pool: ProcessPoolExecutor | None = None
         self._life: Connection | None = None  # closed when the processes are to end
         self._running: dict[str, Future[WorkResult]] = {}
@@ -97,6 +99,14 @@ class WorkerPool:
         self._pool.shutdown(wait=True, cancel_futures=True)
         self._life.close()
 
+    @property
+    def _minutes(self) -> float | None:
+        """Give the time that a process has for a group: they work side by side, one group after the other."""
+        if self.session.options.minutes is None:
+            return None
+        waiting = len(self.groups) - len(self._running)
+        return self.session.clock.share(math.ceil(waiting / self.size)).left / 60.0
+
     def _alone(self, models: str) -> bool:
         return len(self.session.cohorts[models].roles) == 1
 
@@ -107,7 +117,7 @@ class WorkerPool:
             spawn = multiprocessing.get_context("spawn")
             seen, self._life = spawn.Pipe(duplex=False)
             self._pool = ProcessPoolExecutor(self.size, spawn, initializer=begin, initargs=(threads, seen))
-        options = replace(self.session.options, cache=self.session.store.folder, history=None)
+        options = replace(self.session.options, cache=self.session.store.folder, history=None, minutes=self._minutes)
         for models, claims in self.groups.items():
             if models in self.session.cohorts and self._alone(models) == alone:
                 order = WorkItem(

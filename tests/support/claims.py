@@ -9,7 +9,7 @@ from harness.judging.ledger import Bound, ClaimSpec, Published, Source
 from harness.measurement.loaded_model import LoadedModel
 from harness.measurement.on_images import OnImages
 from harness.measurement.plan import Arm, Plan, level, ratio
-from harness.measurement.sequential import Job
+from harness.measurement.sequential import Job, Outcome
 from harness.measurement.settings import Settings
 from harness.results.measurements import Store
 from support.planted import DEPTH, Planted, PlantedImages
@@ -96,3 +96,16 @@ def bench(subject=None, images=None, store: Store | None = None, train=None, **s
 def chunk(images: PlantedImages, positions: range, seed: int = 0) -> Batch:
     """Describe a chunk of planted pictures."""
     return loaded(images=images, batch_size=len(positions), seed=seed).chunk(positions)
+
+
+def told(outcome: Outcome) -> tuple:
+    """Give everything that a verdict says, without what it cost this time."""
+    return (
+        outcome.judgement,
+        outcome.images,
+        outcome.delta,
+        outcome.curves,
+        outcome.trace,
+        outcome.arms,
+        outcome.arm_means,
+    )

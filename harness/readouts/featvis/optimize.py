@@ -48,6 +48,10 @@ class Recipe:
         plain = ViewRecipe(copies=1, jitter=0.0, colour=0.0, noise=0.0)
         return replace(self, variation=0.0, views=plain)
 
+    def evaluations(self, block: float, pictures: int) -> float:
+        """Count the block evaluations x images of optimizing so many pictures for units of a block."""
+        return BOTH_WAYS * pictures * self.views.copies * self.steps * (block + 1)
+
     @classmethod
     def fit_for(cls, size: tuple[int, int]) -> "Recipe":
         """Give the paper's recipe, or for pictures of at most SMALL pixels a side one of 100 steps and 4 copies."""
@@ -81,8 +85,7 @@ def optimize(
     for start in range(0, len(wanted.units), per_run):
         part = replace(wanted, units=wanted.units[start : start + per_run])
         parts.append(_ascend(subject, part, recipe, seed))
-        images = len(part.units) * recipe.views.copies * recipe.steps
-        charge(BOTH_WAYS * images * (wanted.block + 1))
+        charge(recipe.evaluations(wanted.block, len(part.units)))
     return torch.cat(parts)
 
 

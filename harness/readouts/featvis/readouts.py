@@ -1,6 +1,6 @@
 """What is read of optimized pictures: whether they drive their unit, and it alone, and how they look."""
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -11,6 +11,7 @@ from torch import Tensor
 from harness.fingerprint import fingerprint, roots_in
 from harness.images.thumbnails import Picture
 from harness.models.sites import Site
+from harness.models.subject import ModelCard
 from harness.probes.training.files import FitPlace
 from harness.readouts.featvis.optimize import Recipe, Wanted, activations, high_frequency_share, optimize, transfer
 from harness.readouts.featvis.sheets import unit_strip
@@ -38,6 +39,10 @@ class DrivesUnit:
     def tables(self) -> tuple[Table, ...]:
         """Name the rows that it reads."""
         return tuple(Table(block, SITE) for block in self.census.blocks)
+
+    def evaluations(self, card: ModelCard, members: int) -> Mapping[Hashable, float]:
+        """Count the making of the pictures."""
+        return {} if self.picture == "grey" else _making(self.census, members, self.recipe)
 
     def numbers(self, place: MemberContext, members: np.ndarray) -> np.ndarray:
         """Read units."""
@@ -82,6 +87,10 @@ class IsSpecific:
         """Name the rows that it reads."""
         return tuple(Table(block, SITE) for block in self.census.blocks)
 
+    def evaluations(self, card: ModelCard, members: int) -> Mapping[Hashable, float]:
+        """Count the making of the pictures."""
+        return _making(self.census, members, self.recipe)
+
     def numbers(self, place: MemberContext, members: np.ndarray) -> np.ndarray:
         """Read units."""
         found = np.zeros(len(members))
@@ -108,6 +117,10 @@ class HighFrequency:
     low = 0.0
     high = 1.0
 
+    def evaluations(self, card: ModelCard, members: int) -> Mapping[Hashable, float]:
+        """Count the making of the pictures."""
+        return _making(self.census, members, self.recipe)
+
     def numbers(self, place: MemberContext, members: np.ndarray) -> np.ndarray:
         """Read units."""
         found = np.zeros(len(members))
@@ -126,6 +139,10 @@ class Transfers:
     views: Recipe
     low = 0.0
     high = 1.0
+
+    def evaluations(self, card: ModelCard, members: int) -> Mapping[Hashable, float]:
+        """Count the making of the pictures."""
+        return _making(self.census, members, self.recipe, self.rival)
 
     def numbers(self, place: MemberContext, members: np.ndarray) -> np.ndarray:
         """Read units."""
@@ -160,6 +177,12 @@ def _load_or_make(place: MemberContext, wanted: Wanted, recipe: Recipe) -> Tenso
     pixels = optimize(subject, wanted, recipe, place.seed, place.charge)
     files.write(name, {"pixels": pixels.float().cpu().numpy()})
     return pixels
+
+
+def _making(census: UnitsOf, members: int, *recipes: Recipe) -> dict[Hashable, float]:
+    """Count the making of the pictures of members that are spread evenly over the blocks of the census."""
+    middle = sum(census.blocks) / len(census.blocks)
+    return {("optimized", recipe): recipe.evaluations(middle, members) for recipe in recipes}
 
 
 def _wanted(block: int, units: np.ndarray) -> Wanted:

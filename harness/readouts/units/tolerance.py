@@ -1,6 +1,6 @@
 """How much of a unit's activation on its top picture is left when the picture is shifted or turned."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import affine_grid, grid_sample
 
-from harness.models.subject import Preprocessing
+from harness.models.subject import ModelCard, Preprocessing
 from harness.readouts.members import MemberContext
 from harness.readouts.units.activations import Table, advance, patch_part, unit_rows
 
@@ -42,6 +42,11 @@ class Kept:
     def tables(self) -> tuple[Table, ...]:
         """Name the rows that it reads."""
         return (Table(self.block),)
+
+    def evaluations(self, card: ModelCard, members: int) -> Mapping[Hashable, float]:
+        """Count a run of every variant of every top picture up to the block."""
+        runs = 0 if self.move == "none" else _VARIANTS[self.move] * members
+        return {("moved", self.block, self.move): float(runs * (self.block + 1))}
 
     def numbers(self, place: MemberContext, members: np.ndarray) -> np.ndarray:
         """Read units with these numbers in the block."""
