@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -11,10 +11,12 @@ from harness.images.open import ImageSet, open_images
 from harness.images.procedural_switches import is_embedded
 from harness.judging.discovery import Claim
 from harness.judging.ledger import ClaimSpec, missing_data
-from harness.measurement.cost import Forecast, Share, forecast, plan_evaluations
+from harness.measurement.cost import Forecast, Share, forecast, member_evaluations, plan_evaluations
 from harness.measurement.expected_images import expected_images, rounded
 from harness.measurement.plan import Plan, propose
+from harness.measurement.schedule import LOOKS
 from harness.models.zoo import ModelEntry, resolve
+from harness.readouts.members import FinitePopulation
 from harness.results.recorder import Opened
 from harness.running.run_images import EMBEDDED_CLASSES, TRAIN_IMAGES_PER_CLASS, have
 
@@ -118,20 +120,40 @@ class Planner:
         reported = spec.report_budget if plan.report_only else 0
         caps = (spec.budget, self.max_images, None if self.images is None else len(self.images), reported or None)
         expected = expected_images(spec, plan, self._classes, self.delta or spec.delta)
+        budget = min(cap for cap in caps if cap is not None)
+        if plan.census is not None:
+            return self._of_members(spec, plan, plan.census)
         return PlannedClaim(
             spec=spec,
             plan=plan,
             forwards=plan_evaluations({spec.id: plan}, card, self.batch_size) / card.depth,
             expected=None if expected is None else rounded(expected, self.batch_size),
-            budget=min(cap for cap in caps if cap is not None),
+            budget=budget,
+        )
+
+    def _of_members(self, spec: ClaimSpec, plan: Plan, census: FinitePopulation) -> PlannedClaim:
+        """Count on a few chunks of members, each with its share of the passes that come before the first."""
+        first, every = member_evaluations(plan, self.entry.card, spec)
+        chunks = min(LOOKS, -(-spec.budget // census.chunk))
+        return PlannedClaim(
+            spec=spec,
+            plan=plan,
+            forwards=(first / chunks + every) / census.chunk / self.entry.card.depth,
+            expected=float(min(chunks * census.chunk, spec.budget)),
+            budget=spec.budget,
         )
 
     def together(self, planned: Sequence[PlannedClaim]) -> Forecast:
         """Forecast the merged run of claims that apply."""
         shares = {
-            claim.spec.id: Share(plan=claim.plan, images=claim.images) for claim in planned if claim.plan is not None
+            claim.spec.id: Share(plan=claim.plan, images=claim.images)
+            for claim in planned
+            if claim.plan is not None and claim.plan.census is None
         }
-        return forecast(shares, self.entry.card, self.batch_size)
+        merged = forecast(shares, self.entry.card, self.batch_size)
+        census = [claim for claim in planned if claim.plan is not None and claim.plan.census is not None]
+        alone = sum(claim.forwards * claim.images for claim in census) * self.entry.card.depth
+        return replace(merged, total=merged.total + alone)
 
     def training_images(self, planned: Sequence[PlannedClaim]) -> int:
         """Count training images, once per set of weights that fits read; what training itself takes is not counted."""
