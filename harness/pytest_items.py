@@ -76,3 +76,13 @@ def claims_below(config: pytest.Config, files: Iterable[Path]) -> set[str]:
     for ledger in ledgers:
         check_yaml(ledger, "ledger")
     return {name for ledger in ledgers for name in read_ledger(ledger)}
+
+
+def of_other_shards(items: list[pytest.Item], shard: tuple[int, int] | None) -> list[pytest.Item]:
+    """List the claims that other machines ask."""
+    if shard is None:
+        return []
+    from harness.running.shards import in_shard
+
+    mine = in_shard([(models_of(item), item.nodeid) for item in items], *shard)
+    return [item for item, kept in zip(items, mine, strict=True) if not kept]

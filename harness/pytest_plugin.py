@@ -14,7 +14,16 @@ import pytest
 
 from harness.errors import ClaimsError, unknown
 from harness.judging.mark import MARK
-from harness.pytest_items import ASKED_KEY, benchmarked, by_models, claims_below, identifier, models_of, spec_of
+from harness.pytest_items import (
+    ASKED_KEY,
+    benchmarked,
+    by_models,
+    claims_below,
+    identifier,
+    models_of,
+    of_other_shards,
+    spec_of,
+)
 from harness.pytest_options import add_options, any_given, options_of, refusal, taken_names
 from harness.pytest_summary import RECORD_KEY, REMARK_KEY, SESSION_KEY, Summary, claim_report, teststatus
 
@@ -94,6 +103,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item, spec in specs.items():
         item.stash[ASKED_KEY] = Claim(spec=spec, function=item.obj, path=item.path)  # type: ignore[attr-defined]
     dropped = [item for item in claims if wanted and specs[item].id not in wanted]
+    dropped += of_other_shards([item for item in claims if item not in set(dropped)], options_of(config).shard)
     if dropped:
         config.hook.pytest_deselected(items=dropped)
         items[:] = [item for item in items if item not in set(dropped)]

@@ -13,6 +13,7 @@ from harness.cli import (
     history,
     judge,
     list_claims,
+    merge,
     models,
     nightly,
     plan,
@@ -22,7 +23,10 @@ from harness.cli import (
 from harness.errors import ClaimsError
 from harness.report.escaping import paragraphs
 
-COMMANDS = (list_claims, explain, models, plan, judge, accept, report, history, diff, visualize, nightly, doctor)
+COMMANDS = (
+    *(list_claims, explain, models, plan, judge, accept, report, history, diff, merge),
+    *(visualize, nightly, doctor),
+)
 USAGE_ERROR = 2
 INTERRUPTED = 130
 LONGEST = 400  # characters of a message about an argument

@@ -66,7 +66,7 @@ class History:
         A second record of the same claim, model and run replaces the first: pytest may run a test again.
         Raises ClaimsError, and keeps nothing, where the numbers of an arm are neither here nor given.
         """
-        now = datetime.now(UTC).isoformat(timespec="seconds")
+        now = datetime.now(UTC).isoformat(timespec="milliseconds")
         rest = record_data(record)
         rest.pop("time", None)  # that of the row
         shared = json.dumps(rest.pop("context"))
@@ -99,7 +99,7 @@ class History:
 
     def runs(self) -> list[Run]:
         """List all runs, oldest first."""
-        rows = self._database.execute("SELECT id, time, command, versions, machine FROM run ORDER BY number")
+        rows = self._database.execute("SELECT id, time, command, versions, machine FROM run ORDER BY time, number")
         with readable(self.path):
             return [
                 Run(id=str(id_), time=str(time), command=str(command), versions=dict(parsed(versions)), machine=machine)
@@ -111,7 +111,7 @@ class History:
         query = (
             "SELECT time, record.text, hash, context.text FROM record JOIN context ON hash = record.context "
             "WHERE (?1 IS NULL OR run = ?1) AND (?2 IS NULL OR claim = ?2) AND (?3 IS NULL OR model = ?3) "
-            "ORDER BY number"
+            "ORDER BY time, number"
         )
         rows = self._database.execute(query, (run, claim, model))
         contexts: dict[str, Context] = {}  # those that many records share are read once
@@ -134,8 +134,9 @@ class History:
     def latest(self, without: str | None = None, claim: str | None = None) -> dict[tuple[str, str], RunRecord]:
         """Give the last record by (claim, model), of one claim where one is given, leaving out the run `without`."""
         query = (
-            "SELECT run, claim, model FROM record WHERE number IN (SELECT max(number) FROM record "
-            "WHERE run IS NOT ?1 AND (?2 IS NULL OR claim = ?2) GROUP BY claim, model) ORDER BY number"
+            "SELECT run, claim, model FROM (SELECT run, claim, model, time, number, row_number() OVER "
+            "(PARTITION BY claim, model ORDER BY time DESC, number DESC) AS place FROM record "
+            "WHERE run IS NOT ?1 AND (?2 IS NULL OR claim = ?2)) WHERE place = 1 ORDER BY time, number"
         )
         places = self._database.execute(query, (without, claim)).fetchall()
         with readable(self.path):

@@ -164,6 +164,12 @@ OPTIONS = (
         help="processes that measure models side by side (default: one per processor for the embedded zoo, else 1)",
     ),
     Option(
+        name="shard",
+        kind="shard",
+        default=None,
+        help="I/N: the I-th of N parts of the run, for as many machines; `claims merge` joins what they find",
+    ),
+    Option(
         name="minutes",
         kind="minutes",
         default=None,

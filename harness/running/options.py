@@ -40,6 +40,7 @@ class RunOptions:
     rounds: int
     jobs: int | None = None
     minutes: float | None = None
+    shard: tuple[int, int] | None = None
     json: Path | None
     reports: tuple[Path, ...] = ()
 
@@ -76,6 +77,7 @@ def parse(values: dict[str, object], where: dict[str, str]) -> RunOptions:
         rounds=read["claims_rounds"],
         jobs=read["claims_jobs"],
         minutes=read["claims_minutes"],
+        shard=read["claims_shard"],
         json=None if read["claims_json"] is None else Path(read["claims_json"]),
         reports=tuple(
             report_path(text, where.get("claims_report", "--claims-report")) for text in read["claims_report"]
@@ -112,7 +114,16 @@ def _read(option: Option, value, where: str):
         return _number(str(value), where, (0.0, 0.5), "a number between 0 and 0.5, such as 0.01")
     if option.kind == "minutes":
         return _number(str(value), where, (0.0, math.inf), "a positive number of minutes, such as 10 or 0.5")
+    if option.kind == "shard":
+        return _part(str(value), where)
     return str(value)
+
+
+def _part(text: str, where: str) -> tuple[int, int]:
+    part, _, parts = text.partition("/")
+    if not (part.isdecimal() and parts.isdecimal() and len(text) <= DIGITS and 1 <= int(part) <= int(parts)):
+        raise ClaimsError(f"{text!r:.60} in {where}; allowed: I/N with I from 1 to N, such as 2/8")
+    return int(part), int(parts)
 
 
 def _whole(text: str, where: str, at_least: int) -> int:
