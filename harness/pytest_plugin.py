@@ -16,7 +16,7 @@ from harness.errors import ClaimsError, unknown
 from harness.judging.mark import MARK
 from harness.pytest_items import ASKED_KEY, benchmarked, by_models, claims_below, identifier, models_of, spec_of
 from harness.pytest_options import add_options, any_given, options_of, refusal, taken_names
-from harness.pytest_summary import RECORD_KEY, REMARK_KEY, SESSION_KEY, Summary, claim_report, teststatus
+from harness.pytest_summary import RECORD_KEY, REMARK_KEY, SESSION_KEY, Summary, claim_report, conclude, teststatus
 
 if TYPE_CHECKING:
     from harness.judging.discovery import Claim
@@ -115,36 +115,26 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     """Run a claim: measure, judge, record, and raise what its verdict means to pytest."""
     if ASKED_KEY not in pyfuncitem.stash:
         return None
-    from harness.report.escaping import paragraphs, plain
-    from harness.report.verdict_text import paragraph
-    from harness.results.baselines import find_baseline, ruling
-    from harness.results.store_errors import StoreError
+    from safetensors import SafetensorError
 
-    asked, config = pyfuncitem.stash[ASKED_KEY], pyfuncitem.config
+    from harness.report.escaping import paragraphs
+    from harness.results.store_errors import StoreError, of_the_disk
+
+    config = pyfuncitem.config
     try:
-        record = _measure(pyfuncitem, asked)
-        baseline = find_baseline(options_of(config).baseline, pyfuncitem.path)
-        expected = baseline.expected(record.model, record.claim, record.context)
-        pyfuncitem.stash[REMARK_KEY] = baseline.remark(record.model, record.context)
-        record = record.but(expected=expected)
-        _session(config).keep(record)
+        record = _recorded(pyfuncitem, pyfuncitem.stash[ASKED_KEY])
     except StoreError as error:  # no other claim could be kept either
         pytest.exit(paragraphs(str(error)), returncode=pytest.ExitCode.USAGE_ERROR)
+    except (OSError, SafetensorError) as error:
+        if (trouble := of_the_disk(error, options_of(config).cache)) is None:
+            raise
+        pytest.exit(paragraphs(str(trouble)), returncode=pytest.ExitCode.USAGE_ERROR)
     except ClaimsError as error:
         if config.getoption("tbstyle", None) == "long" or config.getoption("fulltrace", False):
             raise
         pytest.fail(paragraphs(str(error)), pytrace=False)
     pyfuncitem.stash[RECORD_KEY] = record
-    match ruling(record, expected, strict=options_of(config).inconclusive == "fail"):
-        case "changed":
-            told = f"the verdict changed: expected {expected}, found {record.verdict}."
-            pytest.fail(f"{told}\n{paragraph(record, asked.spec)}", pytrace=False)
-        case "xfail":
-            pytest.xfail(f"{record.verdict}, as expected: {plain(record.reason)}")
-        case "fail":
-            pytest.fail(paragraph(record, asked.spec), pytrace=False)
-        case "skip":
-            pytest.skip(f"{record.verdict}: {plain(record.reason)}")
+    conclude(record, pyfuncitem.stash[ASKED_KEY].spec, strict=options_of(config).inconclusive == "fail")
     return True
 
 
@@ -210,6 +200,18 @@ def _end_as_interrupted(config: pytest.Config) -> None:
         raise KeyboardInterrupt(f"signal {number}")
 
     config.stash[RESTORE_KEY] = signal.signal(signal.SIGTERM, interrupt)
+
+
+def _recorded(item: pytest.Function, asked: "Claim") -> "RunRecord":
+    """Measure a claim, put the expected verdict beside its own, and keep it in the history."""
+    from harness.results.baselines import find_baseline
+
+    record = _measure(item, asked)
+    baseline = find_baseline(options_of(item.config).baseline, item.path)
+    item.stash[REMARK_KEY] = baseline.remark(record.model, record.context)
+    record = record.but(expected=baseline.expected(record.model, record.claim, record.context))
+    _session(item.config).keep(record)
+    return record
 
 
 def _measure(item: pytest.Function, asked: "Claim") -> "RunRecord":
