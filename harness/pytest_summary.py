@@ -12,6 +12,7 @@ from harness.pytest_items import ASKED_KEY, models_of
 from harness.pytest_options import options_of, taken_names
 
 if TYPE_CHECKING:
+    from harness.judging.ledger import ClaimSpec
     from harness.results.record import RunRecord
     from harness.running.session import Session
 
@@ -36,6 +37,24 @@ def claim_report(item: pytest.Item, report: pytest.TestReport) -> None:
     # JUnit files are written from the report of the teardown, which is made later; a claim may run twice.
     item.user_properties[:] = [one for one in item.user_properties if not str(one[0]).startswith("claims.")]
     item.user_properties += junit_properties(record)
+
+
+def conclude(record: "RunRecord", spec: "ClaimSpec", strict: bool) -> None:
+    """Raise what a verdict means to pytest; `strict` fails what is inconclusive."""
+    from harness.report.escaping import plain
+    from harness.report.verdict_text import paragraph
+    from harness.results.baselines import ruling
+
+    match ruling(record, record.expected, strict=strict):
+        case "changed":
+            told = f"the verdict changed: expected {record.expected}, found {record.verdict}."
+            pytest.fail(f"{told}\n{paragraph(record, spec)}", pytrace=False)
+        case "xfail":
+            pytest.xfail(f"{record.verdict}, as expected: {plain(record.reason)}")
+        case "fail":
+            pytest.fail(paragraph(record, spec), pytrace=False)
+        case "skip":
+            pytest.skip(f"{record.verdict}: {plain(record.reason)}")
 
 
 class Summary:

@@ -8,6 +8,7 @@ They are for who asks for them, in the `conftest.py` at the root of a project or
 A name that another plugin or a conftest took before stays theirs; `claims doctor` and the head of a run say so.
 """
 
+from argparse import ArgumentError
 from typing import TYPE_CHECKING
 
 from harness.running.option_table import GROUP, OPTIONS
@@ -26,5 +27,5 @@ def pytest_addoption(parser: "pytest.Parser") -> None:
             continue
         try:
             group.addoption(option.short_flag, dest=option.short_dest, **option.how)
-        except ValueError:  # taken
+        except (ValueError, ArgumentError):  # taken
             continue

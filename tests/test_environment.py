@@ -44,7 +44,7 @@ def imports(monkeypatch, name: str, error: Exception) -> None:
 
 def test_a_healthy_environment_has_no_trap(healthy, tmp_path, capsys):
     assert main(["doctor", "--cache", str(tmp_path)]) == 0
-    assert "11 checks, 0 traps" in capsys.readouterr().out
+    assert "12 checks, 0 traps" in capsys.readouterr().out
 
 
 def test_a_trap_that_breaks_runs_gives_exit_code_one_and_its_cure(healthy, tmp_path, capsys, monkeypatch):

@@ -18,11 +18,11 @@ ORDER = (
     *("errors", "files", "fingerprint"),
     *("judging", "models", "images", "probes", "interventions", "readouts", "results", "measurement"),
     *("report", "running", "regression", "cli", "face"),
-    *("pytest_options", "pytest_items", "pytest_summary", "pytest_plugin", "short_names"),
+    *("pytest_options", "pytest_items", "pytest_summary", "pytest_run", "pytest_plugin", "short_names"),
 )
 FLAT = (
     *("errors", "files", "face"),
-    *("pytest_options", "pytest_items", "pytest_summary", "pytest_plugin", "short_names"),
+    *("pytest_options", "pytest_items", "pytest_summary", "pytest_run", "pytest_plugin", "short_names"),
 )  # single files; every other name is a folder
 OUTSIDE = ("fixtures",)
 # Modules that know one another, each pair to be taken apart; no other may.
@@ -32,7 +32,7 @@ MAY_IMPORT = {
     "timm": ("models", "images"),
     "transformers": ("models", "images"),
     "yaml": ("judging.ledger", "judging.strict_yaml", "models.zoo"),
-    "pytest": ("pytest_options", "pytest_items", "pytest_summary", "pytest_plugin", "short_names"),
+    "pytest": ("pytest_options", "pytest_items", "pytest_summary", "pytest_run", "pytest_plugin", "short_names"),
     "pickle": (),
     "jinja2": ("report",),
     "matplotlib": ("report",),

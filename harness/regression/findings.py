@@ -50,8 +50,9 @@ class Night:
 def verdict_failures(records: Records, accepted: Accepted, asked: Collection[tuple[str, str]]) -> list[str]:
     """List verdicts that are not the accepted ones, and accepted ones among those `asked` for that are not there."""
     lines = []
-    found = {(record.model, record.claim) for record in records}
-    for record in records:
+    judged = [record for record in records if not record.out_of_time]
+    found = {(record.model, record.claim) for record in judged}
+    for record in judged:
         expected = accepted.get(record.model, {}).get("verdicts", {}).get(record.claim)
         if expected is not None and expected["verdict"] != record.verdict:
             was, now = expected.get("effect"), None if record.effect is None else record.effect.estimate

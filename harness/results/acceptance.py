@@ -32,7 +32,11 @@ def merge_verdicts(old: Accepted, records: Sequence[RunRecord], replace: bool = 
     taken: list[RunRecord] = []
     refused: list[str] = []
     for model in dict.fromkeys(record.model for record in records):
-        of_model = [record for record in records if record.model == model]
+        of_model = [record for record in records if record.model == model and not record.out_of_time]
+        if late := sum(record.model == model and record.out_of_time for record in records):
+            refused.append(f"{model}: {late} claim(s) not accepted: the time of their run was up; run them to the end")
+        if not of_model:
+            continue
         entry = models.get(model)
         fitting = [record for record in of_model if entry and not differing(entry["conditions"], record.context)]
         others = [record for record in of_model if record not in fitting]

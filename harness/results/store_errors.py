@@ -2,6 +2,8 @@
 
 import errno
 import json
+import os
+import re
 import sqlite3
 import zlib
 from collections.abc import Iterator
@@ -28,6 +30,7 @@ OF_THE_DISK = {
     **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), "FULL"),
     **dict.fromkeys((errno.EROFS, errno.EACCES, errno.EPERM), "READONLY"),
 }
+IN_WORDS = re.compile(r"\(os error (\d+)\)")  # as libraries written in Rust put it
 GARBLED = (ValueError, TypeError, LookupError, AttributeError, zlib.error, RecursionError)
 
 
@@ -46,6 +49,16 @@ def told(path: Path | str, error: BaseException) -> StoreError:
     cure = next(cure for names, cure in CURES.items() if name.startswith(names))
     why = " ".join(str(getattr(error, "strerror", None) or error).split())
     return StoreError(f"cannot use {str(path)!r} ({why:.120}): {cure}.")
+
+
+def of_the_disk(error: BaseException, place: Path | None) -> StoreError | None:
+    """Recognize a disk that is full or may not be written to, whichever library met it; None for any other error."""
+    number = getattr(error, "errno", None) if isinstance(error, OSError) else None
+    if number is None and (found := IN_WORDS.search(str(error))):
+        number = int(found[1])
+    if number not in OF_THE_DISK:
+        return None
+    return told(place or "a file of the run", OSError(number, os.strerror(number)))
 
 
 @contextmanager

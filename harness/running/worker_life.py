@@ -22,7 +22,7 @@ ENDED = 1  # exit code of a worker whose run has ended
 def begin(threads: int, run: Connection) -> None:
     """Prepare a new worker process: its share of the processors, and an end with that of the `run`.
 
-    The run holds the other end of the connection and writes nothing: it closes it on purpose, or by its end.
+    The run holds the other end of the connection and writes nothing: its end closes it.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process of a terminal: the run decides
     threading.Thread(target=_end_with, args=(run,), daemon=True).start()

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import torch
@@ -70,7 +71,8 @@ class WorkerPool:
         self.size = min(size, len(groups))
         session.groups_ahead = len(groups)
         self._pool: ProcessPoolExecutor | None = None
-        self._life: Connection | None = None  # closed when the processes are to end
+        self._life: Connection | None = None  # open as long as this process lives
+        self._processes: set[BaseProcess] = set()
         self._running: dict[str, Future[WorkResult]] = {}
         self._delivered: dict[str, WorkResult] = {}
 
@@ -94,9 +96,12 @@ class WorkerPool:
         """End the processes, also in the middle of their work; what they stored stays."""
         if self._pool is None or self._life is None:
             return
-        if not all(order.done() for order in self._running.values()):
-            self._life.close()
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        try:
+            if not all(order.done() for order in self._running.values()):
+                self._kill()
+            self._pool.shutdown(wait=True, cancel_futures=True)
+        except KeyboardInterrupt:  # while idle processes say goodbye: the run is over anyway
+            self._kill()
         self._life.close()
 
     @property
@@ -106,6 +111,10 @@ class WorkerPool:
             return None
         waiting = len(self.groups) - len(self._running)
         return self.session.clock.share(math.ceil(waiting / self.size)).left / 60.0
+
+    def _kill(self) -> None:
+        for process in self._processes:
+            process.kill()
 
     def _alone(self, models: str) -> bool:
         return len(self.session.cohorts[models].roles) == 1
@@ -126,8 +135,10 @@ class WorkerPool:
                     models=models,
                     claims=tuple((one.spec, Path(inspect.getfile(one.function)), _name(one)) for one in claims),
                 )
+                others = {*multiprocessing.active_children()} - self._processes
                 with no_main_module():
                     self._running[models] = self._pool.submit(carry_out, order)
+                self._processes |= {*multiprocessing.active_children()} - others
 
     def _await(self, models: str) -> WorkResult:
         """Wait for a group; an empty delivery where its process failed, so that its claims are measured here."""

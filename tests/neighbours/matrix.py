@@ -58,7 +58,7 @@ def test_early(card):
 
 @claim("late")
 def test_late(card):
-    return plan(card, "late", "late")
+    return plan(card, "late", "early")
 
 
 def test_plain():
@@ -114,7 +114,7 @@ CASES = (
     plugin("pytest-repeat", "--count", "2", told=("2 failed, 4 passed",)),
     plugin("pytest-xdist", "-n", "2"),
     plugin("pytest-randomly"),
-    plugin("pytest-split", "--splits", "3", "--group", "2", verdicts={"late": "refuted"}),
+    plugin("pytest-split", "--splits", "3", "--group", "3", verdicts={"late": "refuted"}),
     plugin("pytest-timeout", "--timeout", "250"),
     plugin("pytest-html", "--html", "tests.html", "--self-contained-html", files=("tests.html",)),
     plugin("pytest-cov", "--cov", "my_claims", told=("coverage",)),
