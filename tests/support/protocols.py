@@ -1,0 +1,60 @@
+"""Protocols written from the catalogue, and what claims propose, in the same words.
+
+`tests/protocols/SOURCE.txt` says of every claim of a source how it stands to each model of `support.asked` (judged by
+which bounds, reported, not asked), and of some models what is edited, read and compared. A new claim needs its own.
+"""
+
+from collections.abc import Callable, Mapping
+from functools import cache
+from pathlib import Path
+
+from harness.judging.ledger import ClaimSpec
+from harness.measurement.plan import Plan
+from support.asked import ask, groups
+from support.protocol import told
+
+FOLDER = Path(__file__).parents[1] / "protocols"
+STANDING = "how it stands"
+CLAIM, PART = "== ", "-- "
+
+
+@cache
+def written(source: str) -> dict[str, dict[str, str]]:
+    """Read the protocols of a source: claim, then model (or STANDING), then text."""
+    found: dict[str, dict[str, str]] = {}
+    path, lines = FOLDER / f"{source}.txt", []
+    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
+        if line.startswith(CLAIM):
+            found[line.removeprefix(CLAIM)] = {}
+        elif line.startswith(PART):
+            lines = found[list(found)[-1]].setdefault(line.removeprefix(PART), [])  # type: ignore[arg-type]
+        elif line and not line.startswith("#"):
+            lines.append(line)
+    return {claim: {part: "\n".join(text) for part, text in parts.items()} for claim, parts in found.items()}
+
+
+def proposed(function: Callable, spec: ClaimSpec, part: str) -> str:
+    """Tell one part of what a claim proposes: its plan for a model, or how it stands to all of them."""
+    if part == STANDING:
+        return standing(function, spec)
+    plan = ask(function, spec, groups(spec)[part])
+    return "not asked" if plan is None else told(plan).rstrip()
+
+
+def standing(function: Callable, spec: ClaimSpec) -> str:
+    """Tell of which models a claim is judged, and by which bounds, of which it is reported or not asked."""
+    sorts: dict[str, list[str]] = {}
+    for name, cards in groups(spec).items():
+        sorts.setdefault(_sort(ask(function, spec, cards)), []).append(name)
+    return "\n".join(f"{sort}: {' | '.join(names)}" for sort, names in sorts.items())
+
+
+def differs(function: Callable, spec: ClaimSpec, parts: Mapping[str, str]) -> bool:
+    """Say whether a claim proposes anything else than its protocol says; plans first, which show most mistakes."""
+    return any(proposed(function, spec, part) != parts[part] for part in sorted(parts, key=lambda one: one == STANDING))
+
+
+def _sort(plan: Plan | None) -> str:
+    if plan is None:
+        return "not asked"
+    return f"{'reported' if plan.report_only else 'judged'} by {', '.join(sorted(plan.question.bound_names()))}"
