@@ -17,7 +17,7 @@ from pathlib import Path
 from support.asked import groups
 from support.cards import CLAIMS, ROOT, SPECS
 from support.mutants import ClaimFile, Mutant, mutants
-from support.protocols import FOLDER, differs, proposed, written
+from support.protocols import FOLDER, STANDING, differs, proposed, written
 
 EQUIVALENT = FOLDER / "equivalent.txt"
 
@@ -87,9 +87,12 @@ def equivalents() -> tuple[Equivalent, ...]:
 def _outcome(mutant: Mutant) -> str:
     """Ask the claims that a mistake can reach; what they raise shows it too."""
     protocols = written(mutant.file.path.parent.name)
+    # How a claim stands takes the plans of all models: after those that are described, which show most mistakes.
+    parts = [(name, part) for name in _reached(mutant) for part in protocols[name]]
+    parts.sort(key=lambda one: one[1] == STANDING)
     try:
         functions = mutant.functions()
-        shows = any(differs(functions[name], SPECS[name], protocols[name]) for name in _reached(mutant))
+        shows = any(differs(functions[name], SPECS[name], {part: protocols[name][part]}) for name, part in parts)
     except Exception:  # noqa: BLE001 - whatever a broken claim raises is what a test would show
         return "raised"
     return "shown" if shows else "hidden"
