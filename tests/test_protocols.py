@@ -14,7 +14,7 @@ from harness.measurement.plan import Arm, Plan, curve, difference, level, mean_o
 from harness.readouts.locality import WithinShare
 from harness.readouts.members import Batches
 from harness.readouts.own_answer import PatchAccuracy
-from support.asked import groups
+from support.asked import MAIN, groups
 from support.cards import CLAIMS, SPECS
 from support.protocol import told
 from support.protocols import FOLDER, STANDING, differs, proposed, written
@@ -46,7 +46,7 @@ def test_a_plan_that_differs_in_one_block_differs_from_its_protocol():
         plan = CLAIMS[EARLY].function(card)
         return replace(plan, arms=plan.arms | {"shuffled@3": Arm(intervention=shuffle_cls(4))})
 
-    protocol = written("cls_information")[EARLY]
+    protocol = {MAIN: written("cls_information")[EARLY][MAIN]}
     assert not differs(CLAIMS[EARLY].function, SPECS[EARLY], protocol)
     assert differs(off_by_one, SPECS[EARLY], protocol)
 

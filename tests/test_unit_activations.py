@@ -132,8 +132,15 @@ def test_areas_without_masks_are_refused(noise):
 
 
 def test_purity_needs_many_pictures_of_a_class():
-    assert not have(_Few(), train=False)["repeats"]
-    assert have(object_pictures(0), train=False)["repeats"]
+    assert not have(_Few(), 10_000, shots=0)["repeats"]
+    assert have(object_pictures(0), 10_000, shots=0)["repeats"]
+
+
+def test_what_other_claims_open_says_nothing_about_the_pictures_that_a_claim_sees():
+    pictures = object_pictures(0)
+    needed = 20 * pictures.classes
+    assert have(pictures, needed, shots=0)["repeats"]
+    assert not have(pictures, needed - 1, shots=0)["repeats"]
 
 
 @dataclass(frozen=True)
