@@ -1,16 +1,22 @@
-"""Protocols written from the catalogue, and what claims propose, in the same words.
+"""Protocols that were read against the sources, and what claims propose, in the same words.
 
 `tests/protocols/SOURCE.txt` says of every claim of a source how it stands to each model of `support.asked` (judged by
-which bounds, reported, not asked), and of some models what is edited, read and compared. A new claim needs its own.
+which bounds, reported, not asked), and of some models what is edited, read and compared. A new claim needs its own:
+
+    cd tests && python -m support.protocols CLAIM [MODEL ...]
+
+prints what the claim proposes, to be held against its source line by line before it is put there.
 """
 
+import sys
 from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
 
 from harness.judging.ledger import ClaimSpec
 from harness.measurement.plan import Plan
-from support.asked import ask, groups
+from support.asked import MAIN, SMALL, ask, groups
+from support.cards import CLAIMS, SPECS
 from support.protocol import told
 
 FOLDER = Path(__file__).parents[1] / "protocols"
@@ -58,3 +64,10 @@ def _sort(plan: Plan | None) -> str:
     if plan is None:
         return "not asked"
     return f"{'reported' if plan.report_only else 'judged'} by {', '.join(sorted(plan.question.bound_names()))}"
+
+
+if __name__ == "__main__":
+    identifier, *models = sys.argv[1:]
+    print(f"{CLAIM}{identifier}")
+    for part in (STANDING, *(models or [name for name in (MAIN, SMALL) if name in groups(SPECS[identifier])])):
+        print(f"{PART}{part}\n{proposed(CLAIMS[identifier].function, SPECS[identifier], part)}")
