@@ -20,7 +20,6 @@ from harness import (
     level,
     mix,
     most,
-    published_as,
     ratio,
     refuse_shallow,
     some,
@@ -72,13 +71,14 @@ def test_attention_keys_select_values_of_the_class_in_the_last_block(card):
 def test_mlp_keys_select_values_of_the_class_late(card):
     _refuse_pooled(card)
     refuse_shallow(card, 3)
-    depth, wide, collapses = card.depth, card.width in PUBLISHED_WIDTHS, published_as(card, COLLAPSING)
+    depth, wide = card.depth, card.width in PUBLISHED_WIDTHS
     quarter, peak = _last_quarter(card), range(max(1, depth - 3), depth)
     rivals = [f"another class@{b}" for b in quarter]
     null = _null(card, "mlp")
     over = {name: f"{name} / null" for name in (*(f"mlp@{b}" for b in quarter), *rivals)}
     bound = "share" if wide else "times null"
     judged = [Holds(level(f"mlp@{b}" if wide else over[f"mlp@{b}"]), bound, _agreeing(b, wide)) for b in quarter]
+    known = {card.arch, card.name} & {*COLLAPSING}
     return Plan(
         arms={
             **{f"mlp@{b}": _agreement(b, "mlp") for b in range(depth)},
@@ -88,7 +88,7 @@ def test_mlp_keys_select_values_of_the_class_late(card):
         effect=every(
             some(*judged),
             some(*[_nowhere_larger(b, set(range(depth)) - set(peak)) for b in peak]),
-            *([Holds(level(f"mlp@{depth - 1}"), "collapse", "share of tokens, last block")] if collapses else []),
+            *([Holds(level(f"mlp@{depth - 1}"), "collapse", "share of tokens, last block")] if known else []),
         ),
         control=some(
             *[Holds(level(name if wide else over[name]), bound, f"{name}, share of tokens") for name in rivals]
@@ -112,14 +112,13 @@ def test_keys_agree_more_on_pictures_that_are_classified_rightly(card):
         lead = {b: ratio(f"lead of {branch}@{b}", "one right, one wrong") for b in quarter}
         return [Holds(lead[b], "lead", f"agreement on right - on wrong pictures, {branch}, block {b}") for b in quarter]
 
+    told = {card.arch, card.name} & {*TELLING}
     return Plan(
         arms=arms,
         derived=derived,
         effect=some(*leads("mlp")),
         control=some(*leads("another class")),
-        report_only=""
-        if published_as(card, TELLING)
-        else "the source finds leads from 4 to 66 points and bounds are for named checkpoints",
+        report_only="" if told else "the source finds leads from 4 to 66 points and bounds are for named checkpoints",
     )
 
 
