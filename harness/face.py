@@ -38,7 +38,14 @@ from harness.probes.learned_token import Recipe as TrainingRecipe
 from harness.probes.learned_token import TokenReadout
 from harness.probes.probe import Probe
 from harness.readouts.causality import SameClassToken
-from harness.readouts.defaults import appends_patch_mean, class_readout, final_readout, refuse_pooled, refuse_shallow
+from harness.readouts.defaults import (
+    appends_patch_mean,
+    class_readout,
+    final_readout,
+    published_as,
+    refuse_pooled,
+    refuse_shallow,
+)
 from harness.readouts.featvis.optimize import SMALL
 from harness.readouts.featvis.optimize import Recipe as OptimizationRecipe
 from harness.readouts.featvis.readouts import DrivesUnit, HighFrequency, IsSpecific, Transfers
@@ -58,7 +65,13 @@ from harness.readouts.own_answer import (
     TopAccuracy,
     usual_count,
 )
-from harness.readouts.patches import AnyPatchRight, PatchIdentifiability, PatchRise, affordable_patches
+from harness.readouts.patches import (
+    AnyPatchRight,
+    PatchIdentifiability,
+    PatchRise,
+    PatchSampleAccuracy,
+    affordable_patches,
+)
 from harness.readouts.reading import Reading
 from harness.readouts.readout import StreamReadout
 from harness.readouts.units.attributes import BestUnits

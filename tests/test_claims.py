@@ -63,7 +63,7 @@ APPLIES: Mapping[str, set[str]] = {
     "cls-decodable-but-unused-gap": PLAIN | DISTILLED | TRUNKS,
     "distill-token-bypasses-cls": DISTILLED,
     "dinov2-mean-pool-is-partial-bypass": APPENDED,
-    "gap-readout-ignores-cls": POOLING,
+    "gap-readout-ignores-cls": POOLING | {"clip"},
     "clip-cls-probe-beats-mean-probe": TRUNKS,
     "auxiliary-readout-shape-append-vs-average": DISTILLED | APPENDED,
     "final-head-underreads-intermediate-cls": PLAIN,

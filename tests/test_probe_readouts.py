@@ -21,6 +21,7 @@ from harness.readouts.linear_probes import (
     ProbeTokenScore,
     probe_token_scores,
 )
+from harness.readouts.patches import PatchSampleAccuracy
 from harness.readouts.reading import Reading
 from harness.readouts.readout import block_of
 from support.claims import bench, job
@@ -120,6 +121,33 @@ def test_token_scores_are_minus_the_ranks_summed_over_blocks(site):
                 scores = fits[probe].scores(tokens[image : image + 1, 1 + place]).numpy()[0]
                 total += rank(scores, int(IMAGES.labels[image]))
             assert got[image, place] == -total
+
+
+def test_patches_may_be_read_by_the_probe_of_another_one():
+    read_by = (0, 0, *range(2, PATCHES))
+    own = ProbeTokenScore(probe=PATCH, layers=(1,), patches=PATCHES)
+    shared = replace(own, read_by=read_by)
+    fits = made(own.fits)
+    assert set(shared.fits) == {probe for probe in own.fits if probe.position != 1}
+    apart, together = (one.compute(tiny_vit(), pictures(), CHUNK, fits) for one in (own, shared))
+    first = fits[replace(PATCH, layer=1, position=0)]
+    scores = first.scores(states()[2].tokens[:, 2]).numpy()
+    assert together[:, 1].tolist() == [-rank(scores[i], int(IMAGES.labels[i])) for i in range(COUNT)]
+    assert torch.equal(together[:, 2:], apart[:, 2:])
+    assert not torch.equal(together[:, 1], apart[:, 1])
+
+
+def test_a_sample_of_patches_is_read_at_its_places_alone():
+    places = (1, 3)
+    whole = ProbePatchAccuracy(probe=PATCH, patches=PATCHES)
+    some = replace(whole, places=places)
+    assert [probe.position for probe in some.fits] == [1, 3]
+    seen = Reading(tiny_vit(), states()[2], 1, CHUNK, made(whole.fits), None)
+    first, second = (replace(whole, places=(place,)).read(seen) for place in places)
+    assert torch.equal(some.read(seen), (first + second) / 2)
+    assert not torch.equal(some.read(seen), whole.read(seen))
+    right = seen.patch_correct[:, list(places)].float().mean(dim=1)
+    assert torch.equal(PatchSampleAccuracy(layer=1, places=places).read(seen), right)
 
 
 def test_summing_ranks_needs_no_model():

@@ -153,8 +153,15 @@ def test_areas_without_masks_are_refused(noise):
 
 
 def test_purity_needs_many_pictures_of_a_class():
-    assert not have(_Few(), train=False)["repeats"]
-    assert have(object_pictures(0), train=False)["repeats"]
+    assert not have(_Few(), 10_000, shots=0)["repeats"]
+    assert have(object_pictures(0), 10_000, shots=0)["repeats"]
+
+
+def test_what_other_claims_open_says_nothing_about_the_pictures_that_a_claim_sees():
+    pictures = object_pictures(0)
+    needed = 20 * pictures.classes
+    assert have(pictures, needed, shots=0)["repeats"]
+    assert not have(pictures, needed - 1, shots=0)["repeats"]
 
 
 @dataclass(frozen=True)
@@ -211,3 +218,26 @@ def test_gratings_survive_shifts_and_not_turns_in_closed_form():
     rows = unit_rows(place, Table(0))
     expected = (rows.mean / rows.top[0])[members].clip(0, MOST)
     assert Elsewhere(block=0).numbers(place, members) == pytest.approx(expected)
+
+
+def test_a_swapped_picture_is_the_top_picture_of_another_unit(noise):
+    subject, images, _ = noise
+    members, card = np.arange(12), subject.card
+    pictures = images.load(range(COUNT), card.preprocessing)
+    means = everything(subject, images, 1, "units").mean(axis=1)[:, members]
+    top = means.argmax(axis=0)
+    step = (card.preprocessing.size[0] // (4 * card.grid[0]), card.preprocessing.size[1] // (4 * card.grid[1]))
+
+    def kept_on(picture):
+        """Shift one picture, and give the mean activation of every unit over that on its own top picture."""
+        stream = subject.step(0, subject.start(shifted(pictures[picture], step)))
+        seen = subject.watch(1, stream, ("units",))[1]["units"][:, 1:].double().numpy()
+        return np.clip(seen.mean(axis=(0, 1))[members] / means.max(axis=0), 0, MOST)
+
+    shown = {picture: kept_on(picture) for picture in set(top)}
+    place = place_of(subject, images)
+    own, swapped = (Kept(block=1, move="shift", picture=p).numbers(place, members) for p in ("top", "swapped"))
+    assert own == pytest.approx([shown[top[unit]][unit] for unit in members], abs=1e-4)
+    assert swapped == pytest.approx([shown[top[unit - 1]][unit] for unit in members], abs=1e-4)
+    assert (top != np.roll(top, 1)).any()
+    assert not np.allclose(own, swapped, atol=0.05)

@@ -25,6 +25,7 @@ from harness import (
     level,
     mean_of,
     mix,
+    published_as,
     ratio,
     refuse_shallow,
     some,
@@ -43,7 +44,7 @@ CHECKPOINTS = {
 
 @claim("image-tokens-class-identifiable-final")
 def test_the_last_block_leaves_the_class_in_many_single_patch_tokens(card):
-    last, bound = card.depth - 1, CHECKPOINTS.get(card.arch, "generic")
+    last, bound = card.depth - 1, CHECKPOINTS.get(published_as(card, CHECKPOINTS), "generic")
     named = bound != "generic"
     right, rival = (level(arm) if named else ratio(arm, "clean") for arm in ("right", "untrained"))
     over = "" if named else " / model's accuracy"
@@ -231,7 +232,7 @@ def _reads_class(card):
 
 
 def _of_published_size(card):
-    return "base" in card.arch or card.arch in CHECKPOINTS
+    return "base" in card.arch or published_as(card, CHECKPOINTS) != ""
 
 
 def _share_not_behind(low, high):

@@ -19,12 +19,12 @@ from harness import (
     keep_patches,
     level,
     mix,
+    published_as,
     ratio,
     refuse_shallow,
 )
 
 B32 = "vit_base_patch32_224.augreg_in21k_ft_in1k"
-PUBLISHED_SIZE = (224, 224)
 MASKS = ("own", "donor")
 
 
@@ -111,7 +111,6 @@ def test_attention_feeds_objects_early_and_context_late(card):
     arms |= {f"own@{b}": Arm(readout=AttentionLead(layer=b)) for b in {*layers, *early}}
     arms |= {f"neighbour@{b}": Arm(readout=AttentionLead(layer=b, whose="donor")) for b in (*early, last)}
     lead = {b: ratio(f"own@{b}", "both") for b in sorted({*layers, *early})}
-    known = B32 in (card.arch, card.name) and card.preprocessing.size == PUBLISHED_SIZE
     return Plan(
         arms=arms,
         effect=every(
@@ -124,5 +123,5 @@ def test_attention_feeds_objects_early_and_context_late(card):
         ),
         gate=Holds(level("clean"), "gate"),
         curves={"change": curve(lead)},
-        report_only="" if known else "published for ViT-B/32 alone",
+        report_only="" if published_as(card, (B32,)) else "published for ViT-B/32 alone",
     )

@@ -11,6 +11,7 @@ from harness import (
     Holds,
     NotApplicable,
     PatchAccuracy,
+    PatchSampleAccuracy,
     Plan,
     Probe,
     ProbePatchAccuracy,
@@ -31,7 +32,7 @@ from harness import (
 
 LEVELS = 10
 FEWEST_PATCHES = 10  # below, two levels would remove the same patches
-PROBED_PATCHES = 16  # patch positions whose probes are fitted: one per position and block
+QUARTERS = 4  # of the rows and of the columns of patches: one probe per block and cell
 
 
 @claim("relevance-negative-perturbation")
@@ -91,8 +92,6 @@ def test_removing_the_most_relevant_patches_first_destroys_accuracy(card):
 
 @claim("probe-ranking-is-less-causal-than-class-projection")
 def test_a_ranking_by_probes_is_less_causal_than_one_by_class_projection(card):
-    if card.patches > PROBED_PATCHES:
-        raise NotApplicable(f"it fits a probe per patch and block; {card.patches} patches, at most {PROBED_PATCHES}")
     probes = _token_score(card)
     orders = {
         "least relevant": _removal(card, ClassRelevance(), "least"),
@@ -145,13 +144,11 @@ def test_class_space_relevance_is_about_as_good_as_chefers(card):
 @claim("probe-vs-projection-accuracy-crossover")
 def test_probes_read_more_than_the_projection_early_and_less_in_the_last_block(card):
     refuse_shallow(card, 3)
-    if card.patches > PROBED_PATCHES:
-        raise NotApplicable(f"it fits a probe per patch and block; {card.patches} patches, at most {PROBED_PATCHES}")
     last, early = card.depth - 1, range(2 * card.depth // 3)
     arms = {"clean": Arm()}
     for block in range(card.depth):
         arms[f"probe@{block}"] = _probed(card, block)
-        arms[f"projection@{block}"] = Arm(readout=PatchAccuracy(layer=block))
+        arms[f"projection@{block}"] = _projected(card, block)
     arms["probe of the MLP"] = _probed(card, last, stream="mlp write")
     arms["projection of the MLP"] = Arm(readout=WriteAccuracy(layer=last, write="mlp write"))
     arms["permuted probe"] = _probed(card, last, labels="permuted")
@@ -210,9 +207,33 @@ def _token_score(card, labels="own"):
         probe=Probe(layer=0, kind="patch", position=0, labels=labels),
         layers=tuple(range(card.depth)),
         patches=card.patches,
+        read_by=_read_by(card) if _sampled(card) else (),
     )
 
 
 def _probed(card, block, **recipe):
     probe = Probe(layer=block, kind="patch", position=0, **recipe)
-    return Arm(readout=ProbePatchAccuracy(probe=probe, patches=card.patches))
+    return Arm(readout=ProbePatchAccuracy(probe=probe, patches=card.patches, places=_sampled(card)))
+
+
+def _projected(card, block):
+    sampled = _sampled(card)
+    return Arm(readout=PatchSampleAccuracy(layer=block, places=sampled) if sampled else PatchAccuracy(layer=block))
+
+
+def _sampled(card):
+    """List the patches that have a probe of their own, () where all have."""
+    places = tuple(sorted({*_read_by(card)}))
+    return places if len(places) < card.patches else ()
+
+
+def _read_by(card):
+    """Say of every patch which one's probe reads it: the middle of its cell."""
+    rows, columns = card.grid
+    return tuple(row * columns + column for row in _middles(rows) for column in _middles(columns))
+
+
+def _middles(side):
+    """Say of every row (or column) which one stands in the middle of its quarter."""
+    quarters = [place * QUARTERS // side for place in range(side)]
+    return [quarters.index(quarter) + quarters.count(quarter) // 2 for quarter in quarters]

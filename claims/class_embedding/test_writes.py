@@ -15,10 +15,10 @@ from harness import (
     every,
     level,
     mean_of,
+    published_as,
     refuse_shallow,
 )
 
-PUBLISHED_SIZE = (224, 224)
 AUGREG_BASE = tuple(f"vit_base_patch{side}_224.augreg_in21k_ft_in1k" for side in (16, 32))
 CLOSE_TO_THE_BOUND = ("vit_base_patch16_224_miil.in21k_ft_in1k", "vit_large_patch16_224.augreg_in21k_ft_in1k")
 
@@ -48,7 +48,7 @@ def test_the_last_mlp_lowers_the_class(card):
     last = card.depth - 1
     arms = {"clean": Arm(), **_raises(card, "mlp"), **_raises(card, "mlp", weights="untrained")}
     arms |= _beside(card, "mlp")
-    fall = "fall, MIIL and L/16" if _is(card, CLOSE_TO_THE_BOUND) else "fall"
+    fall = "fall, MIIL and L/16" if published_as(card, CLOSE_TO_THE_BOUND) else "fall"
 
     def stops(mlp, words):
         return every(
@@ -91,7 +91,9 @@ def test_the_mlp_before_the_last_writes_the_class(card):
         control=spikes("untrained mlp", ", untrained"),
         gate=Holds(level("clean"), "gate"),
         curves=_curves(card, arms),
-        report_only="" if _is(card, AUGREG_BASE) else "published as a property of the augreg base models alone",
+        report_only=""
+        if published_as(card, AUGREG_BASE)
+        else "published as a property of the augreg base models alone",
     )
 
 
@@ -104,7 +106,7 @@ def test_first_classes_are_composed_early_and_inherited_late(card):
     arms = {f"{part}@{b}": Arm(readout=Composition(layer=b, part=part)) for part in parts for b in layers}
     arms |= {f"untrained@{b}": _untrained(Composition(layer=b, part="none")) for b in (*early, last)}
     inherits = [Holds(level(f"before@{last}"), "inherited", f"first class of the block before@{last}")]
-    if _is(card, AUGREG_BASE):
+    if published_as(card, AUGREG_BASE):
         inherits.append(Holds(level(f"mlp@{last}"), "mlp, augreg base", f"first class of the MLP@{last}"))
     return Plan(
         arms=arms,
@@ -152,8 +154,3 @@ def _named(card, sort):
 
 def _untrained(readout):
     return Arm(readout=readout, weights="untrained")
-
-
-def _is(card, tags):
-    """Say whether a card is one of these checkpoints, by its full tag, at the size that the source read."""
-    return (card.arch in tags or card.name in tags) and card.preprocessing.size == PUBLISHED_SIZE

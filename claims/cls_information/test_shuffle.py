@@ -5,9 +5,11 @@ from harness import (
     Agreement,
     Arm,
     Holds,
+    NotApplicable,
     Plan,
     Probe,
     ProbeAccuracy,
+    Same,
     SameLogits,
     appends_patch_mean,
     claim,
@@ -16,6 +18,7 @@ from harness import (
     every,
     final_readout,
     level,
+    published_as,
     ratio,
     refuse_pooled,
     refuse_shallow,
@@ -119,28 +122,46 @@ def test_the_last_block_rebuilds_an_exchanged_class_token(card):
 @claim("gap-readout-ignores-cls")
 def test_a_patch_mean_head_ignores_the_class_token(card):
     last, layers = card.depth - 1, range(card.depth)
-    arms = {f"shuffled@{b}": Arm(intervention=shuffle_cls(b)) for b in layers}
+    mean, alone = _by_patch_mean(card), _by_class_token(card)
+    arms = {f"shuffled@{b}": Arm(intervention=shuffle_cls(b), readout=mean) for b in layers}
     arms |= {
-        "clean": Arm(),
-        "same logits": _same("native", last),
-        "class clean": Arm(readout=Accuracy(head="class")),
-        "class shuffled": Arm(intervention=shuffle_cls(last), readout=Accuracy(head="class")),
-        "class same logits": _same("class", last),
+        "clean": Arm(readout=mean),
+        "class clean": Arm(readout=alone),
+        "class shuffled": Arm(intervention=shuffle_cls(last), readout=alone),
     }
+    same, class_same, derived = "same logits", "class same logits", {}
+    if card.native == "none":  # of a probe, which is no part of the model, the outcomes
+        derived = {same: Same(f"shuffled@{last}", "clean"), class_same: Same("class shuffled", "class clean")}
+    else:
+        arms |= {same: _same("native", last), class_same: _same("class", last)}
     retention = {b: ratio(f"shuffled@{b}", "clean") for b in layers}
     return Plan(
         arms=arms,
+        derived=derived,
         effect=every(
             *[Holds(retention[b], "retention", f"retention@{b}") for b in layers],
-            Holds(level("same logits"), "identical", f"share of identical logits@{last}"),
+            Holds(level(same), "identical", f"share of identical logits@{last}"),
         ),
         control=every(
             Holds(ratio("class shuffled", "class clean"), "retention", f"class-only retention@{last}"),
-            Holds(level("class same logits"), "identical", f"share of identical class-only logits@{last}"),
+            Holds(level(class_same), "identical", f"share of identical class-only logits@{last}"),
         ),
         gate=Holds(level("clean"), "gate"),
         curves={"retention": curve(retention), "accuracy": curve({b: level(f"shuffled@{b}") for b in layers})},
     )
+
+
+def _by_patch_mean(card):
+    """Read what averages patch tokens: the model's own head, or on a CLIP trunk a probe, as in the source."""
+    if "patch_mean_readout" in card.capabilities and "token_head" in card.capabilities:
+        return Accuracy()
+    if card.native == "none" and "clip" in card.arch + card.name:
+        return ProbeAccuracy(probe=Probe(layer=card.depth - 1, kind="patch mean"))
+    raise NotApplicable(f"the model is not read by its mean patch token (its readout: {card.native})")
+
+
+def _by_class_token(card):
+    return ProbeAccuracy(probe=Probe(layer=card.depth - 1)) if card.native == "none" else Accuracy(head="class")
 
 
 def _early(card):
@@ -155,7 +176,7 @@ def _same(head, layer):
 
 
 def _checkpoint(card):
-    """Name the published checkpoint that a card is by its full tag, or give ''; all were read at 224 px."""
+    """Name the published checkpoint that a card is, or give ''."""
     published = {
         "vit_base_patch16_224.orig_in21k_ft_in1k": "vit orig",
         "beit_base_patch16_224.in22k_ft_in22k": "beit",
@@ -163,5 +184,4 @@ def _checkpoint(card):
         "deit_base_distilled_patch16_224.fb_in1k": "deit distilled",
         "vit_base_patch14_dinov2.lvd142m": "dinov2",
     }
-    known = published.get(card.arch) or published.get(card.name, "")
-    return known if card.preprocessing.size == (224, 224) else ""
+    return published.get(published_as(card, published), "")

@@ -17,9 +17,11 @@ from harness.judging.wrong_fields import wrong_fields
 DATA_NEEDS = {
     "labels": "{} has no labels",
     "train": "no training images are given (--train-data)",
+    "shots_50": "fewer than 50 training images per class are given, and the bounds are for as many",
+    "shots_200": "fewer than 200 training images per class are given, and the bounds are for as many",
     "masks": "{} has no object masks (a folder masks/ beside images/)",
     "boxes": "{} has no object boxes (boxes.csv, or masks/, beside images/)",
-    "repeats": "{} has fewer than 20 pictures per class (or no labels), so that hardly any could share a class",
+    "repeats": "of {} it would see fewer than 20 pictures per class (or no labels): hardly any could share a class",
     "attributes": "{} does not say the attributes of its objects (only embedded pictures do)",
     "superclasses": "{} does not say which of its classes belong together (embedded pictures do; the WordNet hierarchy "
     "of ImageNet does not come with this package)",

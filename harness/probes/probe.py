@@ -5,6 +5,7 @@ A `Probe` says what is read, on which images it is fitted and how; a `Fit` is wh
 """
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
@@ -129,9 +130,9 @@ def probe_inputs(probe: Probe, subject: Subject, stream: Stream) -> Float[Tensor
     return features(probe, subject, stream)
 
 
-def at_every_patch(probe: Probe, patches: int) -> tuple[Probe, ...]:
-    """Give the probes of all patch tokens that are otherwise like this one."""
-    return tuple(replace(probe, kind="patch", position=position) for position in range(patches))
+def at_patches(probe: Probe, positions: Iterable[int]) -> tuple[Probe, ...]:
+    """Give the probes of these patch tokens that are otherwise like this one."""
+    return tuple(replace(probe, kind="patch", position=position) for position in positions)
 
 
 def entropies(scores: Float[Tensor, "image class"], classes: int) -> Float[Tensor, "image"]:

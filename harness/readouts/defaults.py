@@ -5,6 +5,8 @@ block: the class token, or class token and mean patch token side by side for tru
 (DINOv2, DINOv3 and trunks with registers).
 """
 
+from collections.abc import Iterable
+
 from harness.errors import NotApplicable
 from harness.models.subject import ModelCard
 from harness.probes.probe import Probe
@@ -12,7 +14,17 @@ from harness.readouts.linear_probes import ProbeAccuracy
 from harness.readouts.own_answer import Accuracy
 from harness.readouts.readout import Readout
 
+PUBLISHED_SIZE = (224, 224)
 POOLED = ("patch mean", "token pool", "map pool")
+
+
+def published_as(card: ModelCard, tags: Iterable[str]) -> str:
+    """Say which of these published checkpoints a model is, by its full tag or the name that it goes by; "" if none.
+
+    They were read at 224 px: at another size the numbers of the source are those of another model.
+    """
+    known = [tag for tag in tags if tag in (card.arch, card.name)]
+    return known[0] if known and card.preprocessing.size == PUBLISHED_SIZE else ""
 
 
 def appends_patch_mean(card: ModelCard) -> bool:

@@ -13,7 +13,7 @@ from harness.images.batch import Batch
 from harness.models.sites import EMBEDDING
 from harness.models.subject import Stream, Subject
 from harness.probes.fittable import Fittable, Fitted, linear_fit
-from harness.probes.probe import Probe, at_every_patch, entropies, features, probe_inputs, written
+from harness.probes.probe import Probe, at_patches, entropies, features, probe_inputs, written
 from harness.readouts.reading import Reading, ranks
 from harness.readouts.readout import StreamReadout
 
@@ -22,18 +22,19 @@ from harness.readouts.readout import StreamReadout
 class ProbePatchAccuracy(StreamReadout):
     """Share of patch tokens on which the probe of that very token ranks the label first.
 
-    `probe` is that of any one token and stands for those of all `patches` tokens.
+    `probe` is that of any one token and stands for those of all `patches` tokens, or of those at `places` alone.
     """
 
     probe: Probe
     patches: int
+    places: tuple[int, ...] = ()
     low = 0.0
     high = 1.0
 
     @property
     def fits(self) -> tuple[Probe, ...]:
-        """Name the probes, one per patch token."""
-        return at_every_patch(self.probe, self.patches)
+        """Name the probes, one per patch token that is read."""
+        return at_patches(self.probe, self._read)
 
     @property
     def layer(self) -> int:
@@ -41,8 +42,12 @@ class ProbePatchAccuracy(StreamReadout):
         return self.probe.read_after
 
     def read(self, reading: Reading) -> Float[Tensor, "image"]:
-        labels, stream = reading.labels("own"), reading.stream
-        return (patch_ranks(self.fits, reading.subject, stream, reading.fits, labels) == 0).float().mean(dim=1)
+        labels, probes = reading.labels("own"), dict(zip(self._read, self.fits, strict=True))
+        return (patch_ranks(probes, reading.subject, reading.stream, reading.fits, labels) == 0).float().mean(dim=1)
+
+    @property
+    def _read(self) -> tuple[int, ...]:
+        return self.places or tuple(range(self.patches))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,21 +85,23 @@ class ProbeEntropy(StreamReadout):
 class ProbeTokenScore:
     """How well the label is read from each patch token: minus the ranks by that token's own probes, over `layers`.
 
-    `probe` stands for those of all `layers` and `patches`; what it says of them is shared, as `labels`. A score of
-    tokens by which they can be removed in order: catalogue ce C26, after Vilas et al. 2023.
+    `probe` stands for those of all `layers` and `patches`; what it says of them is shared, as `labels`. Where fits are
+    dear, `read_by` says for every patch which one's probe reads it (empty: its own). A score of tokens by which they
+    can be removed in order: catalogue ce C26, after Vilas et al. 2023.
     """
 
     probe: Probe
     layers: tuple[int, ...]
     patches: int
+    read_by: tuple[int, ...] = ()
     passes = 1
     needs_labels = True
     exchanges = False
 
     @property
     def fits(self) -> tuple[Probe, ...]:
-        """Name the probes of all blocks and patch tokens."""
-        return tuple(probe for layer in self.layers for probe in self._at(layer))
+        """Name the probes of all blocks and patch tokens, each once."""
+        return tuple(dict.fromkeys(probe for layer in self.layers for probe in self._at(layer).values()))
 
     def compute(
         self, subject: Subject, images: Tensor, chunk: Batch, fits: Mapping[Fittable, Fitted]
@@ -116,8 +123,9 @@ class ProbeTokenScore:
                     found[block] = patch_ranks(self._at(block), subject, from_here, fits, chunk.labels)
             return probe_token_scores(found.values())
 
-    def _at(self, layer: int) -> tuple[Probe, ...]:
-        return at_every_patch(replace(self.probe, layer=layer), self.patches)
+    def _at(self, layer: int) -> dict[int, Probe]:
+        probes = at_patches(replace(self.probe, layer=layer), self.read_by or range(self.patches))
+        return dict(enumerate(probes))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,16 +164,20 @@ def probe_token_scores(found: Iterable[Int[Tensor, "image patch"]]) -> Float[Ten
 
 
 def patch_ranks(
-    probes: tuple[Probe, ...],
+    probes: Mapping[int, Probe],
     subject: Subject,
     stream: Stream,
     fits: Mapping[Fittable, Fitted],
     labels: Int[Tensor, "image"],
 ) -> Int[Tensor, "image patch"]:
-    """Rank the label on every patch token by the probe of that token; `stream` as after `read_after`."""
-    first = probes[0]
+    """Rank the label on patch tokens, each by the probe that is to read it; `stream` as after `read_after`."""
+    first = next(iter(probes.values()))
     if first.stream != "resid":
         stream = written(first.stream, subject, first.layer, stream)
     return torch.stack(
-        [ranks(linear_fit(fits, probe).scores(features(probe, subject, stream)), labels) for probe in probes], dim=1
+        [
+            ranks(linear_fit(fits, probe).scores(features(replace(probe, position=place), subject, stream)), labels)
+            for place, probe in probes.items()
+        ],
+        dim=1,
     )

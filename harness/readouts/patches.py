@@ -54,6 +54,19 @@ class AnyPatchRight(StreamReadout):
 
 
 @dataclass(frozen=True, kw_only=True)
+class PatchSampleAccuracy(StreamReadout):
+    """Share of the patch tokens at these places on which the head is right."""
+
+    layer: int
+    places: tuple[int, ...]
+    low = 0.0
+    high = 1.0
+
+    def read(self, reading: Reading) -> Float[Tensor, "image"]:
+        return reading.patch_correct[:, list(self.places)].float().mean(dim=1)
+
+
+@dataclass(frozen=True, kw_only=True)
 class PatchRise(StreamReadout):
     """Share of patch tokens whose logit of the label is strictly higher after a block than before it.
 

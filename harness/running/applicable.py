@@ -6,7 +6,7 @@ from harness.judging.ledger import missing_data
 from harness.measurement.on_images import OnImages
 from harness.measurement.plan import propose
 from harness.measurement.sequential import Job
-from harness.running.run_images import have
+from harness.running.run_images import have, shots_of
 
 
 def job_of(claim: Claim, images: OnImages) -> Job:
@@ -20,7 +20,7 @@ def job_of(claim: Claim, images: OnImages) -> Job:
         if reason := card.missing(spec.needs) or card.missing(spec.subjects.get(role, ())):
             raise NotApplicable(f"{card.name}: {reason}" if role else reason)
     for model in images.models:
-        met = have(model.images, model.train is not None)
+        met = have(model.images, spec.looked_at, shots_of(model.train))
         if reason := missing_data(spec.needs, model.images.name, met):
             raise NotApplicable(reason)
     plan = propose(claim.function, spec, cards if spec.subjects else cards[""])

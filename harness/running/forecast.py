@@ -108,7 +108,8 @@ class Planner:
         images = self.images
         if spec.subjects:
             return PlannedClaim(spec=spec, plan=None, reason=f"it compares several models: {', '.join(spec.subjects)}")
-        data = missing_data(spec.needs, "" if images is None else images.name, have(images, bool(self.train)))
+        shots = self.train / (card.classes or EMBEDDED_CLASSES)
+        data = missing_data(spec.needs, "" if images is None else images.name, have(images, spec.looked_at, shots))
         if reason := card.missing(spec.needs) or data:
             return PlannedClaim(spec=spec, plan=None, reason=reason)
         try:

@@ -15,6 +15,7 @@ from harness.running.options import RunOptions
 EMBEDDED_CLASSES = 10
 REPEATS = 20  # pictures per class, on average, that purity among as many top pictures needs
 TRAIN_IMAGES_PER_CLASS = 200  # as in the source of the probe claims (lrast, lab note 2026-01-20)
+NEARLY = 0.95  # of so many per class: some may be left out, being copies or measured too
 
 
 def measured_images(options: RunOptions, card: ModelCard, budget: int) -> ImageSet:
@@ -28,19 +29,30 @@ def measured_images(options: RunOptions, card: ModelCard, budget: int) -> ImageS
     return open_images(options.data, seed=options.seed, split="test", limit=opened, card=card)
 
 
-def have(images: ImageSet | None, train: bool) -> dict[str, bool]:
-    """Say which needs for data (`spec.DATA_NEEDS`) are met; images that are not given are assumed to meet all."""
+def have(images: ImageSet | None, looked_at: int, shots: float) -> dict[str, bool]:
+    """Say which needs for data (`spec.DATA_NEEDS`) are met; images that are not given are assumed to meet all.
+
+    `looked_at` is how many images the claim itself would see, since a run may have opened more for others; `shots`
+    counts the training images per class.
+    """
+    fits = {"train": shots > 0, "shots_50": shots >= NEARLY * 50, "shots_200": shots >= NEARLY * 200}
     if images is None:
-        return {**dict.fromkeys(DATA_NEEDS, True), "train": train}
+        return {**dict.fromkeys(DATA_NEEDS, True), **fits}
+    seen = min(len(images), looked_at)
     return {
         "labels": images.labels is not None,
-        "train": train,
+        **fits,
         "masks": images.has_masks,
         "boxes": images.has_boxes or images.has_masks,
-        "repeats": images.labels is not None and len(images) >= REPEATS * images.classes,
+        "repeats": images.labels is not None and seen >= REPEATS * images.classes,
         "attributes": isinstance(images, EmbeddedImages),
         "superclasses": isinstance(images, EmbeddedImages),
     }
+
+
+def shots_of(train: ImageSet | None) -> float:
+    """Count the training images per class that there are pictures of."""
+    return 0.0 if train is None else len(train) / max(classes_present(train), 1)
 
 
 def training_images(options: RunOptions, card: ModelCard, measured: ImageSet) -> ImageSet | None:

@@ -62,6 +62,7 @@ DIST = make_card("class+distillation", prefix=("class", "distillation"))
 DEIT = replace(DIST, arch="deit_base_distilled_patch16_224.fb_in1k")
 DINOV2 = make_card("none", arch="vit_base_patch14_dinov2.lvd142m")
 DINOV2_REG = make_card("none", prefix=("class", *["register"] * 4), arch="vit_base_patch14_reg4_dinov2.lvd142m")
+AUGREG = make_card(arch="vit_base_patch16_224.augreg_in21k_ft_in1k", width=768)
 CLIP = make_card("none", arch="vit_base_patch32_clip_224.openai")
 GAP = make_card("patch mean")
 BEIT = make_card("patch mean", arch="beit_base_patch16_224.in22k_ft_in22k")
@@ -74,7 +75,7 @@ CARDS = {
     "cls, 32 px": replace(CLS, preprocessing=replace(PREPROCESSING, size=(32, 32))),
     "cls, register": make_card(prefix=("class", "register", "register")),
     "orig": ORIG,
-    "augreg": make_card(arch="vit_base_patch16_224.augreg_in21k_ft_in1k", width=768),
+    "augreg": AUGREG,
     "cls, as MIIL": make_card(arch="vit_base_patch16_224_miil.in21k_ft_in1k"),
     "augreg, patches of 32": make_card(arch="vit_base_patch32_224.augreg_in21k_ft_in1k", width=768),
     "augreg, large": make_card(depth=24, arch="vit_large_patch16_224.augreg_in21k_ft_in1k"),
