@@ -20,7 +20,7 @@ from harness.cli import (
     report,
     visualize,
 )
-from harness.errors import ClaimsError
+from harness.errors import ClaimsError, brief
 from harness.report.escaping import paragraphs
 
 COMMANDS = (
@@ -53,6 +53,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of a pipe (head, less) has seen enough
         sys.stderr.close()
         return 0
+    except OSError as error:  # a name that is too long, a folder that may not be entered
+        why = error.strerror or type(error).__name__
+        print(paragraphs(f"claims {asked.command}: cannot use {brief(error.filename)}: {why}"), file=sys.stderr)
+        return USAGE_ERROR
 
 
 def parser() -> argparse.ArgumentParser:

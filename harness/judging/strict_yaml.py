@@ -7,6 +7,7 @@ import yaml
 from harness.errors import ClaimsError, brief
 
 LARGEST = 200_000  # nodes of a file, those behind an alias counted wherever it stands: the largest ledger has 3,000
+WIDEST = 1000  # keys of one mapping
 DEEPEST = 100
 LONGEST_REASON = 300  # characters of what the reader of YAML says
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # in C where there is one: ten times as fast
@@ -50,7 +51,9 @@ def _measure(node: yaml.Node, known: dict[int, int], depth: int) -> int:
 
 
 def _refuse_doubled(node: yaml.MappingNode) -> None:
-    """Refuse a key that stands twice: the second would win silently."""
+    """Refuse a key that stands twice, for the second would win silently, and keys without end."""
+    if len(node.value) > WIDEST:
+        raise _refused(f"more than {WIDEST} keys in one mapping", node)
     seen: set[tuple[str, str]] = set()
     for key, _ in node.value:
         if not isinstance(key, yaml.ScalarNode):

@@ -1,6 +1,7 @@
 """Expected verdicts: what a known model was accepted to show, so that a change of verdict fails."""
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -74,7 +75,7 @@ def find_baseline(named: str | None, claims_file: Path) -> Baseline:
     if named == "none":
         return NO_BASELINE
     path = Path(named) if named else claims_file.parent.parent / "baselines" / FILE_NAME
-    if named is None and not path.exists():
+    if named is None and not os.path.exists(path):
         return NO_BASELINE
     return read_baseline(path, explicit=named is not None)
 
@@ -82,8 +83,8 @@ def find_baseline(named: str | None, claims_file: Path) -> Baseline:
 @cache
 def read_baseline(path: Path, explicit: bool) -> Baseline:
     """Read a baseline file; ClaimsError for one that is missing or names unknown verdicts."""
-    if not path.exists():
-        near = [str(other) for other in path.parent.glob("*.json")] if path.parent.is_dir() else []
+    if not os.path.exists(path):
+        near = [str(other) for other in path.parent.glob("*.json")] if os.path.isdir(path.parent) else []
         raise unknown("baseline file", str(path), near, "--claims-baseline")
     try:
         models = json.loads(path.read_text(encoding="utf-8"))["models"]
@@ -100,7 +101,7 @@ def read_baseline(path: Path, explicit: bool) -> Baseline:
 
 def accepted(path: Path) -> Mapping[str, Mapping[str, Any]]:
     """Read what a file of expected verdicts holds by model, as it is now; nothing where there is no file."""
-    return read_baseline.__wrapped__(path, explicit=True).models if path.exists() else {}
+    return read_baseline.__wrapped__(path, explicit=True).models if os.path.exists(path) else {}
 
 
 def conditions_of(context: Context) -> dict[str, Any]:

@@ -90,12 +90,19 @@ def processes(session: int) -> list[int]:
     return found
 
 
+def command_of(number: int) -> str:
+    try:
+        return Path(f"/proc/{number}/cmdline").read_text().replace("\0", " ")
+    except OSError:
+        return ""
+
+
 def kill_run(folder: Path, way: signal.Signals, worker: bool, seconds: float) -> tuple[list[str], float]:
     """End a run, or one of its workers, after some time; give what is wrong and how long its processes lived on."""
     run = start_run(folder, "--claims-json", "out.json", "--claims-no-history")
     time.sleep(seconds)
     if worker:
-        others = [number for number in processes(run.pid) if number != run.pid]
+        others = [number for number in processes(run.pid) if "spawn_main" in command_of(number)]
         if others:
             os.kill(random.choice(others), signal.SIGKILL)
         run.wait(timeout=240)
@@ -106,11 +113,12 @@ def kill_run(folder: Path, way: signal.Signals, worker: bool, seconds: float) ->
         time.sleep(0.1)
     took = time.monotonic() - began
     left = processes(run.pid)
+    names = [command_of(number)[-60:] for number in left]
     for number in left:
         os.kill(number, signal.SIGKILL)
     run.wait()
     text = (folder / "said.txt").read_text()
-    found = [f"{len(left)} processes are left"] if left else []
+    found = [f"left after {took:.0f} s: {', '.join(names)}"] if left else []
     found += ["a traceback: " + text.strip().splitlines()[-1][:120]] if scene.bare(text) else []
     if worker and run.returncode not in (0, 1):
         found.append(f"exit code {run.returncode} after a worker was killed")

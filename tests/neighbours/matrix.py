@@ -101,7 +101,6 @@ CASES = (
         arguments=("--model", "tiny_vit", "--claim", "cls-early-shuffle-harmless", "--max-images", "64"),
         verdicts={"cls-early-shuffle-harmless": "*"},
         told=("claims: --device belongs to another plugin here; for claims say --claims-device",),
-        code=0,
         repository=True,
     ),
     Case(name="options of a project", conftest=TAKEN, arguments=("--model", "theirs", "--device", "theirs")),
