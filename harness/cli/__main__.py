@@ -17,6 +17,7 @@ from harness.cli import (
     models,
     nightly,
     plan,
+    prune,
     report,
     visualize,
 )
@@ -24,7 +25,7 @@ from harness.errors import ClaimsError, brief
 from harness.report.escaping import paragraphs
 
 COMMANDS = (
-    *(list_claims, explain, models, plan, judge, accept, report, history, diff, merge),
+    *(list_claims, explain, models, plan, judge, accept, report, history, diff, merge, prune),
     *(visualize, nightly, doctor),
 )
 USAGE_ERROR = 2
