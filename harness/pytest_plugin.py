@@ -153,9 +153,12 @@ def pytest_report_teststatus(report: pytest.TestReport) -> tuple[str, str, str] 
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_sessionfinish(session: pytest.Session) -> None:
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     """End the processes first: an interrupted run waits for no work."""
     dismiss(session.config)
+    empty = exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED and any_given(session.config)
+    if empty and options_of(session.config).shard is not None:  # the other parts have it all
+        session.exitstatus = pytest.ExitCode.OK
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

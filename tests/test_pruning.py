@@ -52,7 +52,7 @@ def left(folder):
 
 def test_old_runs_go_with_their_numbers_but_not_the_last_result_of_a_claim(folder):
     assert prune(folder, 30, write=True, now=NOW).runs == 1
-    assert left(folder) == (["first", "third"], {"b", "new a"})
+    assert left(folder) == (["first", "third"], {"b", "new a", "lost"})
     with closing(History(folder)) as history:
         assert history.latest().keys() == {("a", "m"), ("b", "m")}
         assert history.outcomes("first", "m", "b")["arm"].tolist() == [0.0, 1.0, 2.0]
@@ -62,21 +62,30 @@ def test_counting_changes_nothing_and_counts_what_goes(folder):
     counted = prune(folder, 30, write=False, now=NOW)
     assert left(folder) == (["first", "second", "third"], {"old a", "b", "new a", "lost"})
     done = prune(folder, 30, write=True, now=NOW)
-    assert (counted.runs, counted.records, counted.chunks) == (done.runs, done.records, done.chunks) == (1, 1, 2)
+    assert (counted.runs, counted.records, counted.chunks) == (done.runs, done.records, done.chunks) == (1, 1, 1)
     assert counted.bytes is None
     assert prune(folder, 30, write=True, now=NOW).chunks == 0
 
 
+def test_a_run_that_had_no_time_takes_nobodys_place(folder):
+    with closing(History(folder)) as history:
+        late = record("a", "m", "inconclusive", run="fourth", out_of_time=True, arms={}, effect=None, **SHARED)
+        history.keep(late)
+        assert history.latest()["a", "m"].run == "third"
+    prune(folder, 0.0, write=True, now=NOW + timedelta(days=3650))
+    assert left(folder) == (["first", "third"], {"b", "new a", "lost"})
+
+
 def test_young_runs_stay(folder):
     assert prune(folder, 1000, write=True, now=NOW).runs == 0
-    assert left(folder) == (["first", "second", "third"], {"old a", "b", "new a"})
+    assert left(folder) == (["first", "second", "third"], {"old a", "b", "new a", "lost"})
 
 
 def test_the_command_says_first_what_it_would_do(folder, capsys):
     asked = ["prune", "--cache", str(folder), "--days", "0.001"]
     assert main(asked) == 0
-    assert "would drop 1 runs with 1 results, and 2 chunks" in capsys.readouterr().out
+    assert "would drop 1 runs with 1 results, and 1 chunks" in capsys.readouterr().out
     assert main([*asked, "--write"]) == 0
-    assert "dropped 1 runs with 1 results, and 2 chunks" in capsys.readouterr().out
+    assert "dropped 1 runs with 1 results, and 1 chunks" in capsys.readouterr().out
     assert main(["prune", "--cache", str(folder / "nowhere")]) == 2
     assert not (folder / "nowhere" / FILE_NAME).exists()

@@ -199,6 +199,30 @@ def test_without_the_cache_no_measurement_is_kept_but_the_run_with_its_outcomes_
     history.close()
 
 
+def test_shards_ask_every_claim_once_and_one_without_a_claim_is_no_failure(run, pytester):
+    asked = []
+    for part in range(1, 10):
+        result = run("--claims-shard", f"{part}/9", "--claims-json", f"{part}.json", "--claims-baseline", "none")
+        if (pytester.path / f"{part}.json").exists():
+            asked += [record["claim"] for record in records(pytester.path / f"{part}.json")]
+        else:
+            assert result.ret == pytest.ExitCode.OK
+    assert sorted(asked) == sorted(VERDICTS)
+
+
+def test_a_run_whose_time_is_up_says_so_and_fails_nothing(run, pytester):
+    result = run("--claims-minutes", "1e-9", "--claims-json", "out.json")
+    made = records(pytester.path / "out.json")
+    late = [record for record in made if record.get("out_of_time")]
+    assert result.ret == (pytest.ExitCode.TESTS_FAILED if result.parseoutcomes().get("failed") else pytest.ExitCode.OK)
+    if late:
+        assert f"the time was up: {len(late)} claims are open" in text_of(result)
+    whole = run("--claims-json", "whole.json")
+    assert {r["claim"]: r["verdict"] for r in records(pytester.path / "whole.json")} == VERDICTS
+    assert "the time was up" not in text_of(whole)
+    assert f"{LATE}: holds is supported" in text_of(run("--claims-minutes", "10"))
+
+
 def test_a_run_can_be_left_out_of_the_history(run, pytester):
     assert run("--claims-no-cache", "--claims-no-history", "--claim", "told").ret == pytest.ExitCode.OK
     assert not (pytester.path / ".claims").exists()

@@ -127,3 +127,5 @@ def test_clocks_end_and_are_shared():
     assert not NO_END.over
     assert Clock.of(30.0).share(3).left == pytest.approx(10.0, abs=0.5)
     assert Clock.of(0.0).over
+    assert Clock.of(0.0).at_least(5.0).left == pytest.approx(5.0, abs=0.5)
+    assert NO_END.at_least(5.0) is NO_END

@@ -4,11 +4,13 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from harness.errors import ClaimsError, NotApplicable
 from harness.judging.discovery import Claim
 from harness.measurement.plan import Arm, Plan, level
+from harness.readouts.members import Batches
 from harness.readouts.own_answer import Accuracy
 from harness.running.options import parse
 from harness.running.session import Refusal, Session
@@ -22,6 +24,21 @@ LATE = "support.zoo:late_reader"
 class Raising(Accuracy):
     def read(self, reading):
         raise ZeroDivisionError("a bug in this readout")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Half:
+    """A reading of batches that looks at nothing."""
+
+    low = 0.0
+    high = 1.0
+
+    def numbers(self, place, members):
+        return np.full(len(members), 0.5)
+
+
+def batches(card):
+    return Plan(arms={"half": Arm(readout=Half())}, census=Batches(), effect=level("half"))
 
 
 def refuses(card):
@@ -95,6 +112,7 @@ def test_a_claim_that_cannot_be_asked_is_refused_with_its_reason(session, name, 
 def test_a_run_whose_time_is_up_leaves_claims_open_and_the_same_one_goes_on(pictures, tmp_path):
     beside, cache = [ASKED[name] for name in SOUND], {"claims_no_cache": False, "claims_cache": str(tmp_path)}
     with closing(opened(pictures, claims_minutes="1e-9", **cache)) as short:
+        short._begun = True  # the first models of a run have a second, so that it gets on
         records = [short.record(LATE, one, beside) for one in beside]
         for record in records:
             short.keep(record)
@@ -104,6 +122,20 @@ def test_a_run_whose_time_is_up_leaves_claims_open_and_the_same_one_goes_on(pict
         again = [long.record(LATE, one, beside) for one in beside]
     assert [record.verdict for record in again] == ["supported", "refuted", "inconclusive"]
     assert not any(record.out_of_time for record in again)
+
+
+def test_a_run_gets_on_though_loading_took_all_its_time(pictures):
+    with closing(opened(pictures, claims_minutes="1e-9")) as made:
+        assert made.record(LATE, ASKED["last"], [ASKED["last"]]).verdict == "refuted"
+
+
+def test_a_claim_for_which_there_are_too_few_pictures_leaves_the_others_together(session):
+    many = spec("batches", bounds={"bound": bound(0.5)}, batch=10_000)
+    asked = Claim(spec=many, function=batches, path=Path(__file__))
+    beside = [asked, *(ASKED[name] for name in SOUND)]
+    assert "takes 2 or more" in session.outcome(LATE, asked, beside).reason
+    assert not session.one_by_one
+    assert set(session._loaded.outcomes) == {"batches", *SOUND}
 
 
 def test_groups_of_models_share_the_time(pictures):

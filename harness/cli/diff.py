@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 NAME = "diff"
 HELP = "compare the outcomes per image of two runs by paired exact tests, and name the images that changed"
 IMAGES_SHOWN = 10
+NO_TIME = "no verdict, the time was up"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -59,13 +60,18 @@ def _picked(history: "History", run: str, asked: argparse.Namespace) -> "list[Ru
 
 
 def _show_verdicts(before: "Sequence[RunRecord]", after: "Sequence[RunRecord]") -> None:
-    old, new = ({(one.model, one.claim): str(one.verdict) for one in side} for side in (before, after))
+    old, new = ({(one.model, one.claim): _verdict(one) for one in side} for side in (before, after))
     for place in sorted({**old, **new}):
         was, now = old.get(place, "not asked"), new.get(place, "not asked")
         if was != now:
             print(plain(f"{place[0]}: {place[1]}: {was} -> {now}"))
-    same = sum(old[place] == new[place] for place in old.keys() & new.keys())
-    print(f"{same} verdicts are the same, {len(old.keys() & new.keys()) - same} changed")
+    both = [place for place in old.keys() & new.keys() if NO_TIME not in (old[place], new[place])]
+    same = sum(old[place] == new[place] for place in both)
+    print(f"{same} verdicts are the same, {len(both) - same} changed")
+
+
+def _verdict(record: "RunRecord") -> str:
+    return NO_TIME if record.out_of_time else str(record.verdict)
 
 
 def _show_arms(comparison: "Comparison", history: "History", everything: bool) -> None:

@@ -5,7 +5,7 @@ import argparse
 from harness.cli.arguments import add_cache, positive
 
 NAME = "prune"
-HELP = "drop old runs, and measurements that no result refers to; says first what would go"
+HELP = "drop old runs with what they alone measured; says first what would go"
 DAYS = 90.0
 
 

@@ -67,6 +67,14 @@ def run(
     return outcomes | {trial.job.spec.id: trial.outcome() for trial in begun if trial.job.spec.id not in outcomes}
 
 
+def checked(job: Job, images: OnImages) -> Job:
+    """Give a job whose members or pairs of pictures are there; NotApplicable for another."""
+    if job.plan.census is not None or job.plan.exchanges:
+        ((source, _),) = _sources([job], images)
+        SequentialTest(job, source)
+    return job
+
+
 def keys_of(job: Job, images: OnImages) -> list[MeasurementKey]:
     """Name the measurements of all arms of a job; NotApplicable where its members are not there."""
     ((source, _),) = _sources([job], images)

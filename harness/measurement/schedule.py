@@ -45,6 +45,10 @@ class Clock:
         """Tell whether the time is up."""
         return self.left <= 0.0
 
+    def at_least(self, seconds: float) -> "Clock":
+        """Give this clock, or one that ends after so many seconds where this one ends before."""
+        return self if self.left >= seconds else Clock.of(seconds)
+
     def share(self, parts: int) -> "Clock":
         """Start one that ends after an equal part of what is left."""
         return self if math.isinf(self.until) else Clock.of(self.left / parts)

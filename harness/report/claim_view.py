@@ -79,7 +79,7 @@ def _result(column: ModelColumn, at: int, record: RunRecord, place: str, spec: C
         interval="" if effect is None else interval_text(effect.interval),
         reason=prose(record.reason),
         place=row,
-        changed_from=expected if expected and expected != record.verdict else "",
+        changed_from=expected if expected and expected != record.verdict and not record.out_of_time else "",
     )
     return Result(
         column=at,

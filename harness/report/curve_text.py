@@ -24,7 +24,10 @@ def curve_charts(record: RunRecord) -> list[str]:
         known = [(layer, value) for layer, value, *_ in sorted(rows) if value is not None]
         if len(known) > 1:
             bars = sparkline([value for _, value in known])
-            drawn.append(f"{bars} {plain(name)} {known[0][1]:.3f} to {known[-1][1]:.3f}")
+            units = record.curve_units.get(name, ())
+            few, many = min(units, default=0), max(units, default=0)
+            behind = f" ({few if few == many else f'{few} to {many}'} {record.units})" if units else ""
+            drawn.append(f"{bars} {plain(name)} {known[0][1]:.3f} to {known[-1][1]:.3f}{behind}")
     return drawn
 
 

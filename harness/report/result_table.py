@@ -167,6 +167,7 @@ RESULT_COLUMNS = (
     ),
     ResultColumn(name="low", kind="number", value=partial(_end, 0), junit=Shown("interval", _interval)),
     ResultColumn(name="high", kind="number", value=partial(_end, 1)),
+    ResultColumn(name="effect_units", kind="whole", value=partial(_of_effect, "units")),
     ResultColumn(name="direction", kind="text", value=partial(_of_effect, "direction")),
     ResultColumn(
         name="bound",

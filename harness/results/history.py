@@ -29,6 +29,8 @@ from harness.results.store_errors import parsed, readable
 SEEDS = """SELECT DISTINCT claim, model, json_extract(context.text, '$.seed') AS seed FROM record JOIN context
 ON hash = context WHERE json_extract(record.text, '$.verdict') != 'not applicable' AND seed IS NOT NULL"""
 
+LAST_FIRST = "coalesce(json_extract(text, '$.out_of_time'), 0), time DESC, number DESC"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
@@ -132,10 +134,13 @@ class History:
         return found
 
     def latest(self, without: str | None = None, claim: str | None = None) -> dict[tuple[str, str], RunRecord]:
-        """Give the last record by (claim, model), of one claim where one is given, leaving out the run `without`."""
+        """Give the last record by (claim, model), of one claim where one is given, leaving out the run `without`.
+
+        One that was left open for want of time counts as last only where there is no other.
+        """
         query = (
             "SELECT run, claim, model FROM (SELECT run, claim, model, time, number, row_number() OVER "
-            "(PARTITION BY claim, model ORDER BY time DESC, number DESC) AS place FROM record "
+            f"(PARTITION BY claim, model ORDER BY {LAST_FIRST}) AS place FROM record "
             "WHERE run IS NOT ?1 AND (?2 IS NULL OR claim = ?2)) WHERE place = 1 ORDER BY time, number"
         )
         places = self._database.execute(query, (without, claim)).fetchall()

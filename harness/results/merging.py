@@ -6,14 +6,16 @@ is changed, and each folder is taken over whole or not at all.
 """
 
 import shutil
+import sqlite3
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from harness.errors import ClaimsError
 from harness.results.database import FILE_NAME, Transaction, open_database
-from harness.results.store_errors import Connection
+from harness.results.store_errors import Connection, told
 
 FITS = "fits"  # folder of fitted probes and optimized pictures, each a file named by what it depends on
 SAME = ("measurement", "chunk", "context", "outcome")  # rows that are equal where their names are
@@ -36,10 +38,15 @@ def merge_folder(into: Path, other: Path) -> Merged:
         raise ClaimsError(f"no measurements in {str(other)!r}; allowed: folders that a run wrote (--claims-cache)")
     if into.resolve() == other.resolve():
         raise ClaimsError(f"{str(other)!r} is the folder that is merged into; allowed: other folders")
-    open_database(other).close()  # in the newest layout, or refused
-    files = _copy_files(into / FITS, other / FITS)
+    with TemporaryDirectory() as scratch:
+        _copy_database(other, Path(scratch))
+        open_database(Path(scratch)).close()  # in the newest layout, or refused
+        return _merge(into, Path(scratch), _copy_files(into / FITS, other / FITS))
+
+
+def _merge(into: Path, copied: Path, files: int) -> Merged:
     with closing(open_database(into)) as database:
-        database.execute("ATTACH ? AS other", (str(other / FILE_NAME),))
+        database.execute("ATTACH ? AS other", (str(copied / FILE_NAME),))
         with closing(database.cursor()) as cursor, Transaction(cursor):
             before = _count(database)
             for table in SAME:
@@ -53,6 +60,19 @@ def merge_folder(into: Path, other: Path) -> Merged:
         database.execute("DETACH other")
     chunks, runs, records = (new - old for old, new in zip(before, after, strict=True))
     return Merged(chunks=chunks, runs=runs, records=records, files=files)
+
+
+def _copy_database(folder: Path, into: Path) -> None:
+    """Copy the file of a folder as it is now, also while somebody writes; the folder itself is not touched."""
+    path = folder / FILE_NAME
+    try:
+        with (
+            closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as source,
+            closing(sqlite3.connect(into / FILE_NAME)) as target,
+        ):
+            source.backup(target)
+    except sqlite3.Error as error:
+        raise told(path, error) from error
 
 
 def _take_runs(cursor) -> None:

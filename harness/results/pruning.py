@@ -1,4 +1,4 @@
-"""What a folder of measurements can do without: old runs, and numbers that no result refers to any more.
+"""What a folder of measurements can do without: old runs, and numbers that no other result refers to.
 
 The last result of every claim on every model stays, whatever its age, and with it the numbers behind it. Accepted
 verdicts have their numbers in a file of their own (`accepted_outcomes`) and need nothing here.
@@ -10,21 +10,28 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from harness.results.database import FILE_NAME, Transaction, open_database
+from harness.results.history import LAST_FIRST
 from harness.results.store_errors import Connection
 
-OLD = """CREATE TEMP TABLE old AS SELECT id FROM run WHERE time < ? AND id NOT IN (
-    SELECT run FROM (SELECT run, row_number() OVER (PARTITION BY claim, model ORDER BY time DESC, number DESC) AS place
+OLD = f"""CREATE TEMP TABLE old AS SELECT id FROM run WHERE time < ? AND id NOT IN (
+    SELECT run FROM (SELECT run, row_number() OVER (PARTITION BY claim, model ORDER BY {LAST_FIRST}) AS place
     FROM record) WHERE place = 1)"""
-# In this order: what refers to something goes before what it refers to.
+ARMS_OF_OLD = "SELECT {} FROM arm WHERE record IN (SELECT number FROM record WHERE run IN (SELECT id FROM old))"
+# In this order: what refers to something goes before what it refers to. Measurements that no result ever referred to
+# stay: they are those of a run that goes on, or that was interrupted and will.
 DROPPED = (
+    f"CREATE TEMP TABLE freed AS {ARMS_OF_OLD.format('measurement')}",
     "DELETE FROM arm WHERE record IN (SELECT number FROM record WHERE run IN (SELECT id FROM old))",
     "DELETE FROM record WHERE run IN (SELECT id FROM old)",
     "DELETE FROM timing WHERE run IN (SELECT id FROM old)",
     "DELETE FROM run WHERE id IN (SELECT id FROM old)",
-    "DELETE FROM chunk WHERE id NOT IN (SELECT measurement FROM arm)",
-    "DELETE FROM measurement WHERE id NOT IN (SELECT measurement FROM arm)",
+    "DELETE FROM freed WHERE measurement IN (SELECT measurement FROM arm)",
+    "DELETE FROM chunk WHERE id IN (SELECT measurement FROM freed)",
+    "DELETE FROM measurement WHERE id IN (SELECT measurement FROM freed)",
     "DELETE FROM outcome WHERE hash NOT IN (SELECT outcome FROM arm WHERE outcome IS NOT NULL)",
     "DELETE FROM context WHERE hash NOT IN (SELECT context FROM record)",
+    "DROP TABLE old",
+    "DROP TABLE freed",
 )
 
 
@@ -39,10 +46,7 @@ class Pruned:
 
 
 def prune(folder: Path, days: float, write: bool, now: datetime | None = None) -> Pruned:
-    """Drop runs older than so many days, and measurements that no result refers to; without `write` only count them.
-
-    Measurements of a run that was interrupted before its first result are referred to by nothing.
-    """
+    """Drop runs older than so many days with what they alone measured; without `write` only count it."""
     before = ((now or datetime.now(UTC)) - timedelta(days=days)).isoformat(timespec="milliseconds")
     path = folder / FILE_NAME
     with closing(open_database(folder)) as database:
@@ -53,7 +57,6 @@ def prune(folder: Path, days: float, write: bool, now: datetime | None = None) -
                 cursor.execute(OLD, (before,))
                 for statement in DROPPED:
                     cursor.execute(statement)
-                cursor.execute("DROP TABLE old")
                 left = _counts(database)
                 if not write:
                     raise _OnlyCounted
@@ -62,7 +65,7 @@ def prune(folder: Path, days: float, write: bool, now: datetime | None = None) -
         else:
             database.execute("VACUUM")
             database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-            freed = size - path.stat().st_size
+            freed = max(0, size - path.stat().st_size)
     runs, records, chunks = (was - now for was, now in zip(counts, left, strict=True))
     return Pruned(runs=runs, records=records, chunks=chunks, bytes=freed)
 

@@ -18,7 +18,7 @@ from harness.measurement.loaded_model import LoadedModel
 from harness.measurement.on_images import OnImages
 from harness.measurement.plan import Plan
 from harness.measurement.record import record_of
-from harness.measurement.runner import Advance, keys_of, run, silent
+from harness.measurement.runner import Advance, checked, keys_of, run, silent
 from harness.measurement.schedule import NO_END, Clock
 from harness.measurement.sequential import Job, Outcome
 from harness.measurement.verdict_ground import fingerprints
@@ -35,6 +35,8 @@ from harness.running.loaded_models import LoadedModels
 from harness.running.options import RunOptions
 from harness.running.preflight import check_models
 from harness.running.run_images import picture_notes
+
+FIRST_SECONDS = 1.0  # of measuring in any run, though loading took all its time: the same command must get on
 
 
 @dataclass
@@ -74,6 +76,7 @@ class Session:
         self._shelf = LoadedModels(options, self.entries, self.store)
         self.recorder = Recorder(options.history, run)
         self._loaded: _Loaded | None = None
+        self._begun = False
         self._unloadable: dict[str, str] = {}  # groups of models by what loading them raised
         self.opened: dict[str, Opened] = {}
         self.fitted_on: dict[str, Opened] = {}
@@ -108,8 +111,9 @@ class Session:
         """Give one outcome, or raise what measuring raises; the claims `beside` it are measured in the same passes."""
         loaded = self._load(model, beside)
         if merge and not loaded.merged:
-            loaded.merged, loaded.clock = True, self.clock.share(max(1, self.groups_ahead))
-            self.groups_ahead -= 1
+            clock = self.clock.share(max(1, self.groups_ahead))
+            loaded.merged, loaded.clock = True, clock if self._begun else clock.at_least(FIRST_SECONDS)
+            self._begun, self.groups_ahead = True, self.groups_ahead - 1
             self._merge(loaded, beside)
         if asked.spec.id not in loaded.outcomes:
             loaded.outcomes[asked.spec.id] = self._alone(loaded, asked)
@@ -198,7 +202,7 @@ class Session:
         jobs = []
         for asked in beside:
             try:
-                jobs.append(job_of(asked, loaded.images))
+                jobs.append(checked(job_of(asked, loaded.images), loaded.images))
             except NotApplicable as refusal:
                 loaded.outcomes[asked.spec.id] = Refusal(str(refusal))
             except Exception:  # noqa: BLE001 - not swallowed: raised again by _alone in the test of this claim

@@ -19,6 +19,8 @@ SHARED = "timings under xdist come from the records: claims ran one by one and s
 def told(records: Sequence[RunRecord], notes: Sequence[str], *, width: int, verbosity: int, shared: bool) -> list[str]:
     """List the lines of a summary; `shared` says that several workers measured side by side."""
     below = [terminal.totals(records)]
+    if late := sum(record.out_of_time for record in records):
+        below.append(f"the time was up: {late} claims are open, and the same command goes on where this run was")
     if verbosity >= 0:
         below += [terminal.jointly(records), SHARED if shared else ""]
     room = max(terminal.LEAST_WIDTH, width)

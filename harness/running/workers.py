@@ -69,7 +69,7 @@ class WorkerPool:
     def __init__(self, session: Session, groups: Mapping[str, Sequence[Claim]], size: int, merge: bool = True) -> None:
         self.session, self.groups, self.merge = session, groups, merge
         self.size = min(size, len(groups))
-        session.groups_ahead = len(groups)
+        session.groups_ahead = sum(models in session.cohorts for models in groups)  # others fit no models
         self._pool: ProcessPoolExecutor | None = None
         self._life: Connection | None = None  # open as long as this process lives
         self._processes: set[BaseProcess] = set()
