@@ -70,7 +70,7 @@ def shown(told) -> dict[str, tuple[str, int]]:
     accepted = json.loads(Path("accepted.json").read_text())["models"][MODEL]["verdicts"][CLAIM]
     found["accept"] = (accepted["verdict"], accepted["images"])
     outcomes = read_outcomes(Path("accepted.safetensors")).claims[MODEL, CLAIM].arms.values()
-    assert {len(values) for values in outcomes} == {accepted["images"]}
+    assert max(len(values) for values in outcomes) == accepted["images"]  # arms that were settled have fewer
     cells = told("history", CLAIM).splitlines()[-1].split()
     found["history"] = (cells[3], int(cells[4]))
     return found

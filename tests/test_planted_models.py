@@ -22,6 +22,7 @@ from harness.fixtures.planted.worlds import WORLDS, lacking
 from harness.images.open import open_images
 from support.cards import CLAIMS, PREPROCESSING, SPECS
 
+DEAR = ("one filter, then many", "many filters, then one")  # 12,000 pictures: half a minute for each seed
 SEEDS = 3  # the table over 20 and more: python -m harness.fixtures.planted.rates --seeds 20
 OTHER_SEED = 20  # the normal suite tries one that the rates do not
 ROOT = Path(__file__).parents[1]
@@ -66,9 +67,10 @@ def test_a_planted_world_gets_its_planted_verdicts(name):
 
 @pytest.mark.parametrize("name", WORLDS)
 def test_planted_verdicts_are_missed_no_more_often_than_declared(name):
-    for row in rates.rows(name, WORLDS[name], range(SEEDS), CLAIMS):
-        allowed = rates.allowed_misses(SEEDS, SPECS[row.claim].delta)
-        assert row.seeds == SEEDS
+    seeds = 1 if name in DEAR else SEEDS
+    for row in rates.rows(name, WORLDS[name], range(seeds), CLAIMS):
+        allowed = rates.allowed_misses(seeds, SPECS[row.claim].delta)
+        assert row.seeds == seeds
         assert row.seeds - row.right <= allowed, f"{row.claim}: planted {row.truth}, found {dict(row.found)}"
 
 

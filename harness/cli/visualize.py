@@ -125,7 +125,7 @@ def _blocks(text: str, card: "ModelCard") -> list[int]:
     for part in text.split(","):
         first, _, last = part.partition("-")
         start, end = _number(first, "--layers"), _number(last or first, "--layers")
-        if outside := [block for block in (start, end) if block >= card.depth]:
+        if outside := [block for block in dict.fromkeys((start, end)) if block >= card.depth]:
             raise ClaimsError(f"blocks {outside} in --layers; {card.name} has blocks 0 to {card.depth - 1}")
         found += range(start, end + 1)
     if not found:
