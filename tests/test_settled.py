@@ -11,7 +11,7 @@ from harness.judging.curve_statements import Rises, Shape
 from harness.judging.observations import Observations, Sample
 from harness.judging.quantities import Difference, Level, Ratio
 from harness.judging.settled import open_arms
-from harness.judging.statements import AtLeast, Holds, Statement, every, some
+from harness.judging.statements import AtLeast, Holds, Statement, every, some, weigh
 from harness.judging.verdict import Question, Verdict, decide
 from harness.measurement import sequential
 from harness.measurement.plan import Arm, Plan, curve, level
@@ -55,6 +55,30 @@ CLEAR, FAILS, OPEN = (1.0, 64), (0.0, 64), (0.5, 64)
 )
 def test_an_effect_needs_the_arms_of_its_open_parts_alone(effect, means, needed):
     assert open_arms(Question(effect=effect), sheet(**means), DELTA) == frozenset(needed)
+
+
+@pytest.mark.parametrize(("whole", "mean", "side"), [(some(*PARTS), 1.0, "true"), (every(*PARTS), 0.0, "false")])
+def test_a_part_that_alone_would_settle_the_whole_must_do_so_at_its_share_of_the_level(whole, mean, side):
+    between = [
+        images
+        for images in range(2, 30)
+        if DELTA / len(PARTS) < getattr(weigh(PARTS[0], sheet(a=(mean, images))), side) <= DELTA
+    ]
+    assert between
+    for images in between:
+        found = sheet(a=(mean, images), b=OPEN, c=OPEN)
+        assert "a" in open_arms(Question(effect=whole), found, DELTA)
+    assert not open_arms(Question(effect=whole), sheet(a=(mean, 64), b=OPEN, c=OPEN), DELTA)
+
+
+def test_a_curve_is_not_settled_by_a_look_that_comes_once():
+    rises = Rises(("a", "b"), "rises")
+    for images, needed in ((80, {"a", "b"}), (96, set())):  # the regular looks are those after 64 and 96 images
+        late = np.arange(images) >= 64
+        samples = {"a": Sample(np.zeros(images), 0.0, 1.0), "b": Sample(late.astype(float), 0.0, 1.0)}
+        found = Observations(samples=samples, bounds=BOUNDS)
+        assert weigh(rises, found).true <= DELTA
+        assert open_arms(Question(effect=rises), found, DELTA) == needed
 
 
 @pytest.mark.parametrize(
