@@ -3,6 +3,7 @@
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -87,7 +88,6 @@ class SequentialTest:
 
     def __init__(self, job: Job, source: "MeasurementSource") -> None:
         self.job, self.source = job, source
-        self.keys = {name: source.key(arm) for name, arm in job.plan.arms.items()}
         self.delta = source.settings.delta or job.spec.delta
         self.budget = source.most(job.spec)
         if job.plan.report_only and job.spec.report_budget:
@@ -100,6 +100,11 @@ class SequentialTest:
         self._parts: dict[str, list[np.ndarray]] = {name: [] for name in job.plan.arms}
         self._trace: list[tuple[int, float]] = []
         self._blocks, self._seconds, self._measured = 0.0, 0.0, 0
+
+    @cached_property
+    def keys(self) -> dict[str, MeasurementKey]:
+        """Name the measurement of every arm; not before it is asked for, as a job may only be checked."""
+        return {name: self.source.key(arm) for name, arm in self.job.plan.arms.items()}
 
     @property
     def blocks(self) -> float:

@@ -1,7 +1,7 @@
 """Curves as text: ours and the published ones, layer by layer, in one small table, and as a small chart."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from harness.judging.ledger import ClaimSpec
 from harness.report.escaping import plain
@@ -24,11 +24,18 @@ def curve_charts(record: RunRecord) -> list[str]:
         known = [(layer, value) for layer, value, *_ in sorted(rows) if value is not None]
         if len(known) > 1:
             bars = sparkline([value for _, value in known])
-            units = record.curve_units.get(name, ())
-            few, many = min(units, default=0), max(units, default=0)
-            behind = f" ({few if few == many else f'{few} to {many}'} {record.units})" if units else ""
+            behind = f" ({told})" if (told := units_behind(record, [name])) else ""
             drawn.append(f"{bars} {plain(name)} {known[0][1]:.3f} to {known[-1][1]:.3f}{behind}")
     return drawn
+
+
+def units_behind(record: RunRecord, names: Iterable[str]) -> str:
+    """Count the images, pairs or members behind the points of curves; nothing where the record does not tell."""
+    units = [count for name in names for count in record.curve_units.get(name, ())]
+    if not units:
+        return ""
+    few, many = min(units), max(units)
+    return f"{few if few == many else f'{few} to {many}'} {record.units}"
 
 
 def sparkline(values: Sequence[float]) -> str:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from harness.judging.ledger import ClaimSpec
+from harness.report.curve_text import units_behind
 from harness.results.record import CurvePoint, RunRecord
 
 Role = Literal["ours", "beside", "published"]
@@ -90,9 +91,9 @@ def curve_panels(record: RunRecord, spec: ClaimSpec | None) -> tuple[CurvePanel,
         lines += [] if spec is None else [line for shown in (name, *beside) for line in _printed(spec, shown, name)]
         marks = [mark for shown in (name, *beside) for mark in _marks(record, shown)]
         if len({layer for line in lines for layer in line.layers}) > 1:  # one point needs no picture
-            made = CurvePanel(
-                name=name, lines=tuple(lines), marks=tuple(marks), rests_on=_rests_on(record, (name, *beside))
-            )
+            told = units_behind(record, (name, *beside))
+            rests_on = f"{told} behind each point" if told else ""
+            made = CurvePanel(name=name, lines=tuple(lines), marks=tuple(marks), rests_on=rests_on)
             panels.append(made)
     return tuple(panels)
 
@@ -124,15 +125,6 @@ def evidence_panel(record: RunRecord) -> EvidencePanel | None:
 def names_drawn(panels: Sequence[CurvePanel]) -> frozenset[str]:
     """List the curves that stand in these panels."""
     return frozenset(line.label for panel in panels for line in panel.lines if line.role != "published")
-
-
-def _rests_on(record: RunRecord, names: Sequence[str]) -> str:
-    """Say how many images, pairs or members are behind the points of curves; nothing where the record does not tell."""
-    units = [count for name in names for count in record.curve_units.get(name, ())]
-    if not units:
-        return ""
-    few, many = min(units), max(units)
-    return f"{few if few == many else f'{few} to {many}'} {record.units} behind each point"
 
 
 def _owner(name: str, curves: Mapping[str, Any]) -> str | None:

@@ -5,7 +5,6 @@ with overlaps the same comes out, for the last result of a claim is the one with
 is changed, and each folder is taken over whole or not at all.
 """
 
-import shutil
 import sqlite3
 from collections.abc import Sequence
 from contextlib import closing
@@ -14,6 +13,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from harness.errors import ClaimsError
+from harness.files import write_whole
 from harness.results.database import FILE_NAME, Transaction, open_database
 from harness.results.store_errors import Connection, told
 
@@ -109,8 +109,5 @@ def _copy_files(into: Path, other: Path) -> int:
     """Copy the files that are not there, each whole or not at all."""
     new = [file for file in sorted(other.glob("*")) if file.is_file() and not (into / file.name).exists()]
     for file in new:
-        into.mkdir(parents=True, exist_ok=True)
-        beside = into / f".{file.name}.part"
-        shutil.copyfile(file, beside)
-        beside.replace(into / file.name)
+        write_whole(into / file.name, file.read_bytes(), "a fit of another folder")
     return len(new)
