@@ -60,22 +60,20 @@ def by_models(session: pytest.Session) -> "dict[str, list[Claim]]":
     return {models: list(claims.values()) for models, claims in groups.items()}
 
 
-def claims_below(config: pytest.Config, files: Iterable[Path]) -> set[str]:
+def claims_of_run(config: pytest.Config, files: Iterable[Path]) -> set[str]:
     """List the ids in all ledgers of a run: below the folders that it names, and beside the files that it collected.
 
     What is collected may be less: `--lf` skips files in which nothing failed.
     """
-    from harness.judging.ledger import LEDGER_NAME, read_ledger
-    from harness.judging.strict_yaml import check_yaml
+    from harness.judging.catalogue import checked_ledger
+    from harness.judging.ledger import LEDGER_NAME
 
     places = [Path(str(config.invocation_params.dir), argument.split("::")[0]) for argument in config.args]
     found = {path.parent / LEDGER_NAME for path in files}
     for place in places:
         found |= set(place.rglob(LEDGER_NAME)) if place.is_dir() else {place.parent / LEDGER_NAME}
     ledgers = [ledger for ledger in found if ledger.is_file()]
-    for ledger in ledgers:
-        check_yaml(ledger, "ledger")
-    return {name for ledger in ledgers for name in read_ledger(ledger)}
+    return {name for ledger in ledgers for name in checked_ledger(ledger)}
 
 
 def of_other_shards(items: list[pytest.Item], shard: tuple[int, int] | None) -> list[pytest.Item]:

@@ -13,7 +13,7 @@ from harness.errors import ClaimsError, unknown
 from harness.judging.mark import MARK
 from harness.pytest_items import (
     ASKED_KEY,
-    claims_below,
+    claims_of_run,
     identifier,
     models_of,
     of_other_shards,
@@ -84,7 +84,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     specs = {item: spec_of(item) for item in claims}
     wanted, known = options_of(config).claims, {spec.id for spec in specs.values()}
     if set(wanted) - known:
-        known |= claims_below(config, {item.path for item in claims})
+        known |= claims_of_run(config, {item.path for item in claims})
     for name in wanted:
         if name not in known:
             raise refusal(unknown("claim", name, known, "--claim"))

@@ -15,8 +15,7 @@ def specs_below(root: Path) -> dict[str, ClaimSpec]:
 
     Raises ClaimsError where the folder or any ledger in it cannot be used.
     """
-    for path in sorted(root.rglob(LEDGER_NAME)) if root.is_dir() else ():
-        check_yaml(path, "ledger")
+    _check_ledgers(root)
     return find_specs(root)
 
 
@@ -25,7 +24,7 @@ def claims_below(root: Path) -> dict[str, Claim]:
 
     Raises ClaimsError for ledgers and claim files that cannot be used, with the line where a file raised.
     """
-    specs_below(root)
+    _check_ledgers(root)
     try:
         return find_claims(root)
     except ClaimsError:
@@ -47,8 +46,18 @@ def spec_beside(file: Path, identifier: str, capabilities: frozenset[str] = froz
     return specs[identifier]
 
 
+def checked_ledger(path: Path, capabilities: frozenset[str] = frozenset()) -> dict[str, ClaimSpec]:
+    """Read a ledger that anybody may have written, by claim id; ClaimsError where it cannot be used."""
+    check_yaml(path, "ledger")
+    return read_ledger(path, capabilities)
+
+
 @cache
 def _ledger_as_of(path: Path, changed: int, capabilities: frozenset[str]) -> dict[str, ClaimSpec]:
     """Read a ledger once for all of its claims on all models, and anew when the file has `changed`."""
-    check_yaml(path, "ledger")
-    return read_ledger(path, capabilities)
+    return checked_ledger(path, capabilities)
+
+
+def _check_ledgers(root: Path) -> None:
+    for path in sorted(root.rglob(LEDGER_NAME)) if root.is_dir() else ():
+        check_yaml(path, "ledger")
