@@ -12,12 +12,12 @@ from harness.judging.curve_statements import Rises
 from harness.judging.observations import Observations, PValues, Sample
 from harness.judging.quantities import Difference, Level, Ratio
 from harness.judging.statements import Holds
+from harness.measurement.observed import Job
 from harness.measurement.on_members import OnMembers
 from harness.measurement.picture_batches import BatchOfPictures, Replicate
 from harness.measurement.plan import Arm, Plan, difference, level, propose, ratio
 from harness.measurement.record import record_of
 from harness.measurement.runner import run
-from harness.measurement.sequential import Job
 from harness.readouts.members import Batches, TheModel
 from harness.report.verdict_text import images_used, paragraph
 from harness.results.record import Context

@@ -15,7 +15,7 @@ from harness.measurement.on_images import OnImages
 from harness.measurement.picture_batches import Replicate
 from harness.measurement.plan import Arm
 from harness.measurement.prefix_tree import Bill
-from harness.measurement.settings import Missing
+from harness.measurement.settings import CLASSES, Missing
 from harness.readouts.members import Batches, FinitePopulation, MemberContext, MemberReadout
 from harness.results.measurements import MeasuredBatch, MeasurementKey, refuse_outside
 
@@ -38,6 +38,11 @@ class OnMembers:
         self.images, self.census = images, census
         self.settings, self.store, self.what = images.settings, images.store, census.what
         self._replicate: Replicate | None = None
+        if pictures and self.settings.target == CLASSES:
+            raise NotApplicable(
+                f"--claims-target classes: the claim is about {self.what} and looks at {pictures} pictures for them, "
+                "which stand for no other classes"
+            )
         self.pictures = min(pictures, images.usable, images.settings.max_images or pictures)
         if isinstance(census, Batches):
             self._cut_batches(pictures)
@@ -85,6 +90,9 @@ class OnMembers:
         return np.zeros(0, dtype=np.int64)
 
     neighbours = pairs
+
+    def groups(self, pairs: np.ndarray | None, images: int) -> None:
+        """Group nothing: every member counts by itself."""
 
     def most(self, spec: ClaimSpec) -> int:
         """Give the most members that a claim may use; a cap on images caps the pictures instead."""

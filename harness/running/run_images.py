@@ -9,6 +9,7 @@ from harness.images.procedural_switches import is_embedded
 from harness.images.stored import StoredImages
 from harness.judging.ledger import DATA_NEEDS
 from harness.models.subject import ModelCard
+from harness.results.record import CLASSES, IMAGES
 from harness.results.recorder import Opened
 from harness.running.options import RunOptions
 
@@ -25,8 +26,9 @@ def measured_images(options: RunOptions, card: ModelCard, budget: int) -> ImageS
     """
     limit = min(budget, options.max_images or budget)
     whole = -(-limit // options.batch_size) * options.batch_size
-    opened = None if options.population else whole
-    return open_images(options.data, seed=options.seed, split="test", limit=opened, card=card)
+    opened = None if options.target == IMAGES else whole
+    by_class = options.target == CLASSES
+    return open_images(options.data, seed=options.seed, split="test", limit=opened, card=card, by_class=by_class)
 
 
 def have(images: ImageSet | None, looked_at: int, shots: float) -> dict[str, bool]:
