@@ -7,6 +7,7 @@ from typing import Any, cast
 import numpy as np
 
 from harness.errors import ClaimsError, NotApplicable
+from harness.images.open import ImageSet
 from harness.images.sampling import batch_ranges, measuring_order
 from harness.judging.ledger import ClaimSpec
 from harness.measurement import measured_code as code
@@ -16,7 +17,7 @@ from harness.measurement.picture_batches import Replicate
 from harness.measurement.plan import Arm
 from harness.measurement.prefix_tree import Bill
 from harness.measurement.settings import CLASSES, Missing
-from harness.readouts.members import Batches, FinitePopulation, MemberContext, MemberReadout
+from harness.readouts.members import Batches, FinitePopulation, MemberContext, MemberReadout, TrainBatches
 from harness.results.measurements import MeasuredBatch, MeasurementKey, refuse_outside
 
 FEWEST_BATCHES = 2  # with fewer nothing can ever be decided; how many it takes depends on how alike they are
@@ -59,7 +60,11 @@ class OnMembers:
 
     def _cut_batches(self, size: int) -> None:
         """Cut the pictures, which are in random order, into batches."""
-        most = min(self.images.usable, self.settings.max_images or self.images.usable)
+        train = self.images.models[0].train
+        if isinstance(self.census, TrainBatches):
+            size, most = size * self.classes, 0 if train is None else len(train)
+        else:
+            most = min(self.images.usable, self.settings.max_images or self.images.usable)
         if most // size < FEWEST_BATCHES:
             raise NotApplicable(
                 f"the claim is about batches of {size} pictures and takes {FEWEST_BATCHES} or more; "
@@ -112,7 +117,7 @@ class OnMembers:
         among = "" if self.population is None else f" of {self.population}"
         return MeasurementKey(
             **model.conditions(arm.weights),
-            images=f"{self.census!r}{among}, looking at {self.pictures} of {model.images.fingerprint}",
+            images=f"{self.census!r}{among}, looking at {self.pictures} of {self._looked_at(model).fingerprint}",
             intervention="none",
             intervention_code="",
             readout=repr(readout),
@@ -152,7 +157,13 @@ class OnMembers:
         (number,) = members
         if self._replicate is None or self._replicate.number != number:
             self._replicate = Replicate(int(number), self.pictures, self.settings.seed)
-        return self._replicate.place(model, arm.weights, charge)
+        return self._replicate.place(model, self._looked_at(model), arm.weights, charge)
+
+    def _looked_at(self, model: LoadedModel) -> ImageSet:
+        if not isinstance(self.census, TrainBatches):
+            return model.images
+        assert model.train is not None, "without training pictures there are no batches of them"
+        return model.train
 
 
 def _member_readout(arm: Arm) -> MemberReadout:

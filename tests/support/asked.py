@@ -120,6 +120,8 @@ LONE: Mapping[str, Cards] = {
     "post-norm with class token": replace(CLS, capabilities=CLS.capabilities - {"value_vectors"}),
     "map pool": make_card("map pool"),
 }
+WIDE = {f"{classes} classes, width 512": make_card(classes=classes, width=512) for classes in (100, 101, 513, 514)}
+TAUGHT: Mapping[str, Cards] = {name: _able(card, "label_trained") for name, card in {**LONE, **WIDE}.items()}
 VIT = _able(CLS, "label_trained")
 TWIN = _able(NO_CLASS, "label_trained")
 CNN = _convolutional("resnet50.a1_in1k")
@@ -164,7 +166,9 @@ SEVERAL: Mapping[tuple[str, ...], Mapping[str, Cards]] = {
 
 def groups(spec: ClaimSpec) -> Mapping[str, Cards]:
     """List the models, or groups of them, of which a claim is asked here."""
-    return SEVERAL[tuple(spec.subjects)] if spec.subjects else LONE
+    if spec.subjects:
+        return SEVERAL[tuple(spec.subjects)]
+    return TAUGHT if "label_trained" in spec.needs else LONE
 
 
 def ask(function: Callable, spec: ClaimSpec, cards: Cards) -> Plan | None:
