@@ -37,6 +37,7 @@ from harness.models.subject import ModelCard, Stream, Subject
 from harness.probes.learned_token import Recipe as TrainingRecipe
 from harness.probes.learned_token import TokenReadout
 from harness.probes.probe import Probe
+from harness.readouts.attention_overlap import AttentionOverlap
 from harness.readouts.causality import SameClassToken
 from harness.readouts.defaults import (
     appends_patch_mean,

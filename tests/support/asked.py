@@ -45,6 +45,10 @@ def _convolutional(arch: str, classes: int = 1000):
     return replace(card, capabilities=frozenset({"head", "convolution", "label_trained"}), grid=None, units=())
 
 
+def _dino(arch: str):
+    return _able(make_card("none", arch=arch), "self_supervised")
+
+
 B32 = "vit_base_patch32_224.augreg_in21k_ft_in1k"
 RPN = make_card("patch mean", prefix=(), arch="vit_base_patch16_rpn_224.sw_in1k")
 RPN = replace(RPN, capabilities=RPN.capabilities - {"value_vectors"})  # it norms what blocks write
@@ -129,6 +133,7 @@ CAPTIONS = _able(make_card("none"), "caption_trained")
 FEW = _able(make_card(classes=10, depth=7), "label_trained")
 PUBLISHED = _able(CLS, "label_trained", arch="vit_base_patch16_384.orig_in21k_ft_in1k")
 SHAPE = CLS.units[0]
+DEIT_SMALL = _able(CLS, "label_trained", arch="deit_small_patch16_224.fb_in1k")
 LARGER = _able(CLS, "label_trained", arch="vit_large_patch32_384.orig_in21k_ft_in1k")
 SEVERAL: Mapping[tuple[str, ...], Mapping[str, Cards]] = {
     ("vit", "cnn"): {
@@ -154,6 +159,14 @@ SEVERAL: Mapping[tuple[str, ...], Mapping[str, Cards]] = {
         "other patches": {"vit": VIT, "twin": replace(TWIN, grid=(4, 5))},
         "2 blocks": {"vit": at_depth(VIT, 2), "twin": at_depth(TWIN, 2)},
         "3 blocks": {"vit": at_depth(VIT, 3), "twin": at_depth(TWIN, 3)},
+    },
+    ("ssl", "sup"): {
+        "published": {"ssl": _dino("vit_small_patch16_224.dino"), "sup": DEIT_SMALL},
+        "published, patches of 8": {"ssl": _dino("vit_small_patch8_224.dino"), "sup": DEIT_SMALL},
+        "published, other teacher": {"ssl": _dino("vit_base_patch16_224.dino"), "sup": DEIT_SMALL},
+        "published, other pupil": {"ssl": _dino("vit_small_patch16_224.dino"), "sup": VIT},
+        "published at 384 px": {"ssl": _dino("vit_small_patch16_224.dino"), "sup": _sized(DEIT_SMALL, 384)},
+        "few classes": {"ssl": _dino("tiny_dino"), "sup": FEW},
     },
     ("captions", "labels"): {
         "many classes": {"captions": CAPTIONS, "labels": VIT},
