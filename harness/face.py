@@ -39,6 +39,7 @@ from harness.probes.learned_token import TokenReadout
 from harness.probes.probe import Probe
 from harness.readouts.attention_overlap import AttentionOverlap
 from harness.readouts.causality import SameClassToken
+from harness.readouts.cue_decisions import DecidesFor
 from harness.readouts.defaults import (
     appends_patch_mean,
     class_readout,

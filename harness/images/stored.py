@@ -14,6 +14,7 @@ from torch import Tensor
 from harness.errors import ClaimsError
 from harness.images.audit import audit
 from harness.images.checked import SHARED, Checked, Measured, check
+from harness.images.cues import cues_of
 from harness.images.decoding import READING, UNREADABLE, Encoded, Shape, decode
 from harness.images.identity import Content
 from harness.images.listing import WORKERS, Listing, threaded
@@ -127,6 +128,7 @@ def store_in_order(
         listing.marks.check(listing.names[entry], look.shape)
     parts = [content.digest(), f"reading {READING}", f"order {seed}{' by class' if by_class else ''}"]
     parts += [] if listing.marks == NO_MARKS else [f"marks {listing.marks.digest()}"]
+    parts += [] if (cues := cues_of(listing.names)) is None else [f"cues {cues.tolist()}"]
     parts += sorted(one.name for one in found.left_out if one.kind == SHARED)
     return StoredImages(
         name=listing.name,

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from harness.errors import ClaimsError, NotApplicable
+from harness.images.cues import cues_of
 from harness.images.open import ImageSet, open_images
 from harness.images.procedural import EmbeddedImages
 from harness.images.procedural_switches import is_embedded
@@ -46,6 +47,7 @@ def have(images: ImageSet | None, looked_at: int, shots: float) -> dict[str, boo
         **fits,
         "masks": images.has_masks,
         "boxes": images.has_boxes or images.has_masks,
+        "cues": images.labels is None and cues_of(images.names[:1]) is not None,
         "repeats": images.labels is not None and seen >= REPEATS * images.classes,
         "attributes": isinstance(images, EmbeddedImages),
         "superclasses": isinstance(images, EmbeddedImages),
