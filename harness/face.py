@@ -78,6 +78,7 @@ from harness.readouts.patches import (
 from harness.readouts.reading import Reading
 from harness.readouts.readout import StreamReadout
 from harness.readouts.spectrum import SpectrumChange
+from harness.readouts.token_norms import HasOutliers, LargestNorm, OutlierShare, RedundancyOfOutliers
 from harness.readouts.units.attributes import BestUnits
 from harness.readouts.units.members import UnitsOf, UnitsOfEachBlock
 from harness.readouts.units.selectivity import BackgroundUnits, DistinctTop, ObjectArea, Purity

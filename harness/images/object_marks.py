@@ -36,6 +36,11 @@ class ObjectMarks:
         return tuple(boxes.to(self.device) for boxes in self._marked.boxes(self.positions, self.preprocessing))
 
     @cached_property
+    def pictures(self) -> Tensor:
+        """Load the preprocessed pictures once more, for who reads something of them that the stream no longer holds."""
+        return self.images.load(self.positions, self.preprocessing).to(self.device)
+
+    @cached_property
     def cues(self) -> Tensor | None:
         """Give shape and texture, int64 [image, cue] of `harness.images.cues`, or None."""
         found = cues_of(self.images.names[position] for position in self.positions)

@@ -124,8 +124,7 @@ LONE: Mapping[str, Cards] = {
     "post-norm with class token": replace(CLS, capabilities=CLS.capabilities - {"value_vectors"}),
     "map pool": make_card("map pool"),
 }
-WIDE = {f"{classes} classes, width 512": make_card(classes=classes, width=512) for classes in (100, 101, 513, 514)}
-TAUGHT: Mapping[str, Cards] = {name: _able(card, "label_trained") for name, card in {**LONE, **WIDE}.items()}
+TAUGHT: Mapping[str, Cards] = {name: _able(card, "label_trained") for name, card in LONE.items()}
 VIT = _able(CLS, "label_trained")
 TWIN = _able(NO_CLASS, "label_trained")
 CNN = _convolutional("resnet50.a1_in1k")
@@ -175,13 +174,29 @@ SEVERAL: Mapping[tuple[str, ...], Mapping[str, Cards]] = {
         "other columns": {"captions": replace(CAPTIONS, units=(replace(SHAPE, columns=9),) * 12), "labels": VIT},
     },
 }
+SHOW_OUTLIERS = (
+    *("vit_large_patch14_dinov2.lvd142m", "vit_giant_patch14_dinov2.lvd142m"),
+    *("vit_base_patch16_clip_224.laion2b", "vit_large_patch14_clip_224.laion2b"),
+    *("deit3_base_patch16_224.fb_in1k", "deit3_large_patch16_224.fb_in1k"),
+)
+OF_SOURCE: Mapping[str, Mapping[str, Cards]] = {  # of which the claims of one source alone are asked
+    "neural_collapse": {
+        f"{classes} classes, width 512": _able(make_card(classes=classes, width=512), "label_trained")
+        for classes in (100, 101, 513, 514)
+    },
+    "shape_bias": {"1,000 and 100 classes": {"vit": VIT, "cnn": _convolutional("resnet50.a1_in1k", 100)}},
+    "outlier_tokens": {
+        **{name: make_card("none", 24, arch=name) for name in SHOW_OUTLIERS},
+        "by name": replace(make_card("none", 24), name=SHOW_OUTLIERS[0]),
+        "other name": replace(make_card("none", 24, arch=SHOW_OUTLIERS[0]), name="mine"),
+    },
+}
 
 
 def groups(spec: ClaimSpec) -> Mapping[str, Cards]:
     """List the models, or groups of them, of which a claim is asked here."""
-    if spec.subjects:
-        return SEVERAL[tuple(spec.subjects)]
-    return TAUGHT if "label_trained" in spec.needs else LONE
+    alone = TAUGHT if "label_trained" in spec.needs else LONE
+    return {**(SEVERAL[tuple(spec.subjects)] if spec.subjects else alone), **OF_SOURCE.get(spec.source.key, {})}
 
 
 def ask(function: Callable, spec: ClaimSpec, cards: Cards) -> Plan | None:
