@@ -16,7 +16,7 @@ from harness.errors import ClaimsError, unknown
 from harness.fixtures import recipes
 from harness.fixtures import zoo as fixture_zoo
 from harness.fixtures.scenes import CLASS_NAMES
-from harness.models import checkpoint, timm_folder, timm_source
+from harness.models import checkpoint, hugging_face, timm_folder, timm_source
 from harness.models.chain import ChainSubject
 from harness.models.factories import subject_of_factory
 from harness.models.families import adapt, card_of
@@ -92,6 +92,8 @@ def resolve(text: str, *, pretrained: bool = True, classes: int | None = None) -
         return _timm(text, aliases()[text], pretrained, classes)
     if re.fullmatch(r"\w+(\.\w+)*:\w+", text):
         return _factory(text, pretrained)
+    if text.startswith(hugging_face.PREFIX):
+        return _hugging_face(text, pretrained)
     if text.startswith(timm_folder.PREFIX):
         return _checkpoint(text, pretrained, *timm_folder.read_folder(text))
     if "," in text or "/" in text or ":" in text or Path(text).suffix in (".safetensors", *checkpoint.PICKLES):
@@ -169,6 +171,21 @@ def _checkpoint(
         blank=partial(_blank, arch, classes),
         build=lambda: checkpoint.fill(asked, _blank(arch, classes, "cpu")),
         looks=looks,
+    )
+
+
+def _hugging_face(text: str, pretrained: bool) -> ModelEntry:
+    found = hugging_face.read_model(text)
+    return _entry(
+        name=found.folder.resolve().name,
+        resolved=f"{hugging_face.PREFIX}{found.folder}",
+        kind="checkpoint",
+        data=None,
+        arch=found.layout.arch,
+        blank=found.blank,
+        build=found.build,
+        pretrained=pretrained,
+        looks=found.preprocessing,
     )
 
 
