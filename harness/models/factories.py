@@ -11,6 +11,7 @@ from harness.errors import ClaimsError, UnsupportedModel, unknown
 from harness.models.families import FAMILIES, adapt
 from harness.models.families.cards import preprocessing_of
 from harness.models.subject import Subject
+from harness.models.torchvision_modules import converted
 
 HOLDERS = ("module", "_orig_mod", "model", "backbone", "encoder", "net", "trunk")  # names under which wrappers hold it
 TOLERANCE = 1e-5  # largest difference of answers, as a share of the largest, that leaves a wrapper without effect
@@ -60,7 +61,9 @@ _SUPPORTED = {kind: family for family in FAMILIES for kind in family.models}
 
 
 def _within(model: nn.Module) -> list[tuple[nn.Module, str]]:
-    """List the supported model that it holds, at any depth of wrappers, or that it is a subclass of."""
+    """List the supported model that it is in other words, holds at any depth of wrappers, or is a subclass of."""
+    if (same := converted(model)) is not None:
+        return [(same, "looks like")]
     for name in HOLDERS:
         held = getattr(model, name, None)
         if isinstance(held, nn.Module):
