@@ -8,6 +8,7 @@ control that must fail, and curves for the report.
 
 from harness.errors import ClaimsError, NotApplicable
 from harness.interventions.attention_masks import blind_to_cls, keep_patches, self_only
+from harness.interventions.block_edits import branches_of, drop_skips, drop_writes, like_blocks, skip_blocks
 from harness.interventions.intervention import (
     NONE,
     Edit,
@@ -28,7 +29,7 @@ from harness.judging.chance_levels import KEPT, chance_of_meeting, largest_cosin
 from harness.judging.curve_statements import Rises, Shape
 from harness.judging.derived_arms import Covaries, Exceeds, Largest, OfNeighbour, Product, Same
 from harness.judging.retention_gap import Retention, gap_kept
-from harness.judging.statements import Holds, every, most, some
+from harness.judging.statements import AtLeast, Holds, every, most, some
 from harness.judging.verdict import Verdict
 from harness.measurement.ledger_power import BudgetShare, CheckedShare, ClaimsFolder, LeastShare
 from harness.measurement.plan import Arm, Plan, claim, curve, difference, level, mean_of, mix, ratio
@@ -74,6 +75,7 @@ from harness.readouts.patches import (
 )
 from harness.readouts.reading import Reading
 from harness.readouts.readout import StreamReadout
+from harness.readouts.spread import TokenSpread
 from harness.readouts.units.attributes import BestUnits
 from harness.readouts.units.members import UnitsOf, UnitsOfEachBlock
 from harness.readouts.units.selectivity import BackgroundUnits, DistinctTop, ObjectArea, Purity

@@ -1,7 +1,7 @@
 """The one subject of this package: a chain of blocks described by a family record, with every refusal in one place."""
 
 from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, replace
 
 import torch
@@ -10,12 +10,13 @@ from torch import Tensor, nn
 
 from harness.errors import ClaimsError, unknown
 from harness.models.attention_hooks import explicit
+from harness.models.branches import counted, silenced
 from harness.models.family import Family
 from harness.models.finite import refuse_not_finite
 from harness.models.gradients import attention_gradients, lens_gradient, respond
 from harness.models.hooks import values_of, watching
 from harness.models.position_hooks import other_positions
-from harness.models.sites import SITE_NEEDS, BlockWeights, HeadWeights, Site, UnitShape, Writes
+from harness.models.sites import SITE_NEEDS, BlockWeights, Branch, HeadWeights, Site, UnitShape, Writes
 from harness.models.subject import ModelCard, Positions, Stream, Subject
 from harness.models.weights import fresh_copy, hash_weights
 
@@ -78,6 +79,22 @@ class ChainSubject:
         """Give what this block's attention and MLP add, as they enter the stream."""
         written = self._run(block, stream, ("attention write", "mlp write"), None, True)[1]
         return Writes(written["attention write"], written["mlp write"])
+
+    @torch.no_grad()
+    def without(
+        self, block: int, stream: Stream, branch: Branch, sites: tuple[Site, ...] = (), sizes: Tensor | None = None
+    ) -> tuple[Stream, Mapping[Site, Tensor]]:
+        """Run one block while one branch adds zeros (see `harness.models.branches.Branched`)."""
+        site: Site = "attention write" if branch == "attention" else "mlp write"
+        self._need_site(site)
+        self._check_block(block)
+        with ExitStack() as changed:
+            changed.enter_context(silenced(self.family.taps(self.model, block)[site], f"{branch} of block {block}"))
+            if sizes is not None:
+                self._need("attention_pattern")
+                attention = [self.family.attention(self.model, block)]
+                changed.enter_context(explicit(attention, lambda pattern: counted(pattern, sizes)))
+            return self._run(block, stream, sites, None, True)
 
     def block_weights(self, block: int) -> BlockWeights:
         """Give the weights of one block as plain matrices, without gradient."""
