@@ -20,10 +20,12 @@ from harness.interventions.intervention import (
     isolate_cls_with_noise,
     shuffle_cls,
 )
+from harness.interventions.occlusion import BlackSquares
 from harness.interventions.patch_scores import RandomOrder
 from harness.interventions.pixel_filters import HighPass, LowPass, PhaseNoise, ShufflePatches
 from harness.interventions.pixels import FillBackground, FillObject
 from harness.interventions.relevance import CheferRelevance, ClassRelevance
+from harness.interventions.tilings import own_squares, shared_grid, shuffle_squares, squares_shown
 from harness.interventions.token_removal import keep_patches_by
 from harness.judging.chance_levels import KEPT, chance_of_meeting, largest_cosine
 from harness.judging.curve_statements import Rises, Shape
@@ -47,6 +49,7 @@ from harness.readouts.defaults import (
     refuse_pooled,
     refuse_shallow,
 )
+from harness.readouts.features import FeatureCorrelation
 from harness.readouts.featvis.optimize import SMALL
 from harness.readouts.featvis.optimize import Recipe as OptimizationRecipe
 from harness.readouts.featvis.readouts import DrivesUnit, HighFrequency, IsSpecific, Transfers
