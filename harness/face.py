@@ -78,6 +78,7 @@ from harness.readouts.patches import (
 )
 from harness.readouts.reading import Reading
 from harness.readouts.readout import StreamReadout
+from harness.readouts.saliency import RankKept, SameMap, saliencies
 from harness.readouts.spread import TokenSpread
 from harness.readouts.units.attributes import BestUnits
 from harness.readouts.units.members import UnitsOf, UnitsOfEachBlock

@@ -1,14 +1,12 @@
 """Blocks that are left out, cut from their skips or of one branch: held against the modules that they are made of."""
 
 import pytest
-import timm
 import torch
 from timm.models.convnext import ConvNeXt
-from timm.models.mlp_mixer import MlpMixer
-from timm.models.vision_transformer import ParallelThingsBlock, ResPostBlock
 from torch import nn
 
 from harness.errors import ClaimsError, NotApplicable
+from harness.fixtures.families import SMALL_MODELS
 from harness.images.batch import Batch
 from harness.interventions.attention_masks import SelfOnly
 from harness.interventions.block_edits import (
@@ -28,30 +26,14 @@ from support.planted import Planted
 from support.tiny import tiny_vit
 
 CHUNK = Batch(positions=range(2), donors=torch.tensor([1, 0]), labels=None, seed=0)
-SIZE = {"img_size": 32, "num_classes": 5}
-NARROW = {**SIZE, "patch_size": 8, "embed_dim": 24, "depth": 3, "num_heads": 2}
 
 
-def _subject(name, **changes):
-    return _wrapped(name, timm.create_model(name, **changes))
-
-
-def _wrapped(name, model):
+def _subject(name, model=None):
     torch.manual_seed(0)
+    model = SMALL_MODELS[name]() if model is None else model
     for parameter in model.parameters():
         nn.init.normal_(parameter, std=0.3)
     return adapt(model, name=name, arch=name, pretrained=False)
-
-
-MODELS = {
-    "pre-norm": lambda: _subject("vit_tiny_patch16_224", **NARROW, init_values=0.1),
-    "post-norm": lambda: _subject("vit_tiny_patch16_224", **NARROW, block_fn=ResPostBlock),
-    "BEiT": lambda: _subject("beit_base_patch16_224", **NARROW),
-    "EVA": lambda: _subject("eva02_tiny_patch14_224", **NARROW),
-    "relative positions": lambda: _subject("vit_relpos_small_patch16_224", **NARROW),
-    "relative positions, post-norm": lambda: _subject("vit_relpos_small_patch16_rpn_224", **NARROW),
-    "side by side": lambda: _subject("vit_tiny_patch16_224", **NARROW, block_fn=ParallelThingsBlock),
-}
 
 
 def _enter(subject):
@@ -60,15 +42,15 @@ def _enter(subject):
 
 def _branches(layer, kind):
     """Give what each branch writes, from the modules alone."""
-    if kind == "pre-norm":
+    if kind == "vit":
         return (lambda x: layer.ls1(layer.attn(layer.norm1(x)))), (lambda x: layer.ls2(layer.mlp(layer.norm2(x))))
     return (lambda x: layer.norm1(layer.attn(x))), (lambda x: layer.norm2(layer.mlp(x)))
 
 
-@pytest.mark.parametrize("kind", ["pre-norm", "post-norm"])
+@pytest.mark.parametrize("kind", ["vit", "res-post-norm"])
 @torch.no_grad()
 def test_edits_of_a_block_are_those_of_its_modules(kind):
-    subject = MODELS[kind]()
+    subject = _subject(kind)
     stream, (attend, transform) = _enter(subject), _branches(subject.model.blocks[1], kind)
     x = stream.tokens
     expected = {
@@ -82,9 +64,9 @@ def test_edits_of_a_block_are_those_of_its_modules(kind):
         torch.testing.assert_close(edit.run(subject, 1, stream, CHUNK).tokens, tokens, atol=1e-5, rtol=1e-5)
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", [name for name in SMALL_MODELS if branches_of(_subject(name).card)])
 def test_without_one_branch_a_block_adds_the_other_and_is_itself_again_afterwards(name):
-    subject = MODELS[name]()
+    subject = _subject(name)
     stream = _enter(subject)
     before, kept = subject.step(0, stream).tokens, stream.tokens.clone()
     hooks = sum(len(module._forward_hooks) for module in subject.model.modules())
@@ -121,7 +103,7 @@ def test_keys_that_count_several_times_are_that_many_keys():
 
 
 def test_blocks_that_change_the_shape_of_the_stream_are_never_left_out():
-    subject = _wrapped("convnext", ConvNeXt(depths=(2, 2, 1, 1), dims=(8, 16, 24, 32), num_classes=5))
+    subject = _subject("convnext", ConvNeXt(depths=(2, 2, 1, 1), dims=(8, 16, 24, 32), num_classes=5))
     refused = [block for block in range(6) if SkipBlock().refusal(subject.card, block)]
     assert refused == [0, 2, 4, 5]
     with pytest.raises(ValueError, match="block 2 of 'convnext' changes the shape"):
@@ -131,14 +113,14 @@ def test_blocks_that_change_the_shape_of_the_stream_are_never_left_out():
 
 @pytest.mark.parametrize("edit", [drop_writes([0], "mlp"), drop_skips([0])])
 def test_what_is_no_sum_of_two_writes_keeps_both(edit):
-    subject = _wrapped("mixer", MlpMixer(**SIZE, patch_size=8, embed_dim=16, num_blocks=2))
+    subject = _subject("mixer")
     assert branches_of(subject.card) == ()
     with pytest.raises(ValueError, match="mix tokens by an MLP"):
         edit.program(subject.card)
 
 
 def test_blocks_of_two_kinds_keep_their_skips():
-    subject = _subject("cait_xxs24_224", **{**SIZE, "patch_size": 8, "embed_dim": 24, "depth": 2, "num_heads": 2})
+    subject = _subject("cait")
     with pytest.raises(ValueError, match="of two kinds"):
         drop_skips([0]).program(subject.card)
     with pytest.raises(NotApplicable, match="of two kinds"):

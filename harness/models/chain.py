@@ -13,8 +13,10 @@ from harness.models.attention_hooks import explicit
 from harness.models.branches import counted, silenced
 from harness.models.family import Family
 from harness.models.finite import refuse_not_finite
-from harness.models.gradients import attention_gradients, lens_gradient, respond
+from harness.models.gradients import attention_gradients, input_gradient, lens_gradient, respond
 from harness.models.hooks import values_of, watching
+from harness.models.mask_checks import check_mask
+from harness.models.partial_twins import partly_fresh
 from harness.models.position_hooks import other_positions
 from harness.models.sites import SITE_NEEDS, BlockWeights, Branch, HeadWeights, Site, UnitShape, Writes
 from harness.models.subject import ModelCard, Positions, Stream, Subject
@@ -137,6 +139,14 @@ class ChainSubject:
         self._check_size(images)
         return attention_gradients(self.family, self.model, images, labels, self.card.depth)
 
+    def input_gradient(
+        self, images: Float[Tensor, "image channel row column"], labels: Int[Tensor, "image"]
+    ) -> Float[Tensor, "image channel row column"]:
+        """Give the gradient of the label's logit with respect to preprocessed pictures; also within inference mode."""
+        self._need("head")
+        self._check_size(images)
+        return input_gradient(self.family, self.model, images, labels, self.card.depth)
+
     @torch.no_grad()
     def logits(self, stream: Stream) -> Float[Tensor, "image class"]:
         """Give the model's own answer from the stream after the last block, bit for bit."""
@@ -164,6 +174,11 @@ class ChainSubject:
         card = replace(self.card, pretrained=False, name=f"{self.card.name}@untrained-{seed}")
         return replace(self, card=card, model=fresh_copy(self.model, seed))
 
+    def partly_untrained(self, seed: int, blocks: int) -> Subject:
+        """Return a twin of which the head is drawn anew, and with `blocks` the final norm and the last so many too."""
+        card = replace(self.card, name=f"{self.card.name}@drawn-{blocks}-{seed}")
+        return replace(self, card=card, model=partly_fresh(self.model, self.card, seed, blocks))
+
     def weights_hash(self) -> str:
         """Identify the weights by the sha256 of the state dict."""
         return hash_weights(self.model)
@@ -176,7 +191,8 @@ class ChainSubject:
         for site in sites:
             self._need_site(site)
         if mask is not None:
-            self._check_mask(mask, stream, renormalize)
+            self._need("attn_mask" if renormalize else "attention_pattern")
+            check_mask(self.card, mask, stream, renormalize)
             mask = mask.to(stream.tokens.device, non_blocking=True)
             mask = mask[:, None] if mask.ndim == 3 else mask  # the same for every head
         every = self.family.taps(self.model, block) if sites else {}
@@ -230,20 +246,3 @@ class ChainSubject:
         if got != want:
             reason = self.card.missing(("token_subset",))
             raise ClaimsError(f"{got} of the {want} tokens given to a block of {self.card.name!r}: {reason}")
-
-    def _check_mask(self, mask: Tensor, stream: Stream, renormalize: bool) -> None:
-        self._need("attn_mask" if renormalize else "attention_pattern")
-        images, tokens = stream.tokens.shape[:2]
-        if mask.dtype != torch.bool or tuple(mask.shape) not in ((tokens, tokens), (images, tokens, tokens)):
-            raise ClaimsError(
-                f"an attention mask for {self.card.name!r} is bool [{tokens} queries, {tokens} keys], with {images} "
-                f"images before them or not, not {mask.dtype} {list(mask.shape)}"
-            )
-        full = mask.any(dim=-1)
-        if renormalize and not bool(full.all()):
-            rows = (~full).nonzero()
-            where = f"rows {rows.flatten().tolist()}" if mask.ndim == 2 else f"[image, row] {rows[:5].tolist()}"
-            raise ClaimsError(
-                f"{where} of the attention mask for {self.card.name!r} allow no key at all: the explicit and the "
-                f"fused attention path would disagree (NaN, finite); let a token attend at least to itself"
-            )
