@@ -26,6 +26,7 @@ from harness.interventions.pixel_filters import HighPass, LowPass, PhaseNoise, S
 from harness.interventions.pixels import FillBackground, FillObject
 from harness.interventions.relevance import CheferRelevance, ClassRelevance
 from harness.interventions.tilings import own_squares, shared_grid, shuffle_squares, squares_shown
+from harness.interventions.token_merging import merge_tokens, merges_per_block
 from harness.interventions.token_removal import keep_patches_by
 from harness.judging.chance_levels import KEPT, chance_of_meeting, largest_cosine
 from harness.judging.curve_statements import Rises, Shape
