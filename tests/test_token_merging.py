@@ -104,6 +104,15 @@ def test_merged_tokens_are_spread_out_by_their_sizes():
     assert spread_out(stream).sizes is None
 
 
+def test_a_lone_token_is_left_alone():
+    card = tiny_vit(**GRID, class_token=False, global_pool="avg", depth=6).card
+    assert [block for block, _ in merge_tokens(card, 8).blocks] == [0, 1, 2, 3]  # 8, 4, 2, 1 are left
+    assert len(merge_tokens(tiny_vit(**GRID, depth=6).card, 8).blocks) == 6
+    left, goes = pair_off(torch.zeros(2, 1, 0), 0, 1)
+    assert left.tolist() == [[0], [0]]
+    assert goes.shape == (2, 2, 0)
+
+
 def test_four_fifths_of_the_patches_go():
     assert merges_per_block(make_card(grid=(14, 14))) == 13
     assert merges_per_block(CLS) == 1

@@ -9,7 +9,7 @@ from typing import Literal
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
-from torch.nn.functional import normalize
+from torch.nn.functional import normalize, pad
 
 from harness.errors import ClaimsError
 from harness.images.batch import Batch
@@ -80,7 +80,7 @@ def pair_off(
     `prefix` places never merge.
     """
     images, even, odd = likeness.shape
-    wants = likeness.clone()
+    wants = pad(likeness, (0, 1), value=-torch.inf)  # one partner for whom nobody asks, where there is no other
     wants[:, : -(-prefix // 2)] = -torch.inf
     wants[:, :, : prefix // 2] = -torch.inf
     best, partner = wants.max(dim=2)
@@ -128,5 +128,10 @@ def merges_per_block(card: ModelCard) -> int:
 
 def merge_tokens(card: ModelCard, count: int, pairs: Pairs = "alike", *, drop: bool = False) -> Intervention:
     """Merge (or drop) so many tokens in every block."""
-    edit = MergeTokens(count=count, pairs=pairs, drop=drop)
-    return Intervention(blocks=tuple((block, edit) for block in range(card.depth)))
+    edit, left, blocks = MergeTokens(count=count, pairs=pairs, drop=drop), card.patches, []
+    for block in range(card.depth):
+        if left == 1 and not card.prefix:
+            break  # a lone token reads itself, whatever it stands for
+        blocks.append((block, edit))
+        left -= min(count, left // 2)
+    return Intervention(blocks=tuple(blocks))
