@@ -28,6 +28,7 @@ from harness.interventions.relevance import CheferRelevance, ClassRelevance
 from harness.interventions.tilings import own_squares, shared_grid, shuffle_squares, squares_shown
 from harness.interventions.token_merging import merge_tokens, merges_per_block
 from harness.interventions.token_removal import keep_patches_by
+from harness.interventions.token_replacement import replace_tokens, zero_patches
 from harness.judging.chance_levels import KEPT, chance_of_meeting, largest_cosine
 from harness.judging.curve_statements import Rises, Shape
 from harness.judging.derived_arms import Covaries, Exceeds, Largest, OfNeighbour, Product, Same

@@ -1,5 +1,7 @@
 """Blocks that are left out, cut from their skips or of one branch: held against the modules that they are made of."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from timm.models.convnext import ConvNeXt
@@ -106,6 +108,8 @@ def test_blocks_that_change_the_shape_of_the_stream_are_never_left_out():
     subject = _subject("convnext", ConvNeXt(depths=(2, 2, 1, 1), dims=(8, 16, 24, 32), num_classes=5))
     refused = [block for block in range(6) if SkipBlock().refusal(subject.card, block)]
     assert refused == [0, 2, 4, 5]
+    alike = replace(subject.card, units=subject.card.units[:1] * 6)
+    assert [block for block in range(6) if SkipBlock().refusal(alike, block)] == [0]  # what enters it nobody knows
     with pytest.raises(ValueError, match="block 2 of 'convnext' changes the shape"):
         skip_blocks([2]).program(subject.card)
     assert skip_blocks([3]).program(subject.card)[4][0] == SkipBlock()

@@ -25,7 +25,8 @@ from harness.probes.fittable import Fittable
 class Edit(Protocol):
     """A change of the stream at one site; frozen and hashable.
 
-    An edit with an attribute `score` (`harness.interventions.patch_scores.Score`) finds its values in `chunk.scores`.
+    An edit with an attribute `score` (`harness.interventions.patch_scores.Score`) finds its values in `chunk.scores`,
+    one with an attribute `fits` what it names there in `chunk.fits`.
     `exchanges` says that images receive something of their donors: a claim with such an arm is judged pair by pair.
     """
 
@@ -163,8 +164,9 @@ class Intervention:
 
     @property
     def fits(self) -> tuple[Fittable, ...]:
-        """List the fits that the scores of its edits need."""
-        return tuple(fit for _, edit in self.edits if (score := score_of(edit)) for fit in score.fits)
+        """List the fits that its edits and their scores need."""
+        needing = [one for _, edit in self.edits for one in (edit, score_of(edit))]
+        return tuple(dict.fromkeys(fit for one in needing for fit in getattr(one, "fits", ())))
 
     @property
     def exchanges(self) -> bool:

@@ -188,7 +188,7 @@ class _Pass:
             if edit is None:
                 self._walk(children[None], state)
                 continue
-            chunk = replace(self.chunk if edit.exchanges else self.chunk.alone, scores=self.scores)
+            chunk = replace(self.chunk if edit.exchanges else self.chunk.alone, scores=self.scores, fits=self.fits)
             tokens = edit.apply(state.stream.tokens, self.subject.card, chunk)
             receipt = Receipt(f"{edit!r}@{state.block}", 1, changed(state.stream.tokens, tokens))
             refuse_idle(receipt, self.chunk)

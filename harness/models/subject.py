@@ -20,6 +20,7 @@ Native = Literal["class", "class+distillation", "patch mean", "class+patch mean"
 CAPABILITIES: Mapping[str, str] = {
     "class_token": "the model has no class token in its residual stream from the first block on",
     "distillation_token": "the model has no distillation token",
+    "registers": "the model has no registers",
     "patch_tokens": "the model's stream is no sequence of patch tokens",
     "head": "the model has no classification head of its own",
     "class_readout": "the model's own head does not read the class token alone",

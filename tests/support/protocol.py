@@ -176,7 +176,8 @@ def _edits(intervention: Intervention) -> list[str]:
     if intervention.positions != "own":
         said.append(f"positions {intervention.positions}")
     places = [(site, value(edit)) for site, edit in intervention.edits]
-    said += [f"{edit} {'at the start' if site == EMBEDDING else f'after {site}'}" for site, edit in places]
+    told_apart = [f"{edit} {'at the start' if site == EMBEDDING else f'after {site}'}" for site, edit in places]
+    said += [folded(told_apart, joint="; ")] if told_apart else []
     kinds: dict[str, list[int]] = {}
     for block, slot in (*intervention.masks, *intervention.blocks):
         kinds.setdefault(value(slot), []).append(block)
