@@ -17,6 +17,7 @@ from harness.report.columns import columns_of
 from harness.report.escaping import plain, short
 from harness.report.model_view import model_view
 from harness.report.panels import CurvePanel, EvidencePanel, Line
+from harness.report.surprises import Known, surprises
 from harness.report.terminal import jointly
 from harness.report.views import MEANINGS, SYMBOLS, ClaimView
 from harness.results.record import PictureRecord, RunRecord
@@ -32,11 +33,14 @@ def html_report(
     title: str,
     now: datetime,
     notes: Sequence[str] = (),
+    before: Known | None = None,
 ) -> str:
     """Render the report of one or several runs as one HTML page."""
     columns = columns_of(records)
     shown = [record for column in columns for record in column.records.values()]
     sources = sources_of(columns, specs)
+    results = [(claim.id, one) for source in sources for claim in source.claims for one in claim.results]
+    places = {(claim, plain(columns[one.column].model)): one.place for claim, one in results}
     style, script = _asset(STYLE), _asset(SCRIPT)
     return (
         _environment()
@@ -49,6 +53,7 @@ def html_report(
             models=[model_view(column, at) for at, column in enumerate(columns)],
             families=sorted({column.family for column in columns}),
             counts=counts_of(shown),
+            surprises=[(one, places[one.claim, one.model]) for one in surprises(shown, specs, before)],
             joint=jointly(shown),
             notes=notes,
             more=MORE,

@@ -9,6 +9,7 @@ from harness.files import write_together, write_whole
 from harness.judging.ledger import ClaimSpec
 from harness.report import export
 from harness.report.columns import columns_of
+from harness.report.surprises import Known
 from harness.results.record import RunRecord
 
 TITLE = "Which findings carry over to which models"
@@ -22,9 +23,11 @@ def write_report(
     now: datetime,
     title: str = TITLE,
     notes: Sequence[str] = (),
+    before: Known | None = None,
 ) -> list[Path]:
     """Write a report (.html, .md) or the tables behind it (.csv, .parquet); returns the files that were written.
 
+    `before` are the verdicts of earlier runs by claim and model: what changed is surprising.
     The suffix was checked when options were read. Raises ClaimsError where nothing can be written there.
     """
     if not records:
@@ -38,7 +41,9 @@ def write_report(
         from harness.report.html import html_report as render  # drawing libraries are loaded for this format alone
     else:
         from harness.report.markdown import markdown_report as render
-    write_whole(path, render(records, specs, title=title, now=now, notes=notes).encode("utf-8"), "the report")
+    write_whole(
+        path, render(records, specs, title=title, now=now, notes=notes, before=before).encode("utf-8"), "the report"
+    )
     return [path]
 
 
