@@ -7,6 +7,7 @@ from typing import NoReturn
 
 from harness.cli import (
     accept,
+    compare,
     diff,
     doctor,
     explain,
@@ -25,7 +26,7 @@ from harness.errors import ClaimsError, brief
 from harness.report.escaping import paragraphs
 
 COMMANDS = (
-    *(list_claims, explain, models, plan, judge, accept, report, history, diff, merge, prune),
+    *(list_claims, explain, models, plan, judge, accept, report, history, compare, diff, merge, prune),
     *(visualize, nightly, doctor),
 )
 USAGE_ERROR = 2
