@@ -7,6 +7,7 @@ from typing import NoReturn
 
 from harness.cli import (
     accept,
+    check,
     compare,
     diff,
     doctor,
@@ -16,6 +17,7 @@ from harness.cli import (
     list_claims,
     merge,
     models,
+    new,
     nightly,
     plan,
     prune,
@@ -27,7 +29,7 @@ from harness.report.escaping import paragraphs
 
 COMMANDS = (
     *(list_claims, explain, models, plan, judge, accept, report, history, compare, diff, merge, prune),
-    *(visualize, nightly, doctor),
+    *(visualize, nightly, doctor, new, check),
 )
 USAGE_ERROR = 2
 INTERRUPTED = 130
