@@ -34,13 +34,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(asked: argparse.Namespace) -> int:
     """Print the comparison."""
     from harness.regression.models_apart import sides_of
+    from harness.report.quantity import with_words
     from harness.report.verdict_text import verdict_line
 
     if len(asked.models) < 2:
         raise ClaimsError(f"{asked.models[0]!r} alone: name two models or more, or files of runs")
     specs = specs_below(asked.claims) if asked.claims.is_dir() else {}
     sides, entries, apart, together, notes = sides_of(asked.models, asked.cache)
-    specs = {**specs, **entries}
+    specs = {**specs, **with_words(entries, specs)}
     _show_cards(sides)
     _show_flips(sides, specs)
     for record in together:

@@ -37,17 +37,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(asked: argparse.Namespace) -> int:
     """Read the records, write the files, and name them."""
+    from harness.report.quantity import with_words
     from harness.report.write import TITLE, write_report
 
     paths = [report_path(text, "--out") for text in asked.out or (DEFAULT_FILE,)]
     specs = specs_below(asked.claims) if asked.claims.is_dir() else {}
     records, entries, notes, before = _gather(asked.runs or [asked.cache], asked.of_run)
+    entries = {**specs, **with_words(entries, specs)}
     models = chosen({record.model: record.model for record in records}, asked.model, "model", "--model")
     claims = chosen({record.claim: record.claim for record in records}, asked.claim, "claim", "--claim")
     kept = [record for record in records if record.model in models and record.claim in claims]
     for path in paths:
         title = asked.title or TITLE
-        entries = {**specs, **entries}
         files = write_report(path, kept, entries, now=datetime.now(UTC), title=title, notes=notes, before=before)
         print(f"{len(kept)} records written to {', '.join(map(str, files))}")
     return 0

@@ -23,6 +23,16 @@ def quantity_words(record: RunRecord, spec: ClaimSpec | None) -> str:
     return prose(spec.quantity.get(name, effect.label))
 
 
+def with_words(older: Mapping[str, ClaimSpec], known: Mapping[str, ClaimSpec]) -> dict[str, ClaimSpec]:
+    """Give entries that a file of an older run holds the words for their numbers, from entries of the same version."""
+    return {
+        name: entry.model_copy(update={"quantity": known[name].quantity})
+        if name in known and not entry.quantity and known[name].version == entry.version
+        else entry
+        for name, entry in older.items()
+    }
+
+
 def _bound_that_decided(record: RunRecord, effect: FindingRecord, spec: ClaimSpec) -> str:
     """Find the bound of the ledger that an effect was compared with; "" where the plan has made one of its own."""
     cards = [card for card in (record.context.card, *record.context.cards.values()) if card is not None]
