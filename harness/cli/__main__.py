@@ -22,13 +22,14 @@ from harness.cli import (
     plan,
     prune,
     report,
+    site,
     visualize,
 )
 from harness.errors import ClaimsError, brief
 from harness.report.escaping import paragraphs
 
 COMMANDS = (
-    *(list_claims, explain, models, plan, judge, accept, report, history, compare, diff, merge, prune),
+    *(list_claims, explain, models, plan, judge, accept, report, site, history, compare, diff, merge, prune),
     *(visualize, nightly, doctor, new, check),
 )
 USAGE_ERROR = 2

@@ -42,7 +42,7 @@ def run(asked: argparse.Namespace) -> int:
 
     paths = [report_path(text, "--out") for text in asked.out or (DEFAULT_FILE,)]
     specs = specs_below(asked.claims) if asked.claims.is_dir() else {}
-    records, entries, notes, before = _gather(asked.runs or [asked.cache], asked.of_run)
+    records, entries, notes, before = gather(asked.runs or [asked.cache], asked.of_run)
     entries = {**specs, **with_words(entries, specs)}
     models = chosen({record.model: record.model for record in records}, asked.model, "model", "--model")
     claims = chosen({record.claim: record.claim for record in records}, asked.claim, "claim", "--claim")
@@ -54,7 +54,7 @@ def run(asked: argparse.Namespace) -> int:
     return 0
 
 
-def _gather(
+def gather(
     runs: Sequence[Path], of_run: str | None
 ) -> tuple["list[RunRecord]", dict[str, ClaimSpec], list[str], dict[tuple[str, str], str]]:
     """Read the records of every run, with the ledger entries and notes that files of runs hold; later runs win.

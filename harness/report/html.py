@@ -36,14 +36,14 @@ def html_report(
     now: datetime,
     notes: Sequence[str] = (),
     before: Known | None = None,
+    links: Mapping[str, str] | None = None,
 ) -> str:
-    """Render the report of one or several runs as one HTML page."""
+    """Render the report of one or several runs as one HTML page; `links` lead to other pages, by their names."""
     columns = columns_of(records)
     shown = [record for column in columns for record in column.records.values()]
     sources = sources_of(columns, specs)
     claims = [claim for source in sources for claim in source.claims]
     places = {(claim.id, plain(columns[one.column].model)): one.place for claim in claims for one in claim.results}
-    style, script = _asset(STYLE), "".join(map(_asset, SCRIPTS))
     layout = laid_out(columns, sources)
     return (
         _environment()
@@ -58,16 +58,23 @@ def html_report(
             surprises=[(one, places[one.claim, one.model]) for one in surprises(shown, specs, before)],
             joint=jointly(shown),
             notes=notes,
+            links=links or {},
             partial=[note for note in notes if note.startswith(PARTIAL)],
             data=Markup(page_data(columns, claims, specs, source_of_picture)),
             symbols=SYMBOLS,
             meanings=MEANINGS,
             glossary=GLOSSARY,
-            style=Markup(style),
-            script=Markup(script),
-            policy=f"default-src 'none'; img-src data:; style-src {_digest(style)}; script-src {_digest(script)}",
+            **_own_parts(),
         )
     )
+
+
+@cache
+def _own_parts() -> dict[str, Markup | str]:
+    """Give style and script of every page, and the policy that lets only these act."""
+    style, script = _asset(STYLE), "".join(map(_asset, SCRIPTS))
+    policy = f"default-src 'none'; img-src data:; style-src {_digest(style)}; script-src {_digest(script)}"
+    return {"style": Markup(style), "script": Markup(script), "policy": policy}
 
 
 @cache

@@ -38,12 +38,14 @@ def write_report(
         write_together(files, "the report")
         return list(files)
     if suffix == ".html":
-        from harness.report.html import html_report as render  # drawing libraries are loaded for this format alone
+        from harness.report.html import html_report  # templates are loaded for this format alone
+
+        text = html_report(records, specs, title=title, now=now, notes=notes, before=before)
     else:
-        from harness.report.markdown import markdown_report as render
-    write_whole(
-        path, render(records, specs, title=title, now=now, notes=notes, before=before).encode("utf-8"), "the report"
-    )
+        from harness.report.markdown import markdown_report
+
+        text = markdown_report(records, specs, title=title, now=now, notes=notes, before=before)
+    write_whole(path, text.encode("utf-8"), "the report")
     return [path]
 
 
