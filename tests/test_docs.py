@@ -1,6 +1,7 @@
 """Every guide is true: its files are written, its Python runs, its commands pass, its names exist."""
 
 import importlib
+import json
 import os
 import re
 import subprocess
@@ -83,6 +84,21 @@ def test_the_claim_of_the_readme_is_complete_in_thirty_lines_and_runs(tmp_path):
         assert done.returncode in (0, REFUTED if "pytest" in command else 0), done.stdout + done.stderr
     assert "cls-can-be-kept-apart" in done.stdout
     assert "accuracy kept when the class token is kept apart" in " ".join(done.stdout.split())
+
+
+def test_the_notebook_runs_from_top_to_bottom_to_a_curve_that_is_drawn(monkeypatch):
+    pytest.importorskip("pandas")
+    matplotlib = pytest.importorskip("matplotlib")
+    matplotlib.use("agg")
+    monkeypatch.chdir(ROOT)
+    names: dict = {}
+    for cell in json.loads((DOCS / "curves.ipynb").read_text(encoding="utf-8"))["cells"]:
+        assert not cell.get("outputs"), "a notebook is kept without outputs"
+        if cell["cell_type"] == "code":
+            exec("".join(cell["source"]), names)
+    assert len(names["kept"]) == names["record"].context.depth
+    (line,) = names["axes"].lines
+    assert list(line.get_ydata()) == [point[1] for point in names["record"].curves["retention"]]
 
 
 def hops() -> list[str]:

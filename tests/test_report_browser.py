@@ -241,6 +241,23 @@ def test_curves_are_drawn_when_a_claim_is_opened_with_at_most_three_published_on
     assert figure.locator(".bound").count() == 2
 
 
+def test_two_models_stand_side_by_side_with_what_flips_first(open_page):
+    page = open_page()
+    page.select_option("[name=first]", label="model_0")
+    page.select_option("[name=second]", label="model_1")
+    told = page.locator("#paired").inner_text()
+    assert told.startswith(
+        "Verdicts that flip: 2; alike: 0; not decided on both: 0; asked of one alone: 4; of neither: 0."
+    )
+    first = page.locator("#paired tbody tr").first.inner_text()
+    assert "flips" in first
+    assert "✓ supported" in first
+    assert "✗ refuted" in first
+    page.goto("about:blank")
+    page.go_back()
+    assert page.locator("#paired").inner_text() == told, "what was chosen stays in the address"
+
+
 def test_the_results_can_be_taken_along(open_page, tmp_path):
     page = open_page()
     for place, read in (("as-csv", lambda text: list(csv.DictReader(io.StringIO(text)))), ("as-json", json.loads)):

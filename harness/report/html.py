@@ -23,7 +23,7 @@ from harness.report.views import GLOSSARY, MEANINGS, SYMBOLS
 from harness.results.record import PictureRecord, RunRecord
 
 PAGE, STYLE = "page.html.j2", "style.css"
-SCRIPTS = ("curves.js", "page.js")
+SCRIPTS = ("curves.js", "compare.js", "page.js")
 PARTIAL = "PARTIAL"  # how the note of a run that was cut short begins
 MIMES = ("image/png", "image/jpeg", "image/webp")
 

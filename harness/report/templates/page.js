@@ -143,17 +143,20 @@
     for (const { row, group } of [...rows].sort(orders[order] || orders[""])) group.append(row);
     for (const group of groups) group.hidden = !group.querySelector("tr.claim:not([hidden])");
     shown.textContent = `${count} of ${rows.length} claims, ${heads.length - away.size} of ${heads.length} models`;
-    remember(state);
+    remember();
   }
-  function remember(state = Object.fromEntries(new FormData(form))) {
-    const kept = new URLSearchParams(Object.entries(state).filter(([, value]) => value));
+  const pair = document.getElementById("pair"), pairs = window.claimPairs({ data, read, make, table, verdict, link });
+  const forms = [form, pair].filter(Boolean);
+  const showPair = () => { if (pair) pairs(pair, document.getElementById("paired")); };
+  function remember() {
+    const kept = new URLSearchParams(forms.flatMap((one) => [...new FormData(one)]).filter(([, value]) => value));
     const open = sections.filter((one) => one.open).map((one) => one.parentElement.id);
     if (open.length) kept.set("open", open.join(" "));
     try { history.replaceState(null, "", `${kept.size ? `?${kept}` : location.pathname}${location.hash}`); } catch { /* an address that may not be changed */ }
   }
   function recall() {
     const kept = new URLSearchParams(location.search);
-    for (const field of form.elements) if (field.name && kept.has(field.name)) field.value = kept.get(field.name);
+    for (const field of forms.flatMap((one) => [...one.elements])) if (field.name && kept.has(field.name)) field.value = kept.get(field.name);
     for (const place of (kept.get("open") || "").split(" ").filter(Boolean)) {
       const details = document.getElementById(place)?.querySelector("details");
       if (details) { fill(details); details.open = true; }
@@ -198,7 +201,13 @@
   form.addEventListener("input", apply);
   form.addEventListener("submit", (event) => event.preventDefault());
   form.addEventListener("reset", () => setTimeout(apply));
+  if (pair) {
+    pair.hidden = false;
+    pair.addEventListener("input", () => { showPair(); remember(); });
+    pair.addEventListener("submit", (event) => event.preventDefault());
+  }
   recall();
   apply();
+  showPair();
   follow();
 })();
