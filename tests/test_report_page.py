@@ -286,6 +286,14 @@ def test_a_result_tells_the_command_that_measures_it_again():
     assert set(re.findall(r"--claims-[a-z-]+", command(record(context=given)))) <= {one.flag for one in OPTIONS}
 
 
+def test_an_unpublished_source_says_so_instead_of_a_link():
+    entry = spec()
+    note = entry.source.model_copy(update={"arxiv": None, "note": "a lab note"})
+    made = page(record(), specs={"stays": entry.model_copy(update={"source": note})})
+    assert "figure 3 ( a lab note )." in made.text
+    assert not [link for link in made.of("a") if not link["href"].startswith("#")]
+
+
 def test_a_partial_run_says_so_above_everything():
     made = html_report([record()], {}, title="t", now=NOW, notes=["PARTIAL: the run ended before 2 of its 3 claims"])
     assert made.index('role="alert"') < made.index('id="matrix"')
