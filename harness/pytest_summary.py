@@ -1,6 +1,7 @@
 """What a pytest run keeps of its claims, and what it says and writes at its end, whatever shows it."""
 
 import json
+import os
 import sys
 from copy import copy
 from datetime import UTC, datetime
@@ -127,7 +128,7 @@ class Summary:
                 session.exitstatus = pytest.ExitCode.USAGE_ERROR
                 if reporter is None:
                     print(self.lines[-1], file=sys.stderr)
-            self.lines += next_step(records, width) if verbosity >= 0 else []
+            self.lines += next_step(records, width, self._folder()) if verbosity >= 0 else []
         else:
             self.lines += map(paragraphs, notes)
 
@@ -146,6 +147,12 @@ class Summary:
             return {} if session is None else session.recorder.verdicts_before()
         except ClaimsError:  # the notes say it
             return {}
+
+    def _folder(self) -> str:
+        """Give the folder of the claims, as the command line takes it: what the run was asked for, if that is one."""
+        named = [argument.split("::")[0].rstrip("/") for argument in self.config.args]
+        folders = [one for one in named if (self.config.invocation_params.dir / one).is_dir()]
+        return os.path.relpath(folders[0], self.config.invocation_params.dir) if len(folders) == 1 else "claims"
 
     def _shared(self) -> bool:
         return self.config.pluginmanager.hasplugin("dsession")

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from harness.cli.__main__ import main
-from harness.judging.paired_models import paired_difference
+from harness.judging.paired_models import LEVEL, paired_difference
 from harness.readouts.ranges import ranges
+from harness.regression.models_apart import arms_apart
 from harness.report.model_pairs import DEPTHS, Side, alike, asked_of_none, asked_of_some, flips, over_depth, overlays
 from harness.results.history import History
 from harness.results.measurements import MeasurementKey
@@ -82,6 +83,7 @@ def test_flips_are_decided_verdicts_that_differ():
 def test_a_straight_line_is_the_same_over_relative_depth_however_many_blocks_it_has():
     assert over_depth([0, 1, 2], [0.0, 0.5, 1.0]) == pytest.approx(tuple(DEPTHS))
     assert over_depth([11, 0], [1.0, 0.0]) == pytest.approx(tuple(DEPTHS))
+    assert over_depth([4, 5, 6], [0.0, 0.5, 1.0]) == pytest.approx(tuple(DEPTHS)), "of its own first to last block"
 
 
 def test_curves_lie_over_one_another_with_the_published_one():
@@ -110,6 +112,32 @@ def history(tmp_path):
     made.keep(record("both", "a vs b", run="a"))
     made.close()
     return tmp_path
+
+
+def test_arms_are_compared_at_one_error_for_all_by_pairs_where_pictures_exchange_something(tmp_path):
+    rng, made = np.random.default_rng(2), History(tmp_path)
+    numbers = {
+        (model, arm): (rng.random(64) < share).astype(float)
+        for model, share in zip("ab", (0.8, 0.4), strict=True)
+        for arm in ("clean", "shuffled")
+    }
+    sides = []
+    for model in "ab":
+        keys = {arm: MeasurementKey(**{**KEY, "weights": f"{model} {arm}"}) for arm in ("clean", "shuffled")}
+        for claim, arm, pairs in (("one", "clean", None), ("two", "shuffled", {"first": [0, 2], "in_all": 32})):
+            kept = record(claim, model, run=model, arms={arm: keys[arm].id}, images=64, pairs=pairs)
+            made.keep(kept, {arm: numbers[model, arm]}, {keys[arm].id: keys[arm]})
+        sides.append(Side(label=model, records={one.claim: one for one in made.records(model=model)}))
+    found = {one.arm: one.pair for one in arms_apart(made, sides)}
+    for arm, exchanged in (("clean", False), ("shuffled", True)):
+        both = (numbers["a", arm], numbers["b", arm])
+        assert found[arm] == paired_difference(*both, low=0.0, high=1.0, exchanged=exchanged, level=LEVEL / 2)
+    for change in ({"seed": 1}, {"image_fingerprint": "ef" * 32}, {"batch_size": 64}):
+        elsewhere = {
+            name: one.but(context=record(context=context(**change)).context) for name, one in sides[1].records.items()
+        }
+        assert arms_apart(made, [sides[0], Side(label="b", records=elsewhere)]) == []
+    made.close()
 
 
 def test_models_of_a_history_are_compared_picture_by_picture(history, capsys):

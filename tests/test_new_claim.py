@@ -73,3 +73,6 @@ def test_a_ledger_that_cannot_be_read_is_refused(made, capsys):
     path.write_text(path.read_text().replace("tier: core", "teir: core"))
     assert main(["check", "my_claims"]) == 2
     assert "did you mean 'tier'?" in capsys.readouterr().err
+    path.write_text(path.read_text().replace("teir: core", "tier: core").replace("class_token,", "class_tokn,"))
+    assert main(["check", "my_claims"]) == 2
+    assert "Did you mean 'class_token'" in capsys.readouterr().err

@@ -99,9 +99,10 @@ def test_what_changed_comes_before_every_distance():
 def test_words_are_those_of_the_bound_that_decided_also_where_chance_moves_it():
     two = {
         "first": {"value": 0.96, "direction": ">=", "origin": "o"},
+        "third": {"value": 0.1, "direction": "<=", "origin": "o"},
         "second": {"value": 0.0, "chance_times": 2.0, "direction": "<=", "origin": "o"},
     }
-    entry = spec(bounds=two, quantity={"first": "the first", "second": "the second"})
+    entry = spec(bounds=two, quantity={"first": "the first", "second": "the second", "third": "the third"})
     assert quantity_words(record(published=None), entry) == "the first"
     by_chance = found(0.6, 0.7, bound=0.5, direction="<=")  # two times chance of four classes
     assert quantity_words(record(effect=by_chance, published=None), entry) == "the second"

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.cli.console import show_table
-from harness.judging.catalogue import claims_below, specs_below
+from harness.judging.catalogue import checked_ledger, claims_below, specs_below
 from harness.judging.discovery import Claim
+from harness.judging.ledger import LEDGER_NAME
 from harness.report.escaping import paragraphs
 
 if TYPE_CHECKING:
@@ -27,10 +28,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(asked: argparse.Namespace) -> int:
     """Print whom each claim can be asked of and what is wrong with it; 1 where anything is."""
+    from harness.models.subject import CAPABILITIES
     from harness.running.options import parse
     from harness.running.session import Session
 
-    specs, claims = specs_below(asked.path), claims_below(asked.path)
+    specs = specs_below(asked.path)
+    for ledger in sorted(asked.path.rglob(LEDGER_NAME)):
+        checked_ledger(ledger, frozenset(CAPABILITIES))
+    claims = claims_below(asked.path)
     wrong = [f"{name}: no function below {asked.path} is marked @claim({name!r})" for name in specs.keys() - claims]
     session = Session(parse({"claims_no_cache": True, "claims_no_history": True}, {}))
     rows = []

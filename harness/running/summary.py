@@ -14,6 +14,7 @@ from harness.results.record import RunRecord
 from harness.results.run_file import document_text
 from harness.running.options import RunOptions
 
+USUAL_FOLDER = "claims"  # where the command line looks for claims
 SURPRISES = 5  # that a terminal shows
 SHARED = "timings under xdist come from the records: claims ran one by one and shared the processor"
 
@@ -45,12 +46,13 @@ def told(
     return [plain(line) for line in (*lines, *said)]
 
 
-def next_step(records: Sequence[RunRecord], width: int) -> list[str]:
-    """Say what a reader may do now: the last line of a run."""
+def next_step(records: Sequence[RunRecord], width: int, folder: str = USUAL_FOLDER) -> list[str]:
+    """Say what a reader may do now: the last line of a run, whose claims lie in a `folder`."""
     late = [record for record in records if record.out_of_time]
     open_ = [record for record in records if record.verdict == "inconclusive" and not record.out_of_time]
     shown = next((one.claim for one in records if one.verdict in terminal.DECIDED), records[0].claim)
-    steps = [f"`claims explain {shown}` tells one claim in full", "`claims report` writes the page"]
+    where = "" if folder == USUAL_FOLDER else f" --claims {folder}"
+    steps = [f"`claims explain {shown}{where}` tells one claim in full", f"`claims report{where}` writes the page"]
     if late:
         steps.insert(0, "the same command goes on")
     elif open_:
