@@ -28,7 +28,7 @@ from harness.judging.chance_levels import KEPT, chance_of_meeting, largest_cosin
 from harness.judging.curve_statements import Rises, Shape
 from harness.judging.derived_arms import Covaries, Exceeds, Largest, OfNeighbour, Product, Same
 from harness.judging.retention_gap import Retention, gap_kept
-from harness.judging.statements import Holds, every, most, some
+from harness.judging.statements import AtLeast, Holds, every, most, some
 from harness.judging.verdict import Verdict
 from harness.measurement.ledger_power import BudgetShare, CheckedShare, ClaimsFolder, LeastShare
 from harness.measurement.plan import Arm, Plan, claim, curve, difference, level, mean_of, mix, ratio
@@ -37,7 +37,9 @@ from harness.models.subject import ModelCard, Stream, Subject
 from harness.probes.learned_token import Recipe as TrainingRecipe
 from harness.probes.learned_token import TokenReadout
 from harness.probes.probe import Probe
+from harness.readouts.attention_overlap import AttentionOverlap
 from harness.readouts.causality import SameClassToken
+from harness.readouts.cue_decisions import DecidesFor
 from harness.readouts.defaults import (
     appends_patch_mean,
     class_readout,
@@ -53,7 +55,8 @@ from harness.readouts.keys import KeyValueAgreement, MemoryMatch
 from harness.readouts.learned_tokens import LearnedAccuracy, LearnedEntropy, LearnedTogether, LearnedUnanimity
 from harness.readouts.linear_probes import ProbeAccuracy, ProbeEntropy, ProbePatchAccuracy, ProbeTokenScore
 from harness.readouts.locality import ModelAccuracy, PatchCosine, PatchHead, WithinShare
-from harness.readouts.members import Batches, TheModel
+from harness.readouts.members import Batches, TheModel, TrainBatches
+from harness.readouts.neural_collapse import NeuralCollapse
 from harness.readouts.objects import AttentionLead, HasBoth, RegionAccuracy, RegionIdentifiability
 from harness.readouts.own_answer import (
     Accuracy,
@@ -74,6 +77,8 @@ from harness.readouts.patches import (
 )
 from harness.readouts.reading import Reading
 from harness.readouts.readout import StreamReadout
+from harness.readouts.spectrum import SpectrumChange
+from harness.readouts.token_norms import HasOutliers, LargestNorm, OutlierShare, RedundancyOfOutliers
 from harness.readouts.units.attributes import BestUnits
 from harness.readouts.units.members import UnitsOf, UnitsOfEachBlock
 from harness.readouts.units.selectivity import BackgroundUnits, DistinctTop, ObjectArea, Purity

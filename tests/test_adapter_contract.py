@@ -10,6 +10,7 @@ from harness.errors import ClaimsError
 from harness.fixtures.families import SMALL_MODELS
 from harness.fixtures.recipes import RECIPES, construct
 from harness.models.families import FAMILIES, adapt, card_of
+from harness.models.head_input import linear_head
 from harness.models.sites import SITE_NEEDS, Site
 from harness.models.subject import CAPABILITIES, Stream, Subject
 from harness.models.zoo import EMBEDDED, aliases, missing_weights, resolve
@@ -536,3 +537,25 @@ def test_every_entry_of_the_zoo_has_exact_weights_and_a_card(alias):
 def test_every_family_and_every_class_that_it_reads_is_in_this_suite():
     built = {type(subject_of(name).model) for name in MODELS}
     assert {kind for family in FAMILIES for kind in family.models} <= built
+
+
+@every_model
+def test_head_and_what_enters_it_make_the_models_own_answer(name):
+    subject, last = subject_of(name), streams_of(name)[-1]
+    if not can(name, "head"):
+        with pytest.raises(ClaimsError, match="no 'head'"):
+            subject.head_input(last)
+        return
+    head = linear_head(subject.model)
+    assert head is not None, f"{name}: which layer answers?"
+    entered, before = subject.head_input(last), hooks_on(subject.model)
+    answer = head(entered.features)
+    if subject.card.native == "class+distillation":
+        answer = (answer + subject.model.head_dist(last_distilled(subject, last))) / 2
+    assert torch.allclose(answer, subject.logits(last), atol=1e-5)
+    assert entered.weight.shape == (subject.card.classes, entered.features.shape[1])
+    assert hooks_on(subject.model) == before
+
+
+def last_distilled(subject: Subject, last: Stream) -> Tensor:
+    return subject.normed(last)[:, subject.card.prefix.index("distillation")]

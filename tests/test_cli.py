@@ -24,12 +24,12 @@ from harness.judging.statements import Holds, every, some
 from harness.measurement.cost import Share, block_evaluations, expected_bill, forecast, plan_evaluations
 from harness.measurement.expected_images import expected_images, rounded
 from harness.measurement.forward import measure_chunk
+from harness.measurement.observed import Job
 from harness.measurement.on_images import OnImages
 from harness.measurement.plan import Arm, Plan, level, propose, ratio
 from harness.measurement.prefix_tree import Bill, Request
 from harness.measurement.record import record_of
 from harness.measurement.runner import run
-from harness.measurement.sequential import Job
 from harness.models.families import adapt
 from harness.readouts.own_answer import Accuracy, Agreement, CrossEntropy, PatchAccuracy
 from harness.results.accepted_outcomes import read_outcomes

@@ -9,8 +9,8 @@ from harness.errors import ClaimsError
 from harness.interventions.intervention import shuffle_cls
 from harness.judging.derived_arms import Covaries, Exceeds, Largest, Mix, OfNeighbour, Product, Same, measured, resolve
 from harness.judging.observations import Pairs, Sample
+from harness.measurement.observed import Job, lay_out
 from harness.measurement.plan import Arm, Plan, level, mean_of, mix, propose
-from harness.measurement.sequential import Job, lay_out
 from support.cards import CLS
 from support.claims import bound, spec
 

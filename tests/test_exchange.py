@@ -217,9 +217,9 @@ def test_a_finite_set_is_decided_exactly_once_all_of_its_pairs_are_seen():
     plan = Plan(arms={"d": Arm(intervention=shuffle_cls(5), readout=Accuracy(labels="donor"))}, effect=level("d"))
     for shift, verdict in ((-1e-6, "supported"), (1e-6, "refuted")):
         bounds = {"bound": bound(mean + shift)}
-        assert judged(plan, bounds=bounds, population=True).judgement.verdict == verdict
+        assert judged(plan, bounds=bounds, target="images").judgement.verdict == verdict
         assert judged(plan, bounds=bounds).judgement.verdict == "inconclusive"
-    seen = judged(undecided(plan), bounds=bounds, population=True)
+    seen = judged(undecided(plan), bounds=bounds, target="images")
     assert seen.judgement.main.interval == pytest.approx((mean, mean))
 
 
@@ -247,7 +247,7 @@ def test_judging_again_equals_judging_bit_for_bit(plan, target):
     options = parse({"claims_target": target, "batch_size": "32"}, {})
     bounds = {**BOUNDS, "bound": bound(0.9)}
     with closing(Store(None)) as store:
-        here = bench(Planted(), NOISY, store, population=target == "images")
+        here = bench(Planted(), NOISY, store, target=target)
         (outcome,) = run([job(plan(), bounds=bounds, budget=99)], here).values()
         context = context_of(SimpleNamespace(resolved="planted"), here.models[0], options)
         record = record_of(outcome, "nameless", context)

@@ -10,10 +10,11 @@ import pytest
 import torch
 
 from harness.judging.verdict import Verdict
+from harness.measurement.observed import Job
 from harness.measurement.on_images import OnImages
 from harness.measurement.plan import Plan, propose
 from harness.measurement.runner import run
-from harness.measurement.sequential import Job, Outcome
+from harness.measurement.sequential import Outcome
 from harness.measurement.settings import Missing
 from support.cards import CARDS, CLAIMS, CLS, ORIG, SPECS, make_card, plan_for
 from support.claims import bench

@@ -18,7 +18,7 @@ def test_defaults_stand_where_nothing_is_given():
     assert options.models == options.claims == ()
     assert (options.batch_size, options.device, options.dtype, options.seed) == (64, "cpu", "float32", 0)
     assert options.pretrained is True
-    assert options.population is False
+    assert options.target == "distribution"
     assert options.cache == Path(".claims")
     assert (
         options.data
@@ -57,7 +57,7 @@ def test_values_of_every_option_arrive(tmp_path):
     assert (options.data, options.train_data) == (str(tmp_path), str(tmp_path))
     assert (options.pretrained, options.device, options.dtype, options.batch_size) == (False, "cuda:1", "bfloat16", 8)
     assert (options.max_images, options.train_images, options.delta, options.seed) == (100, 50, 0.01, 7)
-    assert (options.population, options.baseline, options.inconclusive) == (True, "none", "fail")
+    assert (options.target, options.baseline, options.inconclusive) == ("images", "none", "fail")
     assert (options.cache, options.json) == (Path("there"), Path("out.json"))
 
 
@@ -160,3 +160,8 @@ def test_the_promised_options_exist():
         "--pretrained",
     }
     assert promised <= {option.short_flag or option.flag for option in OPTIONS}
+
+
+def test_classes_of_the_embedded_pictures_stand_for_no_others():
+    with pytest.raises(ClaimsError, match="all there are"):
+        parse({"claims_target": "classes"}, {})

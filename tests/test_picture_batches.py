@@ -12,12 +12,12 @@ from harness.judging.curve_statements import Rises
 from harness.judging.observations import Observations, PValues, Sample
 from harness.judging.quantities import Difference, Level, Ratio
 from harness.judging.statements import Holds
+from harness.measurement.observed import Job
 from harness.measurement.on_members import OnMembers
 from harness.measurement.picture_batches import BatchOfPictures, Replicate
 from harness.measurement.plan import Arm, Plan, difference, level, propose, ratio
 from harness.measurement.record import record_of
 from harness.measurement.runner import run
-from harness.measurement.sequential import Job
 from harness.readouts.members import Batches, TheModel
 from harness.report.verdict_text import images_used, paragraph
 from harness.results.record import Context
@@ -119,11 +119,11 @@ def test_each_batch_has_a_twin_of_its_own_and_its_arms_share_it():
 def test_two_models_of_one_name_have_twins_and_numbers_of_their_own():
     first, second = loaded(Planted(), images=IMAGES), loaded(Planted(), images=IMAGES)
     batch = Replicate(0, 16, 0)
-    places = [batch.place(one, "given", lambda _: None) for one in (first, second)]
+    places = [batch.place(one, one.images, "given", lambda _: None) for one in (first, second)]
     assert places[0].subject is first.subject
     assert places[1].subject is second.subject
     assert places[0].shared is not places[1].shared
-    assert batch.place(first, "given", lambda _: None).shared is places[0].shared
+    assert batch.place(first, first.images, "given", lambda _: None).shared is places[0].shared
 
 
 def test_pictures_of_a_batch_are_those_at_its_places():

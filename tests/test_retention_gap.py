@@ -9,9 +9,9 @@ import torch
 from harness.judging.derived_arms import resolve
 from harness.judging.observations import Observations, Pairs, Sample
 from harness.judging.retention_gap import Retention, gap_kept
+from harness.measurement.observed import Job
 from harness.measurement.plan import Arm, Plan, level
 from harness.measurement.runner import run
-from harness.measurement.sequential import Job
 from harness.readouts.own_answer import TopAccuracy, usual_count
 from harness.readouts.reading import Reading
 from support.claims import bench, bound, spec

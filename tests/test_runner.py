@@ -234,7 +234,7 @@ def test_a_last_chunk_of_one_picture_is_left_out():
 def test_a_finite_set_is_decided_exactly_once_all_of_it_is_seen():
     images = PlantedImages(count=128, wrong=0.125)
     made = [job(accuracy(), name, {"bound": bound(value)}) for name, value in (("below", 0.874), ("above", 0.876))]
-    seen = run(made, bench(images=images, population=True))
+    seen = run(made, bench(images=images, target="images"))
     assert (seen["below"].judgement.verdict, seen["above"].judgement.verdict) == ("supported", "refuted")
     assert seen["below"].images == 128
     assert seen["below"].judgement.main.interval == pytest.approx((0.875, 0.875))

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from harness.errors import ClaimsError, NotApplicable
+from harness.measurement.observed import Job
 from harness.measurement.on_images import OnImages
 from harness.measurement.plan import Arm, Plan, difference, level, propose
 from harness.measurement.runner import run
-from harness.measurement.sequential import Job
 from harness.readouts.members import Classes, TheModel
 from harness.results.measurements import Store
 from support.claims import bench, bound, loaded, spec

@@ -6,8 +6,8 @@ import pytest
 
 from harness.fingerprint import fingerprint_outside
 from harness.judging.discovery import load_file
+from harness.measurement.observed import Job
 from harness.measurement.runner import run
-from harness.measurement.sequential import Job
 from harness.measurement.verdict_ground import fingerprints
 from harness.results.measurements import Store
 from harness.results.record import Context

@@ -28,6 +28,14 @@ class Marks(Protocol):
     def boxes(self) -> tuple[Float[Tensor, "box corner"], ...] | None:
         """Give the object's boxes per image, x0 y0 x1 y1 with exclusive ends; None where the image set has none."""
 
+    @property
+    def pictures(self) -> Float[Tensor, "image channel row column"]:
+        """Give the preprocessed pictures."""
+
+    @property
+    def cues(self) -> Int[Tensor, "image cue"] | None:
+        """Give the numbers of the categories whose shape and texture each image shows; None where none are told."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Batch:
@@ -74,6 +82,20 @@ class Batch:
         if boxes is None:
             raise ClaimsError("object boxes are needed, but the image set has none; name 'boxes' in the claim's needs")
         return boxes if whose == "own" else tuple(boxes[donor] for donor in self.donors.tolist())
+
+    @property
+    def pictures(self) -> Float[Tensor, "image channel row column"]:
+        """Give the preprocessed pictures once more; ClaimsError for a chunk that was made without them."""
+        if self.marks is None:
+            raise ClaimsError("this chunk was made without its image set, and has no pictures")
+        return self.marks.pictures
+
+    @property
+    def cues(self) -> Int[Tensor, "image cue"]:
+        """Give shape and texture of every image, by number of category; ClaimsError where the image set tells none."""
+        if self.marks is None or (cues := self.marks.cues) is None:
+            raise ClaimsError("shape and texture are needed; name 'cues' in the claim's needs")
+        return cues
 
     def generator(self, purpose: int) -> torch.Generator:
         """Make the random generator of this chunk for one purpose; the same whatever else is measured."""

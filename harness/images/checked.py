@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from harness.errors import ClaimsError
+from harness.images.class_order import class_order
 from harness.images.decoding import Look, Meaningless, fault
 from harness.images.identity import Content
 from harness.images.listing import Listing, threaded
@@ -75,20 +76,24 @@ class Checked:
             self.looks.append(found)
 
 
-def check(listing: Listing, content: Content, seed: int, limit: int | None, apart: Measured | None) -> Checked:
+def check(
+    listing: Listing, content: Content, seed: int, limit: int | None, apart: Measured | None, by_class: bool = False
+) -> Checked:
     """Put entries into measuring order and decode them from the first on until `limit` are kept (None: all).
 
     A larger limit adds pictures at the end and moves none.
 
     Raises:
-        ClaimsError: no picture remains.
+        ClaimsError: no picture remains, or those that do cannot be put in an order by class.
     """
     shared = {} if apart is None else content.shared_with(apart.content)
     copies = {entry: one for entry, one in _copies(listing, content).items() if entry not in shared}
     aside = [*(_shared(listing.names[entry], name) for entry, name in shared.items()), *copies.values()]
     passed = {*shared, *copies}
     entries = sorted((e for e in range(len(listing)) if e not in passed), key=listing.names.__getitem__)
-    order = np.array(entries, dtype=np.int64)[measuring_order(len(entries), seed)].tolist()
+    labels = None if listing.labels is None else listing.labels[entries]
+    drawn = class_order(labels, seed, listing.name) if by_class else measuring_order(len(entries), seed)
+    order = np.array(entries, dtype=np.int64)[drawn].tolist()
     found = Checked(listing=listing, limit=limit, wanted=order, left_out=[*listing.left_out, *aside])
     _fill(found, {} if apart is None else apart.pixels)
     if not found.kept:

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from harness.errors import ClaimsError
+from harness.images.cues import are_cues
 from harness.images.decoding import Encoded
 from harness.images.labels import SUBSETS, UNKNOWN, check_numbers, class_order, imagenet_subset, synsets
 from harness.images.listing import Listing
@@ -61,8 +62,11 @@ def visible(folder: Path) -> list[Path]:
 
 
 def _by_class(walk: Walk, name: str, subfolders: Sequence[str], card: ModelCard) -> Listing:
-    order = class_order(subfolders, card, str(walk.root))
     found = {subfolder: walk.pictures(subfolder, deep=True) for subfolder in subfolders}
+    if are_cues(subfolders, every := [f"{folder}/{file}" for folder in subfolders for file in found[folder]]):
+        note = "shape and texture by name (cue conflict), so no labels: claims that need some cannot be judged"
+        return Listing(name=name, names=tuple(every), open=_opener(walk.root, every), note=_told(note, walk))
+    order = class_order(subfolders, card, str(walk.root))
     unknown = order.left_out([subfolder for subfolder in subfolders for _ in found[subfolder]])
     known = [subfolder for subfolder in subfolders if subfolder not in order.strangers]
     names = [f"{subfolder}/{file}" for subfolder in known for file in found[subfolder]]

@@ -1,11 +1,13 @@
-"""Where the objects of a chunk's pictures are, read from the image set when somebody first asks for it."""
+"""Where the objects of a chunk's pictures are and what they show, asked of the image set at the first look."""
 
 from dataclasses import dataclass
 from functools import cached_property
 
+import torch
 from torch import Tensor
 
 from harness.errors import ClaimsError
+from harness.images.cues import cues_of
 from harness.images.open import ImageSet, ObjectImages
 from harness.models.subject import Preprocessing
 
@@ -32,6 +34,17 @@ class ObjectMarks:
         if not self.images.has_boxes:
             return None
         return tuple(boxes.to(self.device) for boxes in self._marked.boxes(self.positions, self.preprocessing))
+
+    @cached_property
+    def pictures(self) -> Tensor:
+        """Load the preprocessed pictures once more, for who reads something of them that the stream no longer holds."""
+        return self.images.load(self.positions, self.preprocessing).to(self.device)
+
+    @cached_property
+    def cues(self) -> Tensor | None:
+        """Give shape and texture, int64 [image, cue] of `harness.images.cues`, or None."""
+        found = cues_of(self.images.names[position] for position in self.positions)
+        return None if found is None else torch.from_numpy(found).to(self.device)
 
     @property
     def _marked(self) -> ObjectImages:

@@ -20,7 +20,7 @@ from harness.images.datasets import PREFIXES, list_dataset
 from harness.images.folders import SPLIT_FOLDERS, list_folder, visible
 from harness.images.listing import Listing
 from harness.images.procedural import EmbeddedImages, Split
-from harness.images.procedural_switches import is_embedded, read_world
+from harness.images.procedural_switches import NO_OTHER_CLASSES, is_embedded, read_world
 from harness.images.stored import StoredImages, store_in_order
 from harness.models.subject import ModelCard, Preprocessing
 
@@ -76,14 +76,22 @@ class ObjectImages(ImageSet, Protocol):
 
 
 def open_images(
-    data: str | None, *, seed: int, split: Split, limit: int | None, card: ModelCard, apart: ImageSet | None = None
+    data: str | None,
+    *,
+    seed: int,
+    split: Split,
+    limit: int | None,
+    card: ModelCard,
+    apart: ImageSet | None = None,
+    by_class: bool = False,
 ) -> ImageSet:
     """Open pictures for a model known by its card.
 
     `data` is None or `embedded[:switch=value,...]`, a folder, a tar, or a dataset (`hfds/NAME`).
 
     `limit` is the largest number of pictures that the run can use; only so many are decoded for the check. Pictures
-    that are in `apart` too, whatever they are called there, are left out.
+    that are in `apart` too, whatever they are called there, are left out. `by_class` orders them by class, a few of
+    each (`harness.images.class_order`).
 
     Raises:
         ClaimsError: there is nothing to read, or the labels do not fit the model.
@@ -94,12 +102,14 @@ def open_images(
     if len(card.preprocessing.mean) != 3:
         raise ClaimsError(f"{card.name!r} takes {len(card.preprocessing.mean)} channels; pictures are read as RGB")
     if data is None or is_embedded(data):
+        if by_class:
+            raise ClaimsError(NO_OTHER_CLASSES)
         return _embedded(data, seed, split, limit, card)
     if data.partition("/")[0].lower() in PREFIXES and not Path(data).exists():
         listing = list_dataset(data, split, card, seed=seed, limit=limit)
     else:
         listing = _list_path(data, split, card)
-    return store_in_order(listing, seed, limit, apart if isinstance(apart, StoredImages) else None)
+    return store_in_order(listing, seed, limit, apart if isinstance(apart, StoredImages) else None, by_class)
 
 
 def check_pictures(data: str, split: Split, card: ModelCard) -> None:

@@ -9,6 +9,10 @@ from harness.fixtures.switches import PLAIN, SIZES, SWITCH_NAMES, Switches
 WORD = "embedded"
 TRUTHS = {"yes": True, "no": False, "true": True, "false": False, "on": True, "off": False, "1": True, "0": False}
 KINDS = {name: type(getattr(PLAIN, name)) for name in SWITCH_NAMES} | {"size": int}
+NO_OTHER_CLASSES = (
+    "--claims-target classes: the classes of the embedded pictures are all there are and stand for no others; allowed: "
+    "your own pictures of many classes, with --data"
+)
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from torch import Tensor
 from harness.errors import ClaimsError
 from harness.images.audit import audit
 from harness.images.checked import SHARED, Checked, Measured, check
+from harness.images.cues import cues_of
 from harness.images.decoding import READING, UNREADABLE, Encoded, Shape, decode
 from harness.images.identity import Content
 from harness.images.listing import WORKERS, Listing, threaded
@@ -111,7 +112,9 @@ class StoredImages:
             ) from error
 
 
-def store_in_order(listing: Listing, seed: int, limit: int | None, apart: StoredImages | None = None) -> StoredImages:
+def store_in_order(
+    listing: Listing, seed: int, limit: int | None, apart: StoredImages | None = None, by_class: bool = False
+) -> StoredImages:
     """Put a listing into measuring order and leave out what cannot be decoded and what is there already.
 
     Every picture of the set has been decoded once; `apart` is a set that must not be met again.
@@ -120,11 +123,12 @@ def store_in_order(listing: Listing, seed: int, limit: int | None, apart: Stored
         ClaimsError: no picture remains, or what marks an object does not fit its picture.
     """
     content = Content(listing)
-    found = check(listing, content, seed, limit, None if apart is None else apart.measured)
+    found = check(listing, content, seed, limit, None if apart is None else apart.measured, by_class)
     for entry, look in zip(found.kept, found.looks, strict=True):
         listing.marks.check(listing.names[entry], look.shape)
-    parts = [content.digest(), f"reading {READING}", f"order {seed}"]
+    parts = [content.digest(), f"reading {READING}", f"order {seed}{' by class' if by_class else ''}"]
     parts += [] if listing.marks == NO_MARKS else [f"marks {listing.marks.digest()}"]
+    parts += [] if (cues := cues_of(listing.names)) is None else [f"cues {cues.tolist()}"]
     parts += sorted(one.name for one in found.left_out if one.kind == SHARED)
     return StoredImages(
         name=listing.name,

@@ -21,6 +21,7 @@ DATA_NEEDS = {
     "shots_200": "fewer than 200 training images per class are given, and the bounds are for as many",
     "masks": "{} has no object masks (a folder masks/ beside images/)",
     "boxes": "{} has no object boxes (boxes.csv, or masks/, beside images/)",
+    "cues": "{} does not tell shape and texture apart (folders of files such as cat/cat1-dog2.png)",
     "repeats": "of {} it would see fewer than 20 pictures per class (or no labels): hardly any could share a class",
     "attributes": "{} does not say the attributes of its objects (only embedded pictures do)",
     "superclasses": "{} does not say which of its classes belong together (embedded pictures do; the WordNet hierarchy "

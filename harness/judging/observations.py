@@ -47,6 +47,37 @@ class Pairs:
 
 
 @dataclass(frozen=True)
+class Groups:
+    """Images that make up one unit together, such as those of one class.
+
+    `of` names the unit of each position (-1: an image without a say), `closes` the position from which on a unit is
+    complete; units are numbered in the order in which they are.
+
+    Raises:
+        ValueError: the ends of the units do not rise.
+    """
+
+    of: tuple[int, ...]
+    closes: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        if (np.diff(self.closes) < 0).any():
+            raise ValueError(f"units that end at {self.closes[:8]}, ...; allowed: ends that do not fall")
+
+    def within(self, images: int) -> int:
+        """Count the units that so many images complete."""
+        return int(np.searchsorted(self.closes, images, side="left"))
+
+    def means(self, numbers: np.ndarray) -> np.ndarray:
+        """Average numbers per image [image] of the first images within each complete unit [unit]."""
+        units, of = self.within(len(numbers)), np.array(self.of[: len(numbers)], dtype=np.int64)
+        inside = (of >= 0) & (of < units)
+        counts = np.bincount(of[inside], minlength=units)
+        sums = np.bincount(of[inside], weights=numbers[inside], minlength=units)
+        return (sums / np.maximum(counts, 1))[counts > 0]
+
+
+@dataclass(frozen=True)
 class Sample:
     """Numbers per unit [unit] of one arm, all within [low, high]."""
 

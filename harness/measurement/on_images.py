@@ -7,12 +7,14 @@ import numpy as np
 import torch
 
 from harness.errors import ClaimsError
+from harness.images.class_order import class_units
 from harness.images.sampling import exchange_pairs
 from harness.judging.ledger import ClaimSpec
+from harness.judging.observations import Groups
 from harness.measurement.loaded_model import LoadedModel
 from harness.measurement.plan import Arm
 from harness.measurement.prefix_tree import Bill
-from harness.measurement.settings import Missing
+from harness.measurement.settings import CLASSES, IMAGES, Missing
 from harness.results.measurements import MeasuredBatch, MeasurementKey
 
 
@@ -32,7 +34,7 @@ class OnImages:
             _refuse_unpaired(self._first, other)
         self.settings, self.store = self._first.settings, self._first.store
         self.grid, self.usable, self.classes = self._first.grid, self._first.usable, self._first.classes
-        self.population = self.usable if self.settings.population else None
+        self.population = self.usable if self.settings.target == IMAGES else None
 
     @classmethod
     def of(cls, model: LoadedModel) -> "OnImages":
@@ -57,6 +59,13 @@ class OnImages:
     def most(self, spec: ClaimSpec) -> int:
         """Give the most images that a claim may use: its budget, capped by the run and by what is there."""
         return min(spec.budget, self.usable, self.settings.max_images or spec.budget)
+
+    def groups(self, pairs: np.ndarray | None, images: int) -> Groups | None:
+        """Say which of the first images make up one class, where classes are what is counted."""
+        labels = self._first.images.labels
+        if self.settings.target != CLASSES or labels is None:
+            return None
+        return class_units(labels[:images], None if pairs is None else pairs[pairs + 1 < images])
 
     def pictures_behind(self, members: int) -> int:
         """Count the pictures: members are pictures."""

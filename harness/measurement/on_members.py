@@ -7,6 +7,7 @@ from typing import Any, cast
 import numpy as np
 
 from harness.errors import ClaimsError, NotApplicable
+from harness.images.open import ImageSet
 from harness.images.sampling import batch_ranges, measuring_order
 from harness.judging.ledger import ClaimSpec
 from harness.measurement import measured_code as code
@@ -15,8 +16,8 @@ from harness.measurement.on_images import OnImages
 from harness.measurement.picture_batches import Replicate
 from harness.measurement.plan import Arm
 from harness.measurement.prefix_tree import Bill
-from harness.measurement.settings import Missing
-from harness.readouts.members import Batches, FinitePopulation, MemberContext, MemberReadout
+from harness.measurement.settings import CLASSES, Missing
+from harness.readouts.members import Batches, FinitePopulation, MemberContext, MemberReadout, TrainBatches
 from harness.results.measurements import MeasuredBatch, MeasurementKey, refuse_outside
 
 FEWEST_BATCHES = 2  # with fewer nothing can ever be decided; how many it takes depends on how alike they are
@@ -38,6 +39,11 @@ class OnMembers:
         self.images, self.census = images, census
         self.settings, self.store, self.what = images.settings, images.store, census.what
         self._replicate: Replicate | None = None
+        if pictures and self.settings.target == CLASSES:
+            raise NotApplicable(
+                f"--claims-target classes: the claim is about {self.what} and looks at {pictures} pictures for them, "
+                "which stand for no other classes"
+            )
         self.pictures = min(pictures, images.usable, images.settings.max_images or pictures)
         if isinstance(census, Batches):
             self._cut_batches(pictures)
@@ -54,7 +60,11 @@ class OnMembers:
 
     def _cut_batches(self, size: int) -> None:
         """Cut the pictures, which are in random order, into batches."""
-        most = min(self.images.usable, self.settings.max_images or self.images.usable)
+        train = self.images.models[0].train
+        if isinstance(self.census, TrainBatches):
+            size, most = size * self.classes, 0 if train is None else len(train)
+        else:
+            most = min(self.images.usable, self.settings.max_images or self.images.usable)
         if most // size < FEWEST_BATCHES:
             raise NotApplicable(
                 f"the claim is about batches of {size} pictures and takes {FEWEST_BATCHES} or more; "
@@ -86,6 +96,9 @@ class OnMembers:
 
     neighbours = pairs
 
+    def groups(self, pairs: np.ndarray | None, images: int) -> None:
+        """Group nothing: every member counts by itself."""
+
     def most(self, spec: ClaimSpec) -> int:
         """Give the most members that a claim may use; a cap on images caps the pictures instead."""
         return min(spec.budget, self.usable)
@@ -104,7 +117,7 @@ class OnMembers:
         among = "" if self.population is None else f" of {self.population}"
         return MeasurementKey(
             **model.conditions(arm.weights),
-            images=f"{self.census!r}{among}, looking at {self.pictures} of {model.images.fingerprint}",
+            images=f"{self.census!r}{among}, looking at {self.pictures} of {self._looked_at(model).fingerprint}",
             intervention="none",
             intervention_code="",
             readout=repr(readout),
@@ -144,7 +157,13 @@ class OnMembers:
         (number,) = members
         if self._replicate is None or self._replicate.number != number:
             self._replicate = Replicate(int(number), self.pictures, self.settings.seed)
-        return self._replicate.place(model, arm.weights, charge)
+        return self._replicate.place(model, self._looked_at(model), arm.weights, charge)
+
+    def _looked_at(self, model: LoadedModel) -> ImageSet:
+        if not isinstance(self.census, TrainBatches):
+            return model.images
+        assert model.train is not None, "without training pictures there are no batches of them"
+        return model.train
 
 
 def _member_readout(arm: Arm) -> MemberReadout:

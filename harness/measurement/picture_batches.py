@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from harness.images.loading import chunk_of, load_pictures
+from harness.images.open import ImageSet
 from harness.images.sampling import batch_ranges
 from harness.measurement.loaded_model import LoadedModel
 from harness.measurement.plan import Weights
@@ -61,26 +63,28 @@ class Replicate:
         self._twins: dict[LoadedModel, Subject] = {}
         self._shared: dict[tuple[LoadedModel, Weights], dict[Hashable, object]] = {}
 
-    def place(self, model: LoadedModel, which: Weights, charge: Callable[[float], None]) -> MemberContext:
-        """Give what a reading of this batch looks at."""
+    def place(
+        self, model: LoadedModel, images: ImageSet, which: Weights, charge: Callable[[float], None]
+    ) -> MemberContext:
+        """Give what a reading of this batch of the images, the measured or the training ones, looks at."""
         start = self.places.start
         if which == "untrained" and model not in self._twins:
             self._twins[model] = model.subject.untrained(self.seed)
-        fits = model.fit_place(which)
+        fits, looks, settings = model.fit_place(which), model.subject.card.preprocessing, model.settings
 
         def of_set(positions: range) -> range:
             return range(positions.start + start, positions.stop + start)
 
         return MemberContext(
             subject=model.subject if which == "given" else self._twins[model],
-            images=BatchOfPictures(model.images, self.places),
+            images=BatchOfPictures(images, self.places),
             train=model.train,
-            grid=batch_ranges(len(self.places), model.settings.batch_size),
-            load=lambda positions: model.load(of_set(positions)),
-            chunk_of=lambda positions: model.chunk(of_set(positions)),
+            grid=batch_ranges(len(self.places), settings.batch_size),
+            load=lambda positions: load_pictures(images, of_set(positions), looks, settings),
+            chunk_of=lambda positions: chunk_of(images, of_set(positions), looks, settings),
             seed=self.seed,
             folder=fits.folder,
-            context=f"{fits.context}/{model.images.fingerprint}/{self.places}/{self.seed}",
+            context=f"{fits.context}/{images.fingerprint}/{self.places}/{self.seed}",
             charge=charge,
             shared=self._shared.setdefault((model, which), {}),
         )

@@ -13,12 +13,13 @@ from typing import Any
 from harness.errors import NotApplicable
 from harness.images.sampling import batch_ranges
 from harness.measurement.loaded_model import LoadedModel
+from harness.measurement.observed import Job
 from harness.measurement.on_images import OnImages
 from harness.measurement.on_members import OnMembers
 from harness.measurement.plan import Arm, Weights
 from harness.measurement.prefix_tree import Bill
 from harness.measurement.schedule import NO_END, Clock, Schedule
-from harness.measurement.sequential import Job, Outcome, SequentialTest
+from harness.measurement.sequential import Outcome, SequentialTest
 from harness.measurement.settings import Missing
 from harness.measurement.source import MeasurementSource
 from harness.probes.fittable import Fittable

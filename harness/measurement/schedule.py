@@ -13,9 +13,9 @@ from itertools import accumulate
 
 from harness.measurement.cost import member_evaluations, plan_evaluations
 from harness.measurement.expected_images import expected_images
+from harness.measurement.observed import Job
 from harness.measurement.on_images import OnImages
 from harness.measurement.plan import Plan
-from harness.measurement.sequential import Job
 
 SLICE = 0.1  # share of the time left that one look of a wave may take
 FIRST = 3  # claims in the first wave, which tells the speed

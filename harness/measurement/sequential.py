@@ -10,11 +10,12 @@ import numpy as np
 
 from harness.errors import NotApplicable
 from harness.images.sampling import whole_pairs
-from harness.judging.derived_arms import measured, resolve
+from harness.judging.derived_arms import measured
 from harness.judging.ledger import ClaimSpec
-from harness.judging.observations import Observations, Pairs, Sample
+from harness.judging.observations import Groups, Observations, Pairs
 from harness.judging.settled import open_arms
 from harness.judging.verdict import Judgement, Verdict, decide, judge
+from harness.measurement.observed import CurveRow, Job, draw_curves, lay_out
 from harness.measurement.plan import Arm, Curve, Plan, Weights
 from harness.probes.fittable import Fittable
 from harness.results.measurements import MeasuredBatch, MeasurementKey
@@ -24,16 +25,7 @@ if TYPE_CHECKING:  # judging stored numbers needs no bench, and the bench import
     from harness.measurement.loaded_model import LoadedModel
     from harness.measurement.source import MeasurementSource
 
-CurveRow = tuple[int, float, float, float]
 SHOWN = 128  # images (or members) after which an arm that only a curve shows is measured no further
-
-
-@dataclass(frozen=True, kw_only=True)
-class Job:
-    """One claim to run on one model."""
-
-    spec: ClaimSpec
-    plan: Plan
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +44,8 @@ class Outcome:
     `curves` maps a name to rows (layer, estimate, low, high); `trace` lists (images, error level of the verdict so
     far) after every chunk; `arms` maps arm names to measurement ids, `arm_images` to the images that they were measured
     on; `series` holds what the points of a curve are, `curve_units` the units behind each.
-    `pairs` are the units where images exchange something, None where each counts by itself; `images` are images always,
+    `pairs` are the units where images exchange something, None where each counts by itself; `groups` the units where
+    classes are what is counted; `images` are images always,
     or the members of a census: `what` names them, and `pictures_behind` counts
     the pictures that they rest on (0 for weights alone). `plan` is what was measured, `keys` are the
     names behind those ids; `pictures` show a reader what was done or found. `out_of_time`: a longer run may decide it.
@@ -71,6 +64,7 @@ class Outcome:
     curve_units: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     series: Mapping[str, Curve] = field(default_factory=dict)
     pairs: Pairs | None = None
+    groups: Groups | None = None
     what: str = "images"
     members: int | None = None
     pictures_behind: int | None = None
@@ -97,6 +91,7 @@ class SequentialTest:
         if job.plan.exchanges:
             self.budget = whole_pairs(self.budget, source.grid)
             self._refuse_without_pairs()
+        self._refuse_without_classes()
         self._parts: dict[str, list[np.ndarray]] = {name: [] for name in job.plan.arms}
         self._trace: list[tuple[int, float]] = []
         self._blocks, self._seconds, self._measured = 0.0, 0.0, 0
@@ -138,7 +133,7 @@ class SequentialTest:
         start = time.perf_counter()
         self.images = min(positions.stop, self.budget)
         verdict, p = Verdict.INCONCLUSIVE, 1.0
-        if (pairs := self._pairs()) is None or pairs.first:  # a small chunk may hold no pair of two classes
+        if self._sheet_holds_units():  # a small chunk may hold no pair of two classes, or no whole class
             sheet = self._sheet()
             verdict, p = decide(self.job.plan.question, sheet, self.delta)
             self._open &= self._needed(sheet)
@@ -171,6 +166,7 @@ class SequentialTest:
             arm_means={name: float(np.mean(sample.values)) for name, sample in sheet.samples.items()},
             series=self.job.plan.curves,
             pairs=self._pairs(),
+            groups=self._groups,
             what=self.source.what,
             members=None if self.job.plan.census is None else self.source.population,
             pictures_behind=self.source.pictures_behind(self.images),
@@ -192,6 +188,16 @@ class SequentialTest:
     def _pairs_of_set(self) -> np.ndarray:
         return self.source.pairs if self.job.plan.exchanges_classes else self.source.neighbours
 
+    @cached_property
+    def _groups(self) -> Groups | None:
+        return self.source.groups(self._pairs_of_set if self.job.plan.exchanges else None, self.budget)
+
+    def _sheet_holds_units(self) -> bool:
+        if self._groups is not None:
+            return self._groups.within(self.images) > 0
+        pairs = self._pairs()
+        return pairs is None or bool(pairs.first)
+
     def _pairs(self) -> Pairs | None:
         """List the pairs within the images used: the budget cuts none in two, and neither does a chunk."""
         if not self.job.plan.exchanges:
@@ -207,6 +213,13 @@ class SequentialTest:
                 "different classes, so none can exchange; allowed: pictures in random order, of more than one class"
             )
 
+    def _refuse_without_classes(self) -> None:
+        if self._groups is not None and not self._groups.within(self.budget):
+            raise NotApplicable(
+                f"the first {self.budget} of {self.source.usable} pictures, in an order by class, complete no class; "
+                "allowed with --claims-target classes: pictures of many classes"
+            )
+
     def _sheet(self) -> Observations:
         numbers = {name: np.concatenate(parts)[: self.images] for name, parts in self._parts.items()}
         return lay_out(
@@ -215,35 +228,5 @@ class SequentialTest:
             classes=self.source.classes,
             population=self.source.population,
             pairs=self._pairs(),
+            groups=self._groups,
         )
-
-
-def lay_out(
-    job: Job, numbers: Mapping[str, np.ndarray], *, classes: int, population: int | None, pairs: Pairs | None
-) -> Observations:
-    """Lay numbers per arm [image], of the first images, beside their ranges and the bounds of the ledger.
-
-    With `pairs` the unit is the pair: the sheet holds one mean per pair [pair], and `population`, the images of a
-    finite set (None: the distribution behind them), becomes its pairs. All pairs weigh the same, as all have two.
-    """
-    readouts = {name: arm.readout for name, arm in job.plan.arms.items()}
-    samples = {name: Sample(values, readouts[name].low, readouts[name].high) for name, values in numbers.items()}
-    samples = resolve(samples, job.plan.derived, pairs)
-    if pairs is not None:
-        samples = {
-            name: Sample(pairs.within(len(one.values)).means(one.values), one.low, one.high)
-            for name, one in samples.items()
-        }
-        population = None if population is None else pairs.in_all
-    bounds, typical = job.spec.bounds, job.plan.typical
-    return Observations(samples=samples, bounds=bounds, classes=classes, population=population, typical=typical)
-
-
-def draw_curves(plan: Plan, sheet: Observations, delta: float) -> dict[str, tuple[CurveRow, ...]]:
-    """Estimate every curve of a plan with anytime-valid intervals, point by point, at error `delta` each."""
-    return {
-        name: tuple(
-            (layer, quantity.estimate(sheet), *quantity.interval(sheet, delta)) for layer, quantity in series.points
-        )
-        for name, series in plan.curves.items()
-    }

@@ -5,13 +5,17 @@ from dataclasses import dataclass
 
 from harness.measurement.plan import Arm
 from harness.results.measurements import MeasurementKey
+from harness.results.record import CLASSES, DISTRIBUTION, IMAGES
+
+__all__ = ["CLASSES", "DISTRIBUTION", "IMAGES", "Missing", "Settings"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
     """What a run may vary without changing a claim; `delta` and `max_images` None leave it to the ledger.
 
-    `population` judges the image set itself (sampling without replacement) and not the distribution behind it.
+    `target` says what is judged: the distribution behind the images, the image set itself (sampling without
+    replacement), or the classes behind those that there are pictures of.
     """
 
     batch_size: int = 64
@@ -20,7 +24,7 @@ class Settings:
     seed: int = 0
     device: str = "cpu"
     dtype: str = "float32"
-    population: bool = False
+    target: str = DISTRIBUTION
 
 
 Missing = Mapping[MeasurementKey, tuple[Arm, frozenset[str]]]

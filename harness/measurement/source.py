@@ -5,6 +5,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from harness.judging.ledger import ClaimSpec
+from harness.judging.observations import Groups
 from harness.measurement.loaded_model import LoadedModel
 from harness.measurement.plan import Arm
 from harness.measurement.prefix_tree import Bill
@@ -43,6 +44,9 @@ class MeasurementSource(Protocol):
 
     def most(self, spec: ClaimSpec) -> int:
         """Give the most members that a claim may use here."""
+
+    def groups(self, pairs: np.ndarray | None, images: int) -> Groups | None:
+        """Say which of the first images make up one unit, and where `pairs` exchange; None where each counts alone."""
 
     def pictures_behind(self, members: int) -> int:
         """Count the pictures that the numbers of so many members rest on."""

@@ -6,8 +6,8 @@ from typing import Any
 from harness.fingerprint import LENGTH, fingerprint, fingerprint_outside, roots_in, short_hash
 from harness.judging.ledger import ClaimSpec
 from harness.judging.verdict import decide, judge
+from harness.measurement.observed import lay_out
 from harness.measurement.plan import Plan
-from harness.measurement.sequential import lay_out
 from harness.results.measurements import MeasurementKey
 from harness.results.record import Context
 

@@ -13,6 +13,7 @@ from harness.models.attention_hooks import explicit
 from harness.models.family import Family
 from harness.models.finite import refuse_not_finite
 from harness.models.gradients import attention_gradients, lens_gradient, respond
+from harness.models.head_input import HeadInput, head_input
 from harness.models.hooks import values_of, watching
 from harness.models.position_hooks import other_positions
 from harness.models.sites import SITE_NEEDS, BlockWeights, HeadWeights, Site, UnitShape, Writes
@@ -127,6 +128,14 @@ class ChainSubject:
         logits = self.family.answer(self.model, stream.tokens)
         refuse_not_finite(logits, f"the logits of {self.card.name!r}")
         return logits
+
+    @torch.no_grad()
+    def head_input(self, stream: Stream) -> HeadInput:
+        """Give the features that the class head reads from the stream after the last block."""
+        self._need("head")
+        found = head_input(self.model, lambda: self.family.answer(self.model, stream.tokens), self.card.name)
+        refuse_not_finite(found.features, f"what enters the head of {self.card.name!r}")
+        return found
 
     @torch.no_grad()
     def normed(self, stream: Stream) -> Float[Tensor, "image token width"]:

@@ -16,7 +16,7 @@ from torch import Tensor
 from harness.errors import ClaimsError
 from harness.models.subject import ModelCard, Stream, Subject
 
-Kind = Literal["class", "patch mean", "class+patch mean", "patch"]
+Kind = Literal["class", "patch mean", "class+patch mean", "patch", "largest patch", "median patch"]
 Site = Literal["resid", "attention write", "mlp write"]
 Family = Literal["ridge", "lda", "logistic", "sgd"]
 LabelKind = Literal["own", "permuted"]
@@ -39,8 +39,10 @@ class Reads(NamedTuple):
 class Probe:
     """A probe to be fitted: which features of which block, on which images, and by which family.
 
-    `kind` "patch" reads the patch token `position` alone. `stream` is what is read: the residual stream after block
-    `layer` (-1: the embedding) or what that block's attention or MLP adds to it. `normed` applies the head's own norm
+    `kind` "patch" reads the patch token `position` alone, "largest patch" the one with the largest norm in the picture
+    and "median patch" the one with the median norm, before any norm is applied. `stream` is what is read: the residual
+    stream after block `layer` (-1: the embedding) or what that block's attention or MLP adds to it. `normed` applies
+    the head's own norm
     first. `after` fits on training images whose class tokens were exchanged in pairs after that block; a pair of one
     class takes no part. `shots` fits on the first so many training images of every class (None: on all).
     `standardized` scales every feature to unit variance over the images of the fit; ridge alone may go without.
@@ -109,6 +111,10 @@ def features(probe: Probe | Reads, subject: Subject, stream: Stream) -> Float[Te
     patches = len(subject.card.prefix)
     if probe.position is not None:
         return tokens[:, patches + probe.position].float()
+    if probe.kind in ("largest patch", "median patch"):
+        norms = stream.tokens[:, patches:].float().norm(dim=2)
+        chosen = norms.argmax(dim=1) if probe.kind == "largest patch" else norms.median(dim=1).indices
+        return tokens[torch.arange(len(tokens), device=chosen.device), patches + chosen].float()
     parts = []
     if probe.kind in ("class", "class+patch mean"):
         parts.append(tokens[:, subject.card.prefix.index("class")])

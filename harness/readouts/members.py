@@ -137,6 +137,16 @@ class Batches:
 
 
 @dataclass(frozen=True)
+class TrainBatches(Batches):
+    """Disjoint batches of training pictures, as many of each class on average as the ledger says, otherwise alike.
+
+    For what is said of the pictures that a model was trained on: clean ones, without the augmentation of the training.
+    """
+
+    what = "batches of training pictures"
+
+
+@dataclass(frozen=True)
 class Classes:
     """The classes of the model's head, all at once."""
 

@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 FORMAT: Literal[1] = 1  # of a record and of the file of a run; rises when a field changes its meaning or goes
 IMAGES = "images"  # what is counted where no finite population is read
 DISTRIBUTION = "distribution"  # what a verdict is about where the given pictures stand for more of their kind
+CLASSES = "classes"  # where the classes that there are pictures of stand for more of their kind
 Verdicts = Literal["supported", "refuted", "vacuous", "inconclusive", "not applicable", "reported"]
 Part = Literal["effect", "control", "gate"]
 Direction = Literal[">=", "<="]
@@ -78,6 +79,13 @@ class PairsRecord(Open):
     in_all: int
 
 
+class GroupsRecord(Open):
+    """The units where classes are counted: of each position its unit (-1: no say), and where each unit is complete."""
+
+    of: tuple[int, ...]
+    closes: tuple[int, ...]
+
+
 class CardRecord(Open):
     """A model card as plain data: see `harness.models.subject.ModelCard`."""
 
@@ -128,7 +136,10 @@ class Context(Open):
     batch_size: int | None = None
     delta: Number = Field(default=None, description="error level of the run; null for that of the ledger")
     max_images: int | None = Field(default=None, description="cap of the run; null for that of the ledger")
-    target: str = Field(default=DISTRIBUTION, description="what the verdict is about: the images or the distribution")
+    target: str = Field(
+        default=DISTRIBUTION,
+        description="what the verdict is about: the images, or the distribution or the classes behind them",
+    )
     versions: dict[str, str] = {}
     machine: str = ""
 
@@ -159,6 +170,7 @@ class RunRecord(Open):
     )
     smallest_change: Number = Field(default=None, description="change of an outcome between runs that counts as one")
     pairs: PairsRecord | None = Field(default=None, description="the units where images exchange something")
+    groups: GroupsRecord | None = Field(default=None, description="the units where classes are what is counted")
     budget: int = Field(default=0, description="most images the claim may use")
     seconds: float = Field(ge=0)
     block_evaluations: float = Field(ge=0, description="blocks x images, the claim's share of merged passes")
@@ -200,7 +212,9 @@ class RunRecord(Open):
 
     @property
     def units(self) -> str:
-        """Name what a number is a mean over: images, pairs of them, or the members of a census."""
+        """Name what a number is a mean over: images, pairs of them, classes, or the members of a census."""
+        if self.groups is not None:
+            return "classes" if self.pairs is None else "pairs of classes"
         return self.what if self.pairs is None else "pairs"
 
     def images_of(self, arm: str) -> int:

@@ -3,9 +3,9 @@
 from harness.errors import NotApplicable
 from harness.judging.discovery import Claim
 from harness.judging.ledger import missing_data
+from harness.measurement.observed import Job
 from harness.measurement.on_images import OnImages
 from harness.measurement.plan import propose
-from harness.measurement.sequential import Job
 from harness.running.run_images import have, shots_of
 
 

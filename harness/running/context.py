@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from harness.errors import ClaimsError
 from harness.models.sites import UnitShape
 from harness.models.subject import ModelCard, Preprocessing
-from harness.results.record import DISTRIBUTION, IMAGES, CardRecord, Context
+from harness.results.record import CardRecord, Context
 
 if TYPE_CHECKING:  # reading a context back needs no model library
     from harness.measurement.loaded_model import LoadedModel
@@ -50,7 +50,7 @@ def context_of(entry: "ModelEntry", bench: "LoadedModel", options: "RunOptions")
         batch_size=options.batch_size,
         delta=options.delta,
         max_images=options.max_images,
-        target=IMAGES if options.population else DISTRIBUTION,
+        target=options.target,
         versions=_versions(),
         machine=platform.platform(),
     )

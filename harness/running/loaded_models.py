@@ -51,5 +51,5 @@ def settings_of(options: RunOptions) -> Settings:
         seed=options.seed,
         device=options.device,
         dtype=options.dtype,
-        population=options.population,
+        target=options.target,
     )

@@ -143,8 +143,9 @@ OPTIONS = (
         name="target",
         kind="choice",
         default="distribution",
-        choices=("distribution", "images"),
-        help="judge the distribution behind the images, or exactly the given set (drawn without replacement)",
+        choices=("distribution", "images", "classes"),
+        help="judge the distribution behind the images, exactly the given set (drawn without replacement), or the "
+        "classes behind those of the set (classes are counted)",
     ),
     Option(name="baseline", kind="text", default=None, help="file of expected verdicts, or 'none'"),
     Option(

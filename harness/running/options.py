@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from harness.errors import ClaimsError, unknown
-from harness.images.procedural_switches import is_embedded, read_world
+from harness.images.procedural_switches import NO_OTHER_CLASSES, is_embedded, read_world
 from harness.report.export import NEEDS_PYARROW
 from harness.running.option_table import OPTIONS, Option
 
@@ -32,7 +32,7 @@ class RunOptions:
     train_images: int | None
     delta: float | None
     seed: int
-    population: bool
+    target: str
     baseline: str | None
     inconclusive: str
     cache: Path | None
@@ -54,6 +54,8 @@ def parse(values: dict[str, object], where: dict[str, str]) -> RunOptions:
         option.dest: _read(option, values.get(option.dest), where.get(option.dest, option.short_flag or option.flag))
         for option in OPTIONS
     }
+    if read["claims_target"] == "classes" and is_embedded(read["data"]):
+        raise ClaimsError(NO_OTHER_CLASSES)
     for name in ("data", "train_data"):
         _refuse_missing_folder(read[name], where.get(name, name))
     return RunOptions(
@@ -69,7 +71,7 @@ def parse(values: dict[str, object], where: dict[str, str]) -> RunOptions:
         train_images=read["train_images"],
         delta=read["delta"],
         seed=read["claims_seed"],
-        population=read["claims_target"] == "images",
+        target=read["claims_target"],
         baseline=read["claims_baseline"],
         inconclusive=read["claims_inconclusive"],
         cache=None if read["claims_no_cache"] else Path(read["claims_cache"]),

@@ -8,11 +8,11 @@ import numpy as np
 from harness.errors import ClaimsError, unknown
 from harness.judging.discovery import Claim
 from harness.judging.ledger import ClaimSpec
-from harness.judging.observations import Pairs
+from harness.judging.observations import Groups, Pairs
 from harness.judging.verdict import Judgement, judge
 from harness.measurement import measured_code as code
+from harness.measurement.observed import Job, lay_out
 from harness.measurement.plan import Arm, Plan, propose
-from harness.measurement.sequential import Job, lay_out
 from harness.readouts.members import MemberReadout
 from harness.results.measurements import MeasurementKey
 from harness.results.record import IMAGES, Context, RunRecord
@@ -75,6 +75,7 @@ def rejudge(
         else cards.classes or record.context.image_classes,
         population=_population(record),
         pairs=_pairs(plan, record),
+        groups=None if record.groups is None else Groups(record.groups.of, record.groups.closes),
     )
     level = delta or record.delta or spec.delta
     return Rejudged(

@@ -3,12 +3,14 @@
 from collections.abc import Mapping
 
 from harness.errors import ClaimsError, NotApplicable
+from harness.images.cues import cues_of
 from harness.images.open import ImageSet, open_images
 from harness.images.procedural import EmbeddedImages
 from harness.images.procedural_switches import is_embedded
 from harness.images.stored import StoredImages
 from harness.judging.ledger import DATA_NEEDS
 from harness.models.subject import ModelCard
+from harness.results.record import CLASSES, IMAGES
 from harness.results.recorder import Opened
 from harness.running.options import RunOptions
 
@@ -25,8 +27,9 @@ def measured_images(options: RunOptions, card: ModelCard, budget: int) -> ImageS
     """
     limit = min(budget, options.max_images or budget)
     whole = -(-limit // options.batch_size) * options.batch_size
-    opened = None if options.population else whole
-    return open_images(options.data, seed=options.seed, split="test", limit=opened, card=card)
+    opened = None if options.target == IMAGES else whole
+    by_class = options.target == CLASSES
+    return open_images(options.data, seed=options.seed, split="test", limit=opened, card=card, by_class=by_class)
 
 
 def have(images: ImageSet | None, looked_at: int, shots: float) -> dict[str, bool]:
@@ -44,6 +47,7 @@ def have(images: ImageSet | None, looked_at: int, shots: float) -> dict[str, boo
         **fits,
         "masks": images.has_masks,
         "boxes": images.has_boxes or images.has_masks,
+        "cues": images.labels is None and cues_of(images.names[:1]) is not None,
         "repeats": images.labels is not None and seen >= REPEATS * images.classes,
         "attributes": isinstance(images, EmbeddedImages),
         "superclasses": isinstance(images, EmbeddedImages),

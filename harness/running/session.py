@@ -15,12 +15,13 @@ from harness.judging.discovery import Claim
 from harness.judging.ledger import ClaimSpec
 from harness.measurement.illustrations import pictures_of
 from harness.measurement.loaded_model import LoadedModel
+from harness.measurement.observed import Job
 from harness.measurement.on_images import OnImages
 from harness.measurement.plan import Plan
 from harness.measurement.record import record_of
 from harness.measurement.runner import Advance, checked, keys_of, run, silent
 from harness.measurement.schedule import NO_END, Clock
-from harness.measurement.sequential import Job, Outcome
+from harness.measurement.sequential import Outcome
 from harness.measurement.verdict_ground import fingerprints
 from harness.models.groups import ModelGroup, cohorts, lone
 from harness.models.subject import ModelCard
@@ -54,8 +55,7 @@ class _Loaded:
 class Session:
     """Answers "what is the outcome of this claim on this model", measuring as little as possible.
 
-    Without a cache measurements are held in memory, or with `scratch` in a folder that other processes may read and
-    that goes with the session.
+    Without a cache measurements are held in memory, or with `scratch` in a folder for other processes until the end.
     """
 
     def __init__(

@@ -45,6 +45,10 @@ def _convolutional(arch: str, classes: int = 1000):
     return replace(card, capabilities=frozenset({"head", "convolution", "label_trained"}), grid=None, units=())
 
 
+def _dino(arch: str):
+    return _able(make_card("none", arch=arch), "self_supervised")
+
+
 B32 = "vit_base_patch32_224.augreg_in21k_ft_in1k"
 RPN = make_card("patch mean", prefix=(), arch="vit_base_patch16_rpn_224.sw_in1k")
 RPN = replace(RPN, capabilities=RPN.capabilities - {"value_vectors"})  # it norms what blocks write
@@ -120,6 +124,7 @@ LONE: Mapping[str, Cards] = {
     "post-norm with class token": replace(CLS, capabilities=CLS.capabilities - {"value_vectors"}),
     "map pool": make_card("map pool"),
 }
+TAUGHT: Mapping[str, Cards] = {name: _able(card, "label_trained") for name, card in LONE.items()}
 VIT = _able(CLS, "label_trained")
 TWIN = _able(NO_CLASS, "label_trained")
 CNN = _convolutional("resnet50.a1_in1k")
@@ -127,6 +132,7 @@ CAPTIONS = _able(make_card("none"), "caption_trained")
 FEW = _able(make_card(classes=10, depth=7), "label_trained")
 PUBLISHED = _able(CLS, "label_trained", arch="vit_base_patch16_384.orig_in21k_ft_in1k")
 SHAPE = CLS.units[0]
+DEIT_SMALL = _able(CLS, "label_trained", arch="deit_small_patch16_224.fb_in1k")
 LARGER = _able(CLS, "label_trained", arch="vit_large_patch32_384.orig_in21k_ft_in1k")
 SEVERAL: Mapping[tuple[str, ...], Mapping[str, Cards]] = {
     ("vit", "cnn"): {
@@ -153,6 +159,14 @@ SEVERAL: Mapping[tuple[str, ...], Mapping[str, Cards]] = {
         "2 blocks": {"vit": at_depth(VIT, 2), "twin": at_depth(TWIN, 2)},
         "3 blocks": {"vit": at_depth(VIT, 3), "twin": at_depth(TWIN, 3)},
     },
+    ("ssl", "sup"): {
+        "published": {"ssl": _dino("vit_small_patch16_224.dino"), "sup": DEIT_SMALL},
+        "published, patches of 8": {"ssl": _dino("vit_small_patch8_224.dino"), "sup": DEIT_SMALL},
+        "published, other teacher": {"ssl": _dino("vit_base_patch16_224.dino"), "sup": DEIT_SMALL},
+        "published, other pupil": {"ssl": _dino("vit_small_patch16_224.dino"), "sup": VIT},
+        "published at 384 px": {"ssl": _dino("vit_small_patch16_224.dino"), "sup": _sized(DEIT_SMALL, 384)},
+        "few classes": {"ssl": _dino("tiny_dino"), "sup": FEW},
+    },
     ("captions", "labels"): {
         "many classes": {"captions": CAPTIONS, "labels": VIT},
         "other units": {"captions": replace(CAPTIONS, units=(replace(SHAPE, units=9),) * 12), "labels": VIT},
@@ -160,11 +174,29 @@ SEVERAL: Mapping[tuple[str, ...], Mapping[str, Cards]] = {
         "other columns": {"captions": replace(CAPTIONS, units=(replace(SHAPE, columns=9),) * 12), "labels": VIT},
     },
 }
+SHOW_OUTLIERS = (
+    *("vit_large_patch14_dinov2.lvd142m", "vit_giant_patch14_dinov2.lvd142m"),
+    *("vit_base_patch16_clip_224.laion2b", "vit_large_patch14_clip_224.laion2b"),
+    *("deit3_base_patch16_224.fb_in1k", "deit3_large_patch16_224.fb_in1k"),
+)
+OF_SOURCE: Mapping[str, Mapping[str, Cards]] = {  # of which the claims of one source alone are asked
+    "neural_collapse": {
+        f"{classes} classes, width 512": _able(make_card(classes=classes, width=512), "label_trained")
+        for classes in (100, 101, 513, 514)
+    },
+    "shape_bias": {"1,000 and 100 classes": {"vit": VIT, "cnn": _convolutional("resnet50.a1_in1k", 100)}},
+    "outlier_tokens": {
+        **{name: make_card("none", 24, arch=name) for name in SHOW_OUTLIERS},
+        "by name": replace(make_card("none", 24), name=SHOW_OUTLIERS[0]),
+        "other name": replace(make_card("none", 24, arch=SHOW_OUTLIERS[0]), name="mine"),
+    },
+}
 
 
 def groups(spec: ClaimSpec) -> Mapping[str, Cards]:
     """List the models, or groups of them, of which a claim is asked here."""
-    return SEVERAL[tuple(spec.subjects)] if spec.subjects else LONE
+    alone = TAUGHT if "label_trained" in spec.needs else LONE
+    return {**(SEVERAL[tuple(spec.subjects)] if spec.subjects else alone), **OF_SOURCE.get(spec.source.key, {})}
 
 
 def ask(function: Callable, spec: ClaimSpec, cards: Cards) -> Plan | None:

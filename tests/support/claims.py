@@ -7,9 +7,10 @@ from harness.images.batch import Batch
 from harness.interventions.intervention import isolate_cls, shuffle_cls
 from harness.judging.ledger import Bound, ClaimSpec, Published, Source
 from harness.measurement.loaded_model import LoadedModel
+from harness.measurement.observed import Job
 from harness.measurement.on_images import OnImages
 from harness.measurement.plan import Arm, Plan, level, ratio
-from harness.measurement.sequential import Job, Outcome
+from harness.measurement.sequential import Outcome
 from harness.measurement.settings import Settings
 from harness.results.measurements import Store
 from support.planted import DEPTH, Planted, PlantedImages
