@@ -60,7 +60,7 @@ def test_a_file_that_is_no_feed_is_not_overwritten(written, tmp_path, capsys):
 
 
 def test_no_name_leaves_the_folder_of_the_site(written, tmp_path):
-    names = [*HOSTILE.values(), "../../up", "a/b", "A/B"]
+    names = [*HOSTILE.values(), "../../up", "a/b", "a?b", "A/B"]
     code, site = written(*[record(name, name, source="odd") for name in names if "\udcff" not in name])
     assert code == 0
     assert {path.parent.name for path in site.rglob("*.html")} == {"public", "claims", "models"}

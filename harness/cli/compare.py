@@ -1,12 +1,13 @@
 """`claims compare A B`: how two models (or more) differ, from the last results or from files of runs."""
 
 import argparse
+import shutil
 import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from harness.cli.arguments import add_cache, add_claims_folder
-from harness.cli.console import show_table, width
+from harness.cli.console import show_table
 from harness.errors import ClaimsError
 from harness.judging.catalogue import specs_below
 from harness.report.escaping import plain
@@ -20,6 +21,7 @@ HELP = "say how models differ: verdicts that flip, differences picture by pictur
 ARMS_SHOWN = 12
 CURVES_SHOWN = 4
 CLAIMS_SHOWN = 6
+WIDEST = 110  # columns of running text
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -156,6 +158,10 @@ def _named(claims: Sequence[str], everything: bool) -> str:
 
 def _say(text: str, indent: str = "") -> None:
     lines = textwrap.wrap(
-        plain(text), min(width(), 110), initial_indent=indent, subsequent_indent=f"{indent}  ", break_on_hyphens=False
+        plain(text),
+        min(shutil.get_terminal_size((WIDEST, 40)).columns, WIDEST),
+        initial_indent=indent,
+        subsequent_indent=f"{indent}  ",
+        break_on_hyphens=False,
     )
     print("\n".join(lines))

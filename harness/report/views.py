@@ -73,11 +73,6 @@ class Result:
     evidence: EvidencePanel | None
     pictures: tuple[PictureRecord, ...]
 
-    @property
-    def drawn(self) -> bool:
-        """Say whether there is anything to look at."""
-        return bool(self.panels or self.evidence or self.pictures)
-
 
 @dataclass(frozen=True, kw_only=True)
 class BoundRow:
@@ -104,11 +99,6 @@ class ClaimView:
     results: tuple[Result, ...]
     unmatched: tuple[CurvePanel, ...]
     note: str = ""
-
-    @property
-    def refused(self) -> tuple[Result, ...]:
-        """List the models that the claim could not be asked of."""
-        return tuple(result for result in self.results if result.cell.verdict == "not applicable")
 
     @property
     def asked(self) -> tuple[Result, ...]:
