@@ -241,6 +241,18 @@ def test_curves_are_drawn_when_a_claim_is_opened_with_at_most_three_published_on
     assert figure.locator(".bound").count() == 2
 
 
+def test_a_page_about_one_claim_or_model_shows_it_at_once(browser, tmp_path):
+    for name, found in (("claim", [record(), record(model="other")]), ("model", [record(), record("b")])):
+        path = tmp_path / f"{name}.html"
+        now = datetime(2026, 1, 2, tzinfo=UTC)
+        path.write_text(html_report(found, {"stays": spec()}, title="t", now=now), encoding="utf-8")
+        page = browser.new_page()
+        page.goto(path.as_uri())
+        assert page.locator(f"details[data-{name}] .results").is_visible()
+        assert page.locator("details[open]").count() == 1
+        page.close()
+
+
 def test_two_models_stand_side_by_side_with_what_flips_first(open_page):
     page = open_page()
     page.select_option("[name=first]", label="model_0")

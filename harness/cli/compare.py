@@ -48,6 +48,7 @@ def run(asked: argparse.Namespace) -> int:
     _show_flips(sides, specs)
     for record in together:
         _say(verdict_line(record))
+        print()
     _show_arms(sides, apart, asked.all)
     _show_curves(sides, specs, asked.all)
     _show_refusals(sides, asked.all)

@@ -93,8 +93,11 @@ def asked_of_none(sides: Sequence[Side]) -> tuple[str, ...]:
 
 
 def overlays(sides: Sequence[Side], specs: Mapping[str, ClaimSpec], most_published: int = 1) -> tuple[Overlay, ...]:
-    """Lay the curves that two models share over one another, with the first published one of the same name."""
-    found = []
+    """Lay the curves that two models share over one another, with the first published one of the same name.
+
+    Curves that several claims draw alike are laid out once.
+    """
+    found: dict[tuple[str, tuple[float, ...]], Overlay] = {}
     for claim in _claims(sides):
         names = [list(side.records[claim].curves) for side in sides if claim in side.records]
         every = dict.fromkeys(name for own in names for name in own)
@@ -108,8 +111,9 @@ def overlays(sides: Sequence[Side], specs: Mapping[str, ClaimSpec], most_publish
             if len(lines) > 1:
                 printed = specs[claim].published.curves.get(name, ())[:most_published] if claim in specs else ()
                 lines += [(f"published: {plain(one.model)}", over_depth(one.layers, one.values)) for one in printed]
-                found.append(Overlay(claim=claim, name=plain(name), lines=tuple(lines)))
-    return tuple(found)
+                made = Overlay(claim=claim, name=plain(name), lines=tuple(lines))
+                found.setdefault((name, lines[0][1]), made)
+    return tuple(found.values())
 
 
 def over_depth(layers: Sequence[int], values: Sequence[float]) -> tuple[float, ...]:

@@ -155,6 +155,10 @@
     try { history.replaceState(null, "", `${kept.size ? `?${kept}` : location.pathname}${location.hash}`); } catch { /* an address that may not be changed */ }
   }
   function recall() {
+    for (const kind of ["claim", "model"]) {  // what a page is about alone is open
+      const [only, other] = all(`details[data-${kind}]`);
+      if (only && !other) { fill(only); only.open = true; }
+    }
     const kept = new URLSearchParams(location.search);
     for (const field of forms.flatMap((one) => [...one.elements])) if (field.name && kept.has(field.name)) field.value = kept.get(field.name);
     for (const place of (kept.get("open") || "").split(" ").filter(Boolean)) {
