@@ -32,7 +32,7 @@ def session_of(config: pytest.Config) -> "Session":
         progress = Progress(plugin("terminalreporter"), plugin("capturemanager"))
         try:
             run = getattr(config, "workerinput", {}).get("testrunuid")  # all workers of xdist are one run
-            told = progress.tell if options.minutes is not None else None
+            told = progress.tell if options.minutes is not None or _unwatched(config) else None
             config.stash[SESSION_KEY] = Session(options, progress, run, scratch=_processes(config) > 1, fell=told)
         except ClaimsError as error:
             raise refusal(error) from error
@@ -53,6 +53,12 @@ def end_run(config: pytest.Config) -> None:
         config.stash[SESSION_KEY].close()
     if RESTORE_KEY in config.stash:
         signal.signal(signal.SIGTERM, config.stash[RESTORE_KEY])
+
+
+def _unwatched(config: pytest.Config) -> bool:
+    """Tell whether a log is written, in which no progress line can stand: verdicts are printed as they fall."""
+    reporter = config.pluginmanager.getplugin("terminalreporter")
+    return reporter is not None and not reporter.isatty and config.get_verbosity() >= 0
 
 
 def _end_as_interrupted(config: pytest.Config) -> None:

@@ -1,8 +1,11 @@
 """What a pytest run keeps of its claims, and what it says and writes at its end, whatever shows it."""
 
 import json
+import os
 import sys
+from copy import copy
 from datetime import UTC, datetime
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -103,32 +106,53 @@ class Summary:
         if hasattr(self.config, "workerinput") or not (self.records or partial):
             return
         from harness.report.escaping import paragraphs
-        from harness.running.summary import told, written
+        from harness.running.summary import next_step, told, written
 
         records, notes = [*self.records.values()], self._notes(partial)
         reporter, shared = self.config.pluginmanager.getplugin("terminalreporter"), self._shared()
         width = 80 if reporter is None else reporter._tw.fullwidth
         if records:
+            from harness.judging.ledger import ClaimSpec
+
+            specs = {name: ClaimSpec.model_validate_json(text) for name, text in self.entries.items()}
+            verbosity, before = self.config.get_verbosity() if reporter else 0, self._before()
             self.lines += told(
-                records, notes, width=width, verbosity=self.config.get_verbosity() if reporter else 0, shared=shared
+                records, notes, width=width, verbosity=verbosity, shared=shared, specs=specs, before=before
             )
             try:
                 given = options_of(self.config)
-                self.lines += written(records, self.entries, notes, given, datetime.now(UTC), partial=bool(partial))
+                now, cut = datetime.now(UTC), bool(partial)
+                self.lines += written(records, specs, notes, given, now, partial=cut, before=before)
             except ClaimsError as error:  # the verdicts are shown first
                 self.lines.append(paragraphs(f"ERROR: {error}"))
                 session.exitstatus = pytest.ExitCode.USAGE_ERROR
                 if reporter is None:
                     print(self.lines[-1], file=sys.stderr)
+            self.lines += next_step(records, width, self._folder()) if verbosity >= 0 else []
         else:
             self.lines += map(paragraphs, notes)
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        """Print the table of claims."""
+        """Print the table of claims; pytest's own list of failures names claims after it."""
+        failed = terminalreporter.stats.get("failed", [])
+        failed[:] = [named_after_claim(report) for report in failed]
         if self.lines:
             terminalreporter.section("claims")
         for line in self.lines:
             terminalreporter.write_line(line)
+
+    def _before(self) -> dict[tuple[str, str], str]:
+        session: Session | None = self.config.stash.get(SESSION_KEY, None)
+        try:
+            return {} if session is None else session.recorder.verdicts_before()
+        except ClaimsError:  # the notes say it
+            return {}
+
+    def _folder(self) -> str:
+        """Give the folder of the claims, as the command line takes it: what the run was asked for, if that is one."""
+        named = [argument.split("::")[0].rstrip("/") for argument in self.config.args]
+        folders = [one for one in named if (self.config.invocation_params.dir / one).is_dir()]
+        return os.path.relpath(folders[0], self.config.invocation_params.dir) if len(folders) == 1 else "claims"
 
     def _shared(self) -> bool:
         return self.config.pluginmanager.hasplugin("dsession")
@@ -160,6 +184,20 @@ class Summary:
         shown = ", ".join(missing[:SHOWN]) + (f" and {len(missing) - SHOWN} more" if len(missing) > SHOWN else "")
         what = "claims" if all(self.asked.values()) else "tests"
         return f"PARTIAL: the run ended before {len(missing)} of its {len(self.asked)} {what} did: {shown}"
+
+
+def named_after_claim(report: pytest.TestReport) -> pytest.TestReport:
+    """Copy the report of a claim so that its line says the claim, the model and one clause; others stay as they are."""
+    if (told := getattr(report, "claim_record", None)) is None:
+        return report
+    from harness.report.escaping import plain
+    from harness.report.verdict_text import clause
+    from harness.results.record import record_from
+
+    record, named = record_from(told), copy(report)
+    named.nodeid = plain(f"{record.claim} on {record.model}")
+    named.longrepr = SimpleNamespace(reprcrash=SimpleNamespace(message=clause(record)))  # type: ignore[assignment]
+    return named
 
 
 def teststatus(report: pytest.TestReport) -> tuple[str, str, str] | None:

@@ -1,6 +1,7 @@
 """Every guide is true: its files are written, its Python runs, its commands pass, its names exist."""
 
 import importlib
+import json
 import os
 import re
 import subprocess
@@ -55,9 +56,10 @@ def test_a_guide_can_be_followed_from_an_empty_folder(name, folder):
     told = follow(name, folder)
     assert told
     if name == "add_a_claim.md":
-        assert "cls-can-be-noise-early" in told[0]
-        assert "tiny_vit" in told[0]
-        assert re.search(r"cls-can-be-noise-early (supported|refuted|vacuous|inconclusive) \d+", told[1]), told[1]
+        assert "1 claims, 0 mistakes" in told[0]
+        assert "cls-can-be-noise-early" in told[1]
+        assert "tiny_vit" in told[1]
+        assert re.search(r"cls-can-be-noise-early (supported|refuted|vacuous|inconclusive) \d+", told[2]), told[2]
 
 
 def test_a_new_claim_takes_at_most_forty_lines_and_imports_from_the_face_alone():
@@ -68,6 +70,35 @@ def test_a_new_claim_takes_at_most_forty_lines_and_imports_from_the_face_alone()
         "from harness import Arm, Plan, claim, ratio, shuffle_cls"
     ]
     assert set(yaml.safe_load(parts["my_claims/demo/ledger.yaml"])) == {"source", "claims"}
+
+
+def test_the_claim_of_the_readme_is_complete_in_thirty_lines_and_runs(tmp_path):
+    parts = {file: text for _, text, file in blocks("../README.md") if file}
+    assert sum(len(text.strip().splitlines()) for text in parts.values()) < 30
+    for file, text in parts.items():
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / file).write_text(text, encoding="utf-8")
+    for command in ("harness.cli check my_claims", "pytest my_claims --claims-model tiny_vit --claims-no-cache"):
+        module = command.replace("harness.cli", "harness.cli.__main__").split()
+        done = subprocess.run([sys.executable, "-m", *module], cwd=tmp_path, capture_output=True, text=True)
+        assert done.returncode in (0, REFUTED if "pytest" in command else 0), done.stdout + done.stderr
+    assert "cls-can-be-kept-apart" in done.stdout
+    assert "accuracy kept when the class token is kept apart" in " ".join(done.stdout.split())
+
+
+def test_the_notebook_runs_from_top_to_bottom_to_a_curve_that_is_drawn(monkeypatch):
+    pytest.importorskip("pandas")
+    matplotlib = pytest.importorskip("matplotlib")
+    matplotlib.use("agg")
+    monkeypatch.chdir(ROOT)
+    names: dict = {}
+    for cell in json.loads((DOCS / "curves.ipynb").read_text(encoding="utf-8"))["cells"]:
+        assert not cell.get("outputs"), "a notebook is kept without outputs"
+        if cell["cell_type"] == "code":
+            exec("".join(cell["source"]), names)
+    assert len(names["kept"]) == names["record"].context.depth
+    (line,) = names["axes"].lines
+    assert list(line.get_ydata()) == [point[1] for point in names["record"].curves["retention"]]
 
 
 def hops() -> list[str]:

@@ -35,7 +35,6 @@ MAY_IMPORT = {
     "pytest": ("pytest_options", "pytest_items", "pytest_summary", "pytest_run", "pytest_plugin", "short_names"),
     "pickle": (),
     "jinja2": ("report",),
-    "matplotlib": ("report",),
     "pyarrow": ("report",),
 }
 # What runs before it is known whether a model is needed at all.

@@ -92,6 +92,20 @@ def test_a_refuted_claim_fails_with_one_paragraph_and_no_traceback(run):
     assert "pytest_plugin.py" not in text
 
 
+def test_a_log_says_verdicts_as_they_fall_and_failures_by_claim_in_one_clause(run, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    lines = text_of(run("--claims-json", "out.json")).splitlines()
+    failures = [line for line in lines if line.startswith("FAILED")]
+    assert failures[0].startswith(f"FAILED fails on {LATE} - refuted: 0.000 [0, ")
+    fell = lines.index(next(line for line in lines if line.startswith(f"{LATE}: fails is refuted: 0.000")))
+    assert fell < next(at for at, line in enumerate(lines) if "FAILURES" in line)
+    assert not [line for line in lines if line.startswith(f"{LATE}: needy is")]
+    assert "not judged: published for another model" in " ".join(" ".join(lines).split())
+    before_failures = lines.index(next(line for line in lines if "short test summary" in line)) - 1
+    assert "next: `claims explain holds --claims mine` tells one claim" in " ".join(" ".join(lines).split())
+    assert lines[before_failures].strip() == "inconclusive"
+
+
 def test_a_vacuous_claim_fails_and_says_that_the_control_clears_the_bound_too(run):
     result = run("--claim", "empty")
     assert result.parseoutcomes() == {"failed": 1, "passed": 1, "deselected": 6}
@@ -102,7 +116,7 @@ def test_an_inconclusive_claim_is_a_question_mark_and_skips_or_fails_as_asked(ru
     result = run("--claim", "open")
     assert result.ret == pytest.ExitCode.OK
     assert result.parseoutcomes() == {"inconclusive": 1, "passed": 1, "deselected": 6}
-    assert any("?" in line for line in result.outlines if "test_planted.py" in line)
+    assert [line for line in result.outlines if line.split("[")[0].strip(" .") == "?"], "letters below the verdicts"
     failing = run("--claim", "open", "--claims-inconclusive", "fail")
     assert failing.ret == pytest.ExitCode.TESTS_FAILED
     assert failing.parseoutcomes()["failed"] == 1
@@ -165,7 +179,7 @@ def test_the_summary_is_a_table_of_claims_with_cost(run, monkeypatch):
     assert "support.zoo:early_carrier" in text
     rows = [line for line in result.outlines if line.startswith("holds  ") and "[" in line]
     assert [("supported" in row, "refuted" in row) for row in rows] == [(True, False), (False, True)]
-    assert "not applicable (1), the model has no distillation token: needy" in text
+    assert "not applicable (2; -v names them): the model has no distillation token (1);" in text
     assert "block evaluations x images in" in text
 
 

@@ -11,7 +11,7 @@ from harness.report import terminal
 from harness.report.curve_text import BARS, curve_charts, sparkline
 from harness.report.result_table import LETTERS, junit_properties
 from harness.report.verdict_text import paragraph
-from harness.running.summary import told
+from harness.running.summary import next_step, told
 from support.records import HOSTILE, context, finding, record, spec
 
 LONG = "auxiliary-readout-shape-append-vs-average"
@@ -33,7 +33,7 @@ def many(models: int = 9, claims: int = 25) -> list[dict]:
 @pytest.mark.parametrize("width", [80, 100, 136, 200])
 def test_a_summary_of_nine_models_and_dozens_of_claims_fits(width, verbosity):
     lines = told(many(), [], width=width, verbosity=verbosity, shared=True)
-    assert max(map(cell_len, lines)) <= max(100, width)
+    assert max(map(cell_len, lines)) <= width
 
 
 def test_columns_align_and_ids_are_whole():
@@ -55,7 +55,42 @@ def test_every_verdict_has_its_letter_and_the_open_ones_a_short_reason():
     for verdict in VERDICTS[:-1]:
         assert f"{LETTERS[verdict]} {verdict}" in text
         assert (f"why {verdict}" in text) == (verdict in terminal.EXPLAINED)
-    assert "not applicable (1), why not applicable: c-not-applicable" in text
+    assert "not applicable (1; -v names them): why not applicable (1)" in text
+    named = terminal.summary([record(verdict="not applicable", reason="why")], 100, 1)
+    assert "not applicable (1), why: stays" in named
+
+
+def test_on_a_narrow_terminal_ids_are_whole_and_stand_above_their_numbers():
+    lines = terminal.summary([record(LONG, reason="why", verdict="refuted"), record("b")], 80).splitlines()
+    at = lines.index(LONG)
+    assert re.match(r"  F refuted +0.99\d* \[.*\] +>= 0.96 +0.97 +64", lines[at + 1])
+    assert lines[at + 2] == "    why"
+    assert max(map(cell_len, lines)) <= 80
+
+
+def test_what_is_reported_says_why_it_is_not_judged():
+    assert "not judged: published for one model" in terminal.summary(
+        [record(verdict="reported", reason="not judged: published for one model")], 80
+    )
+
+
+def test_many_claims_that_do_not_apply_are_one_paragraph_with_counts():
+    refused = [record(f"c-{at}", verdict="not applicable", reason=f"why {at % 2}") for at in range(5)]
+    lines = terminal.summary(refused, 80).splitlines()
+    assert lines[-1] == "not applicable (5; -v names them): why 0 (3); why 1 (2)"
+
+
+def test_notes_are_wrapped_and_the_last_line_says_what_to_do_next():
+    records = [record(), record("b", verdict="inconclusive")]
+    lines = told(records, ["a note " * 30], width=80, verbosity=0, shared=False) + next_step(records, 80)
+    assert max(map(cell_len, lines)) <= 80
+    text = " ".join(" ".join(lines).split())
+    assert text.endswith(
+        "next: `claims explain stays` tells one claim in full; `claims report` writes the page; more pictures (--data) "
+        "decide what is inconclusive"
+    )
+    (late,) = next_step([record(verdict="inconclusive", out_of_time=True)], 200)
+    assert late.startswith("next: the same command goes on")
 
 
 def test_several_models_are_shown_at_a_glance():

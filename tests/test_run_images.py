@@ -5,9 +5,10 @@ import pytest
 from PIL import Image
 
 from harness.errors import ClaimsError
-from harness.models.zoo import resolve
+from harness.models.zoo import ModelEntry, resolve
 from harness.running.option_table import OPTIONS
 from harness.running.options import parse
+from harness.running.preflight import check_models
 from harness.running.run_images import measured_images, training_images
 
 CARD = resolve("tiny_vit").card
@@ -63,3 +64,14 @@ def test_probes_are_fitted_on_pictures_of_the_same_switches_unless_others_are_na
         train = training_images(asked, CARD, measured_images(asked, CARD, 100))
         assert train is not None
         assert (train.name, len(train)) == (expected, 200 * 10)
+
+
+def test_a_first_run_without_pictures_hears_once_what_works(monkeypatch):
+    monkeypatch.setattr(ModelEntry, "missing", lambda entry: "")
+    with pytest.raises(ClaimsError) as refused:
+        check_models(parse({"model": ["test_vit", "test_vit2"]}, {}))
+    lines = str(refused.value).splitlines()
+    assert len([line for line in lines if "answers 1000 classes; the embedded pictures have 10." in line]) == 2
+    assert len([line for line in lines if line.startswith("  --data ")]) == 2
+    assert "hundreds" in lines[-2]
+    assert "claims plan" in lines[-1]

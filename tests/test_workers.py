@@ -98,7 +98,7 @@ def test_what_a_process_took_with_it_is_measured_in_that_of_the_run(run, pyteste
     assert made["doomed_models:doomed", "holds"]["verdict"] == "supported"
     alone, _ = run("--claims-no-cache", models=("doomed_models:doomed", LATE))
     assert told(made) == told(alone)
-    text = "\n".join(result.outlines)
+    text = " ".join(" ".join(result.outlines).split())
     assert "doomed_models:doomed: measured in the process of the run; its own ended with BrokenProcessPool" in text
 
 

@@ -7,6 +7,8 @@ from typing import NoReturn
 
 from harness.cli import (
     accept,
+    check,
+    compare,
     diff,
     doctor,
     explain,
@@ -15,18 +17,20 @@ from harness.cli import (
     list_claims,
     merge,
     models,
+    new,
     nightly,
     plan,
     prune,
     report,
+    site,
     visualize,
 )
 from harness.errors import ClaimsError, brief
 from harness.report.escaping import paragraphs
 
 COMMANDS = (
-    *(list_claims, explain, models, plan, judge, accept, report, history, diff, merge, prune),
-    *(visualize, nightly, doctor),
+    *(list_claims, explain, models, plan, judge, accept, report, site, history, compare, diff, merge, prune),
+    *(visualize, nightly, doctor, new, check),
 )
 USAGE_ERROR = 2
 INTERRUPTED = 130

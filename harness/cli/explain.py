@@ -64,10 +64,11 @@ def _last(cache: Path, claim: str) -> "list[RunRecord]":
 
 def _fields(spec: ClaimSpec) -> dict[str, str]:
     source = spec.source
-    found = {"arXiv": source.arxiv, "page": source.url, "code": source.code}
+    found = {"arXiv": source.arxiv, "page": source.url, "code": source.code, "note:": source.note}
     where = "; ".join(f"{kind} {place}" for kind, place in found.items() if place)
     fields = {
         "claim": spec.statement,
+        **_quantities(spec),
         "source": f"{source.authors} ({source.year}): {source.title}; {where}",
         "place": spec.place,
         "protocol": spec.protocol,
@@ -82,6 +83,13 @@ def _fields(spec: ClaimSpec) -> dict[str, str]:
     if spec.note:
         fields["note"] = spec.note
     return fields
+
+
+def _quantities(spec: ClaimSpec) -> dict[str, str]:
+    """Give the words for its numbers, by bound where these differ."""
+    if isinstance(spec.quantity, str):
+        return {"number": spec.quantity} if spec.quantity else {}
+    return {"numbers": "; ".join(f"{bound}: {words}" for bound, words in spec.quantity.items())}
 
 
 def _asked_of(spec: ClaimSpec) -> dict[str, str]:

@@ -40,7 +40,7 @@ class _Record(BaseModel):
 
 
 class Source(_Record):
-    """Where a family of claims comes from; at least one of arXiv id and url."""
+    """Where a family of claims comes from: an arXiv id, a url, or a note on what is not published (yet)."""
 
     key: Text
     title: Text
@@ -49,11 +49,12 @@ class Source(_Record):
     arxiv: str | None = Field(default=None, pattern=r"^\d{4}\.\d{4,5}$")
     url: str | None = None
     code: str | None = None
+    note: str = Field(default="", description="what an unpublished source is, instead of a link")
 
     @model_validator(mode="after")
     def _findable(self) -> "Source":
-        if not (self.arxiv or self.url):
-            raise ValueError("a source needs an arXiv id or a url")
+        if not (self.arxiv or self.url or self.note):
+            raise ValueError("a source needs an arXiv id, a url, or (where it is not published) a note that says so")
         return self
 
 
@@ -120,6 +121,9 @@ class ClaimSpec(_Record):
     id: Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
     code: Text
     statement: Text
+    quantity: str | Mapping[str, Text] = Field(
+        default="", description="words for the number that is compared with the bounds, or by bound where these differ"
+    )
     place: Text
     protocol: Text
     tier: Literal["core", "extended", "report-only"]
@@ -150,6 +154,12 @@ class ClaimSpec(_Record):
         if not bounds:
             raise ValueError("a claim needs at least one bound")
         return bounds
+
+    @model_validator(mode="after")
+    def _words_are_of_bounds(self) -> "ClaimSpec":
+        if isinstance(self.quantity, Mapping) and (wrong := sorted(set(self.quantity) - set(self.bounds))):
+            raise ValueError(f"quantity has words for {wrong[0]!r}; its bounds are {', '.join(self.bounds)}")
+        return self
 
     @field_validator("subjects")
     @classmethod

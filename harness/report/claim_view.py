@@ -111,6 +111,7 @@ def _entry(spec: ClaimSpec) -> dict[str, str]:
         "control": spec.control,
         "published": spec.published.text,
         "note": spec.note,
+        "unpublished": "" if spec.source.arxiv or spec.source.url else spec.source.note,
         "budget": f"at most {spec.budget} images; the verdict errs with probability at most {spec.delta:g}",
     }
     return {name: prose(text) for name, text in fields.items()}

@@ -11,17 +11,20 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from harness.judging.ledger import ClaimSpec
-from harness.report import figures
-from harness.report.claim_view import MORE, counts_of, sources_of
+from harness.report.claim_view import counts_of, sources_of
 from harness.report.columns import columns_of
 from harness.report.escaping import plain, short
 from harness.report.model_view import model_view
-from harness.report.panels import CurvePanel, EvidencePanel, Line
+from harness.report.page_data import page_data
+from harness.report.page_layout import laid_out
+from harness.report.surprises import Known, surprises
 from harness.report.terminal import jointly
-from harness.report.views import MEANINGS, SYMBOLS, ClaimView
+from harness.report.views import GLOSSARY, MEANINGS, SYMBOLS
 from harness.results.record import PictureRecord, RunRecord
 
-PAGE, STYLE, SCRIPT = "page.html.j2", "style.css", "filter.js"
+PAGE, STYLE = "page.html.j2", "style.css"
+SCRIPTS = ("curves.js", "compare.js", "page.js")
+PARTIAL = "PARTIAL"  # how the note of a run that was cut short begins
 MIMES = ("image/png", "image/jpeg", "image/webp")
 
 
@@ -32,33 +35,46 @@ def html_report(
     title: str,
     now: datetime,
     notes: Sequence[str] = (),
+    before: Known | None = None,
+    links: Mapping[str, str] | None = None,
 ) -> str:
-    """Render the report of one or several runs as one HTML page."""
+    """Render the report of one or several runs as one HTML page; `links` lead to other pages, by their names."""
     columns = columns_of(records)
     shown = [record for column in columns for record in column.records.values()]
     sources = sources_of(columns, specs)
-    style, script = _asset(STYLE), _asset(SCRIPT)
+    claims = [claim for source in sources for claim in source.claims]
+    places = {(claim.id, plain(columns[one.column].model)): one.place for claim in claims for one in claim.results}
+    layout = laid_out(columns, sources)
     return (
         _environment()
         .get_template(PAGE)
         .render(
+            **vars(layout),
             title=title,
             created=now.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-            columns=columns,
-            sources=sources,
-            models=[model_view(column, at) for at, column in enumerate(columns)],
-            families=sorted({column.family for column in columns}),
+            models=[model_view(columns[one.number], one.number) for one in layout.singles],
+            families=sorted({one.family for one in layout.singles}),
             counts=counts_of(shown),
+            surprises=[(one, places[one.claim, one.model]) for one in surprises(shown, specs, before)],
             joint=jointly(shown),
             notes=notes,
-            more=MORE,
+            links=links or {},
+            partial=[note for note in notes if note.startswith(PARTIAL)],
+            data=Markup(page_data(columns, claims, specs, source_of_picture)),
             symbols=SYMBOLS,
             meanings=MEANINGS,
-            style=Markup(style),
-            script=Markup(script),
-            policy=f"default-src 'none'; img-src data:; style-src {_digest(style)}; script-src {_digest(script)}",
+            glossary=GLOSSARY,
+            **_own_parts(),
         )
     )
+
+
+@cache
+def _own_parts() -> dict[str, Markup | str]:
+    """Give style and script of every page, and the policy that lets only these act."""
+    style, script = _asset(STYLE), "".join(map(_asset, SCRIPTS))
+    policy = f"default-src 'none'; img-src data:; style-src {_digest(style)}; script-src {_digest(script)}"
+    return {"style": Markup(style), "script": Markup(script), "policy": policy}
 
 
 @cache
@@ -72,26 +88,12 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         finalize=_finalize,
     )
-    made.filters |= {"short": short, "drawing": drawing, "legend": legend, "source_of_picture": source_of_picture}
+    made.filters["short"] = short
     return made
 
 
 def _finalize(value: Any) -> Any:
     return plain(value) if isinstance(value, str) and not isinstance(value, Markup) else value
-
-
-def drawing(panel: CurvePanel | EvidencePanel) -> Markup:
-    """Draw a panel as an image that stands in the page itself; within an image no script runs."""
-    svg = figures.curve_svg(panel) if isinstance(panel, CurvePanel) else figures.evidence_svg(panel)
-    safe = svg.replace('"', "'").replace("%", "%25").replace("#", "%23").replace("&", "%26")
-    return Markup("data:image/svg+xml,") + Markup(safe)
-
-
-def legend(claim: ClaimView) -> list[Line]:
-    """List what the pictures of a claim show beside our own curves: rivals' and published curves, once each."""
-    panels = [panel for result in claim.results for panel in result.panels] + list(claim.unmatched)
-    lines = {(line.role, line.style): line for panel in panels for line in panel.lines if line.role != "ours"}
-    return sorted(lines.values(), key=lambda line: (line.role, line.style))
 
 
 def source_of_picture(picture: PictureRecord) -> str:

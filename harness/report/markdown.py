@@ -7,6 +7,7 @@ from harness.judging.ledger import ClaimSpec
 from harness.report.claim_view import counts_of, sources_of
 from harness.report.columns import ModelColumn, columns_of
 from harness.report.escaping import markdown_code, markdown_text, short
+from harness.report.surprises import Known, Surprise, surprises
 from harness.report.terminal import jointly
 from harness.report.views import SYMBOLS, Cell, SourceView
 from harness.results.record import RunRecord
@@ -19,6 +20,7 @@ def markdown_report(
     title: str,
     now: datetime,
     notes: Sequence[str] = (),
+    before: Known | None = None,
 ) -> str:
     """Write the report of one or several runs as Markdown."""
     columns = columns_of(records)
@@ -29,6 +31,7 @@ def markdown_report(
     blocks = [
         f"## {markdown_text(title)}",
         f"{counts or 'no claims'}. Written {written}.",
+        *_surprising(surprises(shown, specs, before)),
         *_changes(sources, columns),
         *[block for source in sources for block in _matrix(source, columns)],
         *_refusals(columns),
@@ -36,6 +39,11 @@ def markdown_report(
         "\n".join(f"- {markdown_text(note)}" for note in notes),
     ]
     return "\n\n".join(block for block in blocks if block) + "\n"
+
+
+def _surprising(found: Sequence[Surprise]) -> list[str]:
+    lines = [f"{at}. {markdown_text(one.sentence)} {markdown_code(one.claim)}" for at, one in enumerate(found, start=1)]
+    return ["### Most surprising", "\n".join(lines)] if lines else []
 
 
 def _changes(sources: Sequence[SourceView], columns: Sequence[ModelColumn]) -> list[str]:

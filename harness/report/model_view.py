@@ -1,13 +1,13 @@
 """What a report shows of the models: what each is, can do and could not be asked, and where its numbers come from."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from harness.models.subject import CAPABILITIES
 from harness.report.claim_view import counts_of
 from harness.report.columns import ModelColumn
 from harness.report.escaping import prose
-from harness.results.record import CardRecord, Context, TrainImages
+from harness.results.record import CardRecord, Context, RunRecord, TrainImages
 
 DASH = "–"
 
@@ -31,6 +31,7 @@ class ModelView:
     family: str
     facts: tuple[tuple[str, str], ...]
     counts: Mapping[str, int]
+    cost: str
     capabilities: tuple[Capability, ...]
     refusals: tuple[tuple[str, tuple[str, ...]], ...]
     provenance: tuple[tuple[str, str], ...]
@@ -50,10 +51,17 @@ def model_view(column: ModelColumn, at: int) -> ModelView:
         family=column.family,
         facts=_facts(column.context),
         counts=counts_of(records),
+        cost=_cost(records),
         capabilities=_capabilities(column.context.card),
         refusals=tuple((reason, tuple(claims)) for reason, claims in refusals.items()),
         provenance=_provenance(column),
     )
+
+
+def _cost(records: Sequence[RunRecord]) -> str:
+    """Say what all of its claims took together."""
+    seconds, blocks = (sum(getattr(record, name) for record in records) for name in ("seconds", "block_evaluations"))
+    return f"{seconds:,.0f} s, {blocks:,.0f} block evaluations"
 
 
 def _facts(context: Context) -> tuple[tuple[str, str], ...]:

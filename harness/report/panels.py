@@ -49,15 +49,6 @@ class CurvePanel:
     marks: tuple[Mark, ...] = ()
     rests_on: str = ""
 
-    @property
-    def text(self) -> str:
-        """Say in words what the picture shows, for those who do not see it."""
-        shown = [f"{line.label}: {_ends(line)}" for line in self.lines]
-        bounds = sorted({f"{mark.direction} {mark.bound:g}" for mark in self.marks})
-        rest = [f"Bound {', '.join(bounds)}."] if bounds else []
-        rest += [f"{self.rests_on[0].upper()}{self.rests_on[1:]}."] if self.rests_on else []
-        return " ".join([f"{self.name} by block. {'; '.join(shown)}.", *rest])
-
 
 @dataclass(frozen=True, kw_only=True)
 class EvidencePanel:
@@ -164,12 +155,3 @@ def _marks(record: RunRecord, name: str) -> list[Mark]:
         for layer, part, direction, bound in judged
         if part != "gate" and bound is not None
     ]
-
-
-def _ends(line: Line) -> str:
-    known = [(layer, value) for layer, value in zip(line.layers, line.values, strict=True) if value is not None]
-    if not known:
-        return "no values"
-    first, last = known[0], known[-1]
-    start = f"{first[1]:.3g} at block {first[0]}"
-    return start if len(known) == 1 else f"{start} to {last[1]:.3g} at block {last[0]}"

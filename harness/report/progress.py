@@ -21,7 +21,7 @@ class Progress:
     """
 
     def __init__(self, reporter: Any, capture: Any) -> None:
-        self._capture = capture
+        self._capture, self._reporter = capture, reporter
         self._on = bool(reporter is not None and sys.__stderr__ is not None and sys.__stderr__.isatty())
         self._began = self._written = 0.0
         self._task = ""
@@ -46,13 +46,14 @@ class Progress:
         self._written = now
 
     def tell(self, record: RunRecord) -> None:
-        """Print a verdict on a line of its own, also without a terminal."""
+        """Print a verdict on a line of its own, also without a terminal; pytest goes on with its own line below."""
         line = verdict_line(record)
-        if self._capture is None:
+        if self._capture is None or self._reporter is None:
             print(line, flush=True)
             return
         with self._capture.global_and_fixture_disabled():
-            print(f"\n{line}", end="", flush=True)
+            self._reporter.ensure_newline()
+            self._reporter.write_line(line)
 
     def _write(self, text: str) -> None:
         """Write past pytest's capturing, and put the cursor back where pytest left it."""

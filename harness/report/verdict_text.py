@@ -68,6 +68,13 @@ def verdict_line(record: RunRecord) -> str:
     return plain(f"{record.model}: {record.claim} is {record.verdict}{found} ({used}{' images' * used.isdigit()})")
 
 
+def clause(record: RunRecord) -> str:
+    """Tell a verdict in the fewest words: what it is, and the number with its bound."""
+    changed = f", expected {record.expected}" if record.expected and record.expected != record.verdict else ""
+    found = "" if record.effect is None else f": {effect_text(record.effect)}, bound {bound_text(record.effect)}"
+    return plain(f"{record.verdict}{changed}{found}")
+
+
 def bound_text(effect: FindingRecord | None) -> str:
     """Print a bound with its direction in few characters."""
     return "-" if effect is None else f"{effect.direction} {short_number(effect.bound)}"

@@ -25,6 +25,20 @@ MEANINGS = {
 }
 
 
+GLOSSARY = {
+    "effect": "the number that a claim is about, and that is compared with its bound",
+    "bound": "the value from which on the claim holds; each says where it comes from",
+    "control": "a rival condition in which the effect must not appear; where it does, the claim says nothing",
+    "gate": "what must hold before the question means anything: that the model is right often enough, for instance",
+    "interval": "where the effect lies at the declared error level, wherever the run stopped (anytime-valid)",
+    "forward-equivalent": "the work of one plain forward pass of the whole model on one image",
+    "block evaluation": "one block of the model on one image; a forward pass takes as many as there are blocks",
+    "relative depth": "0 at the first block and 1 at the last, so that models of several depths can be compared",
+    "the catalogue": "the list of findings from which bounds were taken before any model was measured; where a bound "
+    "cites it, the published number and the margin stand beside",
+}
+
+
 @dataclass(frozen=True, kw_only=True)
 class Cell:
     """One claim on one model, as the matrix shows it; `place` is where its section tells more."""
@@ -59,11 +73,6 @@ class Result:
     evidence: EvidencePanel | None
     pictures: tuple[PictureRecord, ...]
 
-    @property
-    def drawn(self) -> bool:
-        """Say whether there is anything to look at."""
-        return bool(self.panels or self.evidence or self.pictures)
-
 
 @dataclass(frozen=True, kw_only=True)
 class BoundRow:
@@ -90,11 +99,6 @@ class ClaimView:
     results: tuple[Result, ...]
     unmatched: tuple[CurvePanel, ...]
     note: str = ""
-
-    @property
-    def refused(self) -> tuple[Result, ...]:
-        """List the models that the claim could not be asked of."""
-        return tuple(result for result in self.results if result.cell.verdict == "not applicable")
 
     @property
     def asked(self) -> tuple[Result, ...]:

@@ -9,6 +9,7 @@ from harness.files import write_together, write_whole
 from harness.judging.ledger import ClaimSpec
 from harness.report import export
 from harness.report.columns import columns_of
+from harness.report.surprises import Known
 from harness.results.record import RunRecord
 
 TITLE = "Which findings carry over to which models"
@@ -22,9 +23,11 @@ def write_report(
     now: datetime,
     title: str = TITLE,
     notes: Sequence[str] = (),
+    before: Known | None = None,
 ) -> list[Path]:
     """Write a report (.html, .md) or the tables behind it (.csv, .parquet); returns the files that were written.
 
+    `before` are the verdicts of earlier runs by claim and model: what changed is surprising.
     The suffix was checked when options were read. Raises ClaimsError where nothing can be written there.
     """
     if not records:
@@ -35,10 +38,14 @@ def write_report(
         write_together(files, "the report")
         return list(files)
     if suffix == ".html":
-        from harness.report.html import html_report as render  # drawing libraries are loaded for this format alone
+        from harness.report.html import html_report  # templates are loaded for this format alone
+
+        text = html_report(records, specs, title=title, now=now, notes=notes, before=before)
     else:
-        from harness.report.markdown import markdown_report as render
-    write_whole(path, render(records, specs, title=title, now=now, notes=notes).encode("utf-8"), "the report")
+        from harness.report.markdown import markdown_report
+
+        text = markdown_report(records, specs, title=title, now=now, notes=notes, before=before)
+    write_whole(path, text.encode("utf-8"), "the report")
     return [path]
 
 

@@ -147,6 +147,17 @@ class History:
         with readable(self.path):
             return {(c, m): self.records(run=run, claim=c, model=m)[0] for run, c, m in places}
 
+    def verdicts(self, before: str) -> dict[tuple[str, str], str]:
+        """Give the last verdict by (claim, model) before a run began; what was open for want of time is none."""
+        query = (
+            "SELECT claim, model, json_extract(text, '$.verdict') FROM record WHERE "
+            "(NOT EXISTS (SELECT 1 FROM record WHERE run = ?1) OR (time, number) < "
+            "(SELECT time, number FROM record WHERE run = ?1 ORDER BY time, number LIMIT 1)) "
+            "AND NOT coalesce(json_extract(text, '$.out_of_time'), 0) ORDER BY time, number"
+        )
+        with readable(self.path):
+            return {(claim, model): verdict for claim, model, verdict in self._database.execute(query, (before,))}
+
     def claims(self) -> list[tuple[str, str]]:
         """List every (claim, model) with a record."""
         return self._database.execute("SELECT DISTINCT claim, model FROM record ORDER BY claim, model").fetchall()

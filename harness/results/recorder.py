@@ -79,6 +79,16 @@ class Recorder:
         finally:
             history.close()
 
+    def verdicts_before(self) -> dict[tuple[str, str], str]:
+        """Give the last verdicts by (claim, model) that the history has from before this run."""
+        if self._folder is None or not (self._folder / FILE_NAME).exists():
+            return {}
+        history = History(self._folder)
+        try:
+            return history.verdicts(before=self.run)
+        finally:
+            history.close()
+
     def close(self) -> None:
         """Close the history."""
         if self._history is not None:

@@ -33,4 +33,6 @@ def record_of_answer(answer: Answer, asked: Claim, model: str, context: Context)
         record = record_of_refusal(spec, model, answer.reason, context)
         return record.but(fingerprints=fingerprints(function, spec, context))
     ground = fingerprints(function, spec, context, answer.plan, answer.keys)
-    return record_of(answer, model, context).but(fingerprints=ground)
+    record = record_of(answer, model, context).but(fingerprints=ground)
+    why = "" if answer.plan is None else answer.plan.report_only
+    return record.but(reason=f"not judged: {why}") if why and record.verdict == "reported" else record

@@ -12,6 +12,11 @@ from harness.models.zoo import EMBEDDED, ModelEntry, resolve
 from harness.running.options import RunOptions
 from harness.running.run_images import EMBEDDED_CLASSES
 
+PICTURES = """Give pictures of its classes, one of:
+  --data FOLDER                    one sub-folder per synset (imagenet/val), or images/ with labels.csv
+  --data hfds/timm/mini-imagenet   or another public set of the hub, through timm's reader (pip install datasets)
+A first page needs hundreds of them, not 50,000: add --max-images 500, or --claims-minutes 10 to end in time.
+`claims plan --model NAME --data FOLDER` tells the minutes before anything is measured."""
 LONGEST_REASON = 160  # characters of what torch says of a device
 
 
@@ -29,10 +34,10 @@ def check_models(options: RunOptions) -> tuple[dict[str, ModelEntry], list[str]]
             problems.append(missing)
         if is_embedded(options.data) and entry.card.classes not in (0, EMBEDDED_CLASSES):
             problems.append(
-                f"{entry.name} answers {entry.card.classes} classes; the embedded pictures have "
-                f"{EMBEDDED_CLASSES}. Give pictures of its classes: --data FOLDER (one sub-folder per synset, or "
-                "images/ with labels.csv)."
+                f"{entry.name} answers {entry.card.classes} classes; the embedded pictures have {EMBEDDED_CLASSES}."
             )
+    if any(is_embedded(options.data) and entry.card.classes not in (0, EMBEDDED_CLASSES) for entry in entries.values()):
+        problems.append(PICTURES)
     problems = problems or [*_wrong_pictures(options, entries)]
     if problems:
         raise ClaimsError("\n".join(problems))

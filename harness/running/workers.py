@@ -153,6 +153,9 @@ class WorkerPool:
         self.session.remarks += delivery.notes
         if delivery.opened is not None:
             self.session.opened[models] = delivery.opened
+        for record in delivery.records.values():
+            if record.asked and self.session.fell is not None:
+                self.session.fell(record)
         return delivery
 
 
