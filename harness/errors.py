@@ -12,6 +12,10 @@ class ClaimsError(Exception):
     """Say what was wrong, where, what is allowed and the nearest match; never a verdict."""
 
 
+class UnsupportedModel(ClaimsError):
+    """Say that a model is none that can be read here; beside others it is left out."""
+
+
 class NotApplicable(Exception):
     """Say why a claim cannot be asked of this model on these images; becomes a skip with this reason."""
 

@@ -8,6 +8,7 @@ control that must fail, and curves for the report.
 
 from harness.errors import ClaimsError, NotApplicable
 from harness.interventions.attention_masks import blind_to_cls, keep_patches, self_only
+from harness.interventions.block_edits import branches_of, drop_skips, drop_writes, like_blocks, skip_blocks
 from harness.interventions.intervention import (
     NONE,
     Edit,
@@ -19,11 +20,15 @@ from harness.interventions.intervention import (
     isolate_cls_with_noise,
     shuffle_cls,
 )
+from harness.interventions.occlusion import BlackSquares
 from harness.interventions.patch_scores import RandomOrder
 from harness.interventions.pixel_filters import HighPass, LowPass, PhaseNoise, ShufflePatches
 from harness.interventions.pixels import FillBackground, FillObject
 from harness.interventions.relevance import CheferRelevance, ClassRelevance
+from harness.interventions.tilings import own_squares, shared_grid, shuffle_squares, squares_shown
+from harness.interventions.token_merging import merge_tokens, merges_per_block
 from harness.interventions.token_removal import keep_patches_by
+from harness.interventions.token_replacement import replace_tokens, zero_patches
 from harness.judging.chance_levels import KEPT, chance_of_meeting, largest_cosine
 from harness.judging.curve_statements import Rises, Shape
 from harness.judging.derived_arms import Covaries, Exceeds, Largest, OfNeighbour, Product, Same
@@ -48,6 +53,7 @@ from harness.readouts.defaults import (
     refuse_pooled,
     refuse_shallow,
 )
+from harness.readouts.features import FeatureCorrelation
 from harness.readouts.featvis.optimize import SMALL
 from harness.readouts.featvis.optimize import Recipe as OptimizationRecipe
 from harness.readouts.featvis.readouts import DrivesUnit, HighFrequency, IsSpecific, Transfers
@@ -77,7 +83,9 @@ from harness.readouts.patches import (
 )
 from harness.readouts.reading import Reading
 from harness.readouts.readout import StreamReadout
+from harness.readouts.saliency import RankKept, SameMap, saliencies
 from harness.readouts.spectrum import SpectrumChange
+from harness.readouts.spread import TokenSpread
 from harness.readouts.token_norms import HasOutliers, LargestNorm, OutlierShare, RedundancyOfOutliers
 from harness.readouts.units.attributes import BestUnits
 from harness.readouts.units.members import UnitsOf, UnitsOfEachBlock

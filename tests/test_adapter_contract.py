@@ -487,8 +487,9 @@ def test_a_capability_is_there_or_its_absence_is_refused_with_its_reason(name):
             assert subject.card.missing((capability,)) in str(refusal.value)
     assert set(subject.card.lacks).isdisjoint(subject.card.capabilities)
     assert can(name, "distillation_token") == ("distillation" in subject.card.prefix)
+    assert can(name, "registers") == ("register" in subject.card.prefix)
     assert can(name, "value_vectors") <= can(name, "weights")  # a property of theirs, tested with them
-    told = {c for c in CAPABILITIES if c.endswith(("_readout", "class_token", "n_token", "value_vectors"))}
+    told = {c for c in CAPABILITIES if c.endswith(("_readout", "class_token", "n_token", "registers", "value_vectors"))}
     kinds = {"attention", "convolution", "label_trained", "caption_trained", "self_supervised"}  # what a model is
     assert set(uses) | told | kinds == set(CAPABILITIES)
 

@@ -1,5 +1,7 @@
 """Local checkpoints come back bit for bit, or are refused with what is wrong and the cure."""
 
+import json
+
 import pytest
 import timm
 import torch
@@ -117,3 +119,74 @@ def test_a_torn_file_is_refused(checkpoint):
 def test_random_weights_in_place_of_a_checkpoint_are_refused(checkpoint):
     with pytest.raises(ClaimsError, match="ask for the architecture by its own name"):
         resolve(f"{checkpoint},arch=test_vit", pretrained=False)
+
+
+def held(path, prefix: str, others=()):
+    """Save the weights again under names that begin with a prefix, beside others."""
+    weights = load_file(path)
+    save_file({f"{prefix}{name}": value for name, value in weights.items()} | dict(others), path)
+    return weights
+
+
+@pytest.mark.parametrize("prefix", ["module.", "model.", "_orig_mod.", "module.model.", "state_dict.", "ema."])
+def test_what_a_training_puts_before_the_names_comes_off(checkpoint, prefix):
+    weights = held(checkpoint, prefix)
+    found = resolve(f"{checkpoint},arch=test_vit").load().model.state_dict()
+    assert all(torch.equal(found[name], value) for name, value in weights.items())
+
+
+def test_of_two_sets_of_weights_one_has_to_be_said(checkpoint):
+    averaged = {f"model_ema.{name}": value + 1 for name, value in load_file(checkpoint).items()}
+    weights = held(checkpoint, "model.", averaged)
+    with pytest.raises(ClaimsError, match=r"several sets of weights, model\.\.\.\. and model_ema\.\.\.\.: say which"):
+        resolve(f"{checkpoint},arch=test_vit")
+    for prefix, more in (("model.", 0), ("model_ema.", 1)):
+        found = resolve(f"{checkpoint},arch=test_vit,prefix={prefix}").load().model.state_dict()
+        assert all(torch.equal(found[name], value + more) for name, value in weights.items())
+
+
+def test_another_size_is_resampled_as_timm_does_when_asked_for(tmp_path):
+    torch.manual_seed(0)
+    path = tmp_path / "larger.safetensors"
+    larger = timm.create_model("test_vit", img_size=224)
+    save_file(larger.state_dict(), path)
+    with pytest.raises(ClaimsError, match=r"of another shape: pos_embed"):
+        resolve(f"{path},arch=test_vit")
+    with pytest.raises(ClaimsError, match=r"resample='maybe' .* allowed: yes, no"):
+        resolve(f"{path},arch=test_vit,resample=maybe")
+    found = resolve(f"{path},arch=test_vit,resample=yes").load().model
+    larger.set_input_size((160, 160))
+    assert torch.allclose(found.pos_embed, larger.pos_embed, atol=1e-5)
+    assert torch.equal(found.head.weight, larger.head.weight)
+
+
+def folder(tmp_path, **config):
+    """Write a folder as timm does for its hub."""
+    torch.manual_seed(0)
+    path = tmp_path / "pushed"
+    path.mkdir()
+    model = timm.create_model("test_vit", num_classes=7)
+    save_file(model.state_dict(), path / "model.safetensors")
+    (path / "config.json").write_text(json.dumps({"architecture": "test_vit", "num_classes": 7, **config}))
+    return path, model
+
+
+def test_a_folder_of_timms_hub_is_read_with_its_preprocessing(tmp_path):
+    looks = {"input_size": [3, 160, 160], "mean": [0.1, 0.2, 0.3], "std": [1, 2, 3], "crop_pct": 0.8}
+    path, model = folder(tmp_path, pretrained_cfg=looks)
+    subject = resolve(f"local-dir:{path}").load()
+    assert (subject.card.name, subject.card.classes) == ("pushed", 7)
+    assert (subject.card.preprocessing.mean, subject.card.preprocessing.crop) == ((0.1, 0.2, 0.3), 0.8)
+    assert torch.equal(subject.model.head.weight, model.head.weight)
+
+
+def test_folders_that_lack_something_are_refused(tmp_path):
+    with pytest.raises(ClaimsError, match=r"needs config\.json and model\.safetensors"):
+        resolve(f"local-dir:{tmp_path}")
+    path, _ = folder(tmp_path, architecture=None)
+    with pytest.raises(ClaimsError, match="names no architecture"):
+        resolve(f"local-dir:{path}")
+    (path / "config.json").write_text('{"architecture": "test_vit"}')
+    (path / "model.safetensors").unlink()
+    with pytest.raises(ClaimsError, match=r"has no model\.safetensors"):
+        resolve(f"local-dir:{path}")

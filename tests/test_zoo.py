@@ -11,6 +11,8 @@ from harness.errors import ClaimsError
 from harness.models import zoo as models
 from harness.models.subject import Subject
 from harness.models.zoo import EMBEDDED, missing_weights, resolve, zoo
+from harness.running.options import parse
+from harness.running.preflight import check_models
 
 SMALL = "test_vit.r160_in1k"  # the smallest transformer in timm, 0.4 M parameters
 FACTORY_MODULE = """
@@ -163,3 +165,21 @@ def test_a_model_that_no_family_reads_is_refused_before_its_weights():
 def test_modules_come_in_evaluation_mode():
     assert not any(module.training for module in resolve("tiny_vit", pretrained=False).load().model.modules())
     assert isinstance(resolve("tiny_vit", pretrained=False).build(), nn.Module)
+
+
+@pytest.mark.parametrize("before", ["timm/", "hf-hub:timm/", "hf_hub:timm/"])
+def test_names_of_timms_hub_mean_its_models(before):
+    name = "vit_tiny_patch16_224.augreg_in21k_ft_in1k"
+    assert resolve(f"{before}{name}").resolved == name
+    assert resolve(f"{before}vit_tiny_patch16_224").resolved == resolve("vit_tiny_patch16_224").resolved
+
+
+def test_a_model_that_cannot_be_read_takes_no_other_down():
+    entries, left_out = check_models(parse({"model": ["tiny_vit", "vgg11"]}, {}))
+    assert [*entries] == ["tiny_vit"]
+    assert len(left_out) == 1
+    assert "vgg11 is left out: no adapter reads" in left_out[0]
+    with pytest.raises(ClaimsError, match="no adapter reads"):
+        check_models(parse({"model": ["vgg11"]}, {}))
+    with pytest.raises(ClaimsError, match="unknown model 'tiny_vti'"):
+        check_models(parse({"model": ["tiny_vit", "tiny_vti"]}, {}))

@@ -44,7 +44,7 @@ class Batch:
     `donors` [image] points into the chunk: each image's neighbour, with which it exchanges (an odd last one: itself).
     Where both are of one class the exchange takes place and does not count (`harness.images.sampling.exchange_pairs`).
     `marks` tells where the objects are; `scores` holds what a pass computed for the edits that ask for it, [image,
-    patch] each.
+    patch] each, and `fits` what was fitted for them.
     """
 
     positions: range
@@ -53,6 +53,7 @@ class Batch:
     seed: int
     marks: Any = None  # `Marks`, or None: whoever checked its type would read what nobody asked for yet
     scores: Mapping[Any, Tensor] = field(default_factory=dict)
+    fits: Mapping[Any, Any] = field(default_factory=dict)
 
     @property
     def alone(self) -> "Batch":

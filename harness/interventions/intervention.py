@@ -1,8 +1,8 @@
 """What is edited: frozen descriptions of interventions on pictures, on the residual stream and on attention.
 
 An intervention is an edit of the pixels, a set of edits at sites (the stream after a block, -1: after the embedding)
-and of masks at blocks. It is data: two arms that describe the same edits up to some block share the forward pass up
-to there.
+and of masks or block edits at blocks. It is data: two arms that describe the same edits up to some block share the
+forward pass up to there.
 """
 
 from collections.abc import Iterable
@@ -15,6 +15,7 @@ from torch import Tensor
 
 from harness.images.batch import Batch, ShuffleClass
 from harness.interventions.patch_scores import score_of
+from harness.interventions.slots import BlockEdit
 from harness.models.sites import EMBEDDING
 from harness.models.subject import ModelCard, Positions
 from harness.probes.fittable import Fittable
@@ -24,7 +25,8 @@ from harness.probes.fittable import Fittable
 class Edit(Protocol):
     """A change of the stream at one site; frozen and hashable.
 
-    An edit with an attribute `score` (`harness.interventions.patch_scores.Score`) finds its values in `chunk.scores`.
+    An edit with an attribute `score` (`harness.interventions.patch_scores.Score`) finds its values in `chunk.scores`,
+    one with an attribute `fits` what it names there in `chunk.fits`.
     `exchanges` says that images receive something of their donors: a claim with such an arm is judged pair by pair.
     """
 
@@ -131,7 +133,7 @@ class IsolateClass:
 
 @dataclass(frozen=True)
 class Intervention:
-    """Edits by site and masks by block, in canonical order: equal interventions compare equal.
+    """Edits by site, masks and block edits by block, in canonical order: equal interventions compare equal.
 
     `pixels` edits the pictures themselves; `positions` "none" or "random" takes the position embedding away.
     """
@@ -140,9 +142,11 @@ class Intervention:
     masks: tuple[tuple[int, Mask], ...] = ()
     pixels: PixelEdit | None = None
     positions: Positions = "own"
+    blocks: tuple[tuple[int, BlockEdit], ...] = ()
 
     def __post_init__(self) -> None:
-        for kind, pairs in (("edit", self.edits), ("mask", self.masks)):
+        slots = sorted(self.masks + self.blocks, key=lambda pair: pair[0]) if self.blocks else self.masks
+        for kind, pairs in (("edit", self.edits), ("mask", self.masks), ("block edit or mask", slots)):
             places = [place for place, _ in pairs]
             if places != sorted(set(places)):
                 raise ValueError(f"an intervention takes one {kind} per place, in order; got places {places}")
@@ -150,7 +154,8 @@ class Intervention:
     @property
     def key(self) -> str:
         """Name the intervention canonically, for stores and messages ("none" if nothing is edited)."""
-        parts = [f"{edit!r}@{site}" for site, edit in self.edits] + [f"{m!r}@block{b}" for b, m in self.masks]
+        parts = [f"{edit!r}@{site}" for site, edit in self.edits]
+        parts += [f"{slot!r}@block{block}" for block, slot in (*self.masks, *self.blocks)]
         if self.pixels is not None:
             parts.insert(0, f"{self.pixels!r}@pixels")
         if self.positions != "own":
@@ -159,8 +164,9 @@ class Intervention:
 
     @property
     def fits(self) -> tuple[Fittable, ...]:
-        """List the fits that the scores of its edits need."""
-        return tuple(fit for _, edit in self.edits if (score := score_of(edit)) for fit in score.fits)
+        """List the fits that its edits and their scores need."""
+        needing = [one for _, edit in self.edits for one in (edit, score_of(edit))]
+        return tuple(dict.fromkeys(fit for one in needing for fit in getattr(one, "fits", ())))
 
     @property
     def exchanges(self) -> bool:
@@ -175,18 +181,21 @@ class Intervention:
         start = Start(pixels=self.pixels, positions=self.positions)
         return None if start == Start() else start
 
-    def program(self, card: ModelCard) -> tuple[tuple[Mask | Start | None, Edit | None], ...]:
-        """List (start, edit) for the embedding and (mask, edit) for each block: the steps that prefix sharing compares.
+    def program(self, card: ModelCard) -> tuple[tuple[Mask | BlockEdit | Start | None, Edit | None], ...]:
+        """List (start, edit) for the embedding and (slot, edit) for each block: the steps that prefix sharing compares.
 
-        Raises ValueError for places that the model does not have, and for positions where it has no such embedding.
+        Raises ValueError for places that the model does not have, for positions where it has no such embedding, and
+        for block edits that its blocks cannot honour.
         """
-        edits, masks = dict(self.edits), dict(self.masks)
+        edits, masks = dict(self.edits), dict[int, Mask | BlockEdit]((*self.masks, *self.blocks))
         if outside := [s for s in edits if not EMBEDDING <= s < card.depth] + [
             b for b in masks if b not in range(card.depth)
         ]:
             raise ValueError(f"{self.key}: places {outside} do not exist; {card.name} has blocks 0..{card.depth - 1}")
         if self.positions != "own" and (why := card.missing(("position_embedding",))):
             raise ValueError(f"{self.key}: {card.name}: {why}")
+        if refusals := [why for block, edit in self.blocks if (why := edit.refusal(card, block))]:
+            raise ValueError(f"{self.key}: {refusals[0]}")
         blocks = [(masks.get(block), edits.get(block)) for block in range(card.depth)]
         return ((self.start, edits.get(EMBEDDING)), *blocks)
 

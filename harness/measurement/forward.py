@@ -15,6 +15,8 @@ from harness.images.batch import Batch
 from harness.interventions.intervention import Edit, ImageMask, Mask, PixelEdit, Start
 from harness.interventions.patch_scores import Score
 from harness.interventions.pixels import edit_pictures
+from harness.interventions.slots import BlockEdit
+from harness.measurement.effects import changed, refuse_idle
 from harness.measurement.prefix_tree import Bill, Node, Request, claimants_of, program_tree, scores_in, sites_of
 from harness.models.sites import EMBEDDING, Site
 from harness.models.subject import Stream, Subject
@@ -57,6 +59,10 @@ class _State:
     earlier: Mapping[Hashable, object] = field(default_factory=dict)
 
 
+# The stream after a block, what passed within it, whether its slot changed anything, and images times runs.
+_Ran = tuple[Stream, Mapping[Site, torch.Tensor], Receipt | None, float]
+
+
 class _Pass:
     def __init__(self, subject, images, chunk, wanted, fits, bill) -> None:
         self.subject, self.images, self.chunk = subject, images, chunk
@@ -86,8 +92,8 @@ class _Pass:
         stream = self.subject.start(images)
         if start is not None and start.positions != "own":
             moved = self.subject.start(images, start.positions)
-            receipt = Receipt(f"positions={start.positions}", 1, _changed(stream.tokens, moved.tokens))
-            _refuse_idle(receipt, self.chunk)
+            receipt = Receipt(f"positions={start.positions}", 1, changed(stream.tokens, moved.tokens))
+            refuse_idle(receipt, self.chunk)
             stream, receipts = moved, (*receipts, receipt)
         self.full_tokens = stream.tokens.shape[1]
         self.scores = {score: self._score(score, images, who) for score, who in scores_in(children).items()}
@@ -110,37 +116,54 @@ class _Pass:
         """Edit the pictures once for all arms that begin with this edit; they follow one another."""
         if self.edited is None or self.edited[0] != edit:
             chunk = self.chunk if edit.exchanges else self.chunk.alone
-            pictures, changed = edit_pictures(self.images, edit, chunk, self.subject.card.preprocessing)
-            receipt = Receipt(f"{edit!r}@pixels", 1, changed)
-            _refuse_idle(receipt, self.chunk)
+            pictures, edited = edit_pictures(self.images, edit, chunk, self.subject.card.preprocessing)
+            receipt = Receipt(f"{edit!r}@pixels", 1, edited)
+            refuse_idle(receipt, self.chunk)
             self.edited = (edit, pictures, receipt)
         return self.edited[1], self.edited[2]
 
     def _walk(self, node: Node, state: _State) -> None:
-        """Read what is to be read after a block, then run the next block for each mask."""
+        """Read what is to be read after a block, then run the next block as each slot says."""
         shared = self._read(node, state)
-        for mask in sorted(node.branches, key=_unedited_first):
-            assert not isinstance(mask, Start), "only the first step of a program is a start"
-            children = node.branches[mask]
+        for slot in sorted(node.branches, key=_unedited_first):
+            assert not isinstance(slot, Start), "only the first step of a program is a start"
+            children = node.branches[slot]
             following, share = state.block + 1, self._share(state.stream)
-            allowed = None if mask is None else self._allowed(mask, state.stream)
-            renormalize = mask is None or mask.renormalized
-            after, passed = self._run(following, state.stream, sites_of(children), allowed, renormalize)
-            receipts, cost = state.receipts, len(self.images) * share
-            if mask is not None and allowed is not None:
-                receipts = (*receipts, self._probe_mask(mask, following, state.stream, allowed))
-                cost += 2 * PROBED * share
-            self.bill.charge(claimants_of(children), cost)
+            if isinstance(slot, BlockEdit):
+                after, passed, receipt, runs = self._otherwise(slot, following, state.stream, sites_of(children))
+            else:
+                after, passed, receipt, runs = self._masked(slot, following, state.stream, sites_of(children))
+            self.bill.charge(claimants_of(children), runs * share)
             reached = _State(
                 stream=after,
                 block=following,
-                receipts=receipts,
-                clean=state.clean and mask is None,
+                receipts=state.receipts if receipt is None else (*state.receipts, receipt),
+                clean=state.clean and slot is None,
                 before=state.stream,
                 passed=passed,
                 earlier=shared,
             )
             self._edits(children, reached)
+
+    def _masked(self, mask: Mask | None, block: int, stream: Stream, sites: tuple[Site, ...]) -> _Ran:
+        """Run a block under a mask, or as it is."""
+        if mask is None:
+            return *self._run(block, stream, sites, None, True), None, float(len(self.images))
+        allowed = self._allowed(mask, stream)
+        after, passed = self._run(block, stream, sites, allowed, mask.renormalized)
+        receipt = self._probe_mask(mask, block, stream, allowed)
+        return after, passed, receipt, float(len(self.images) + 2 * PROBED)
+
+    def _otherwise(self, edit: BlockEdit, block: int, stream: Stream, sites: tuple[Site, ...]) -> _Ran:
+        """Run a block as an edit says, and count on a few images whether that changes the block at all."""
+        if sites:
+            raise ClaimsError(f"{list(sites)} cannot be read in block {block}, which {edit!r} runs")
+        after = edit.run(self.subject, block, stream, self.chunk.alone)
+        few = slice(0, PROBED)
+        plain = self.subject.step(block, stream.only(few)).tokens
+        receipt = Receipt(f"{edit!r}@block{block}", 1, changed(plain, after.tokens[few]))
+        refuse_idle(receipt, self.chunk)
+        return after, {}, receipt, edit.runs * len(self.images) + PROBED
 
     def _run(
         self, block: int, stream: Stream, sites: tuple[Site, ...], allowed: torch.Tensor | None, renormalize: bool
@@ -165,10 +188,10 @@ class _Pass:
             if edit is None:
                 self._walk(children[None], state)
                 continue
-            chunk = replace(self.chunk if edit.exchanges else self.chunk.alone, scores=self.scores)
+            chunk = replace(self.chunk if edit.exchanges else self.chunk.alone, scores=self.scores, fits=self.fits)
             tokens = edit.apply(state.stream.tokens, self.subject.card, chunk)
-            receipt = Receipt(f"{edit!r}@{state.block}", 1, _changed(state.stream.tokens, tokens))
-            _refuse_idle(receipt, self.chunk)
+            receipt = Receipt(f"{edit!r}@{state.block}", 1, changed(state.stream.tokens, tokens))
+            refuse_idle(receipt, self.chunk)
             edited = replace(
                 state, stream=state.stream.with_tokens(tokens), receipts=(*state.receipts, receipt), clean=False
             )
@@ -207,11 +230,11 @@ class _Pass:
             first = int((~allowed).flatten(1).any(dim=1).int().argmax())
             few = slice(first, first + PROBED)
             allowed = allowed[few]
-        probed = stream.with_tokens(stream.tokens[few])
+        probed = stream.only(few)
         masked = self.subject.step(block, probed, allowed, mask.renormalized).tokens
         free = self.subject.step(block, probed, torch.ones_like(allowed), mask.renormalized).tokens
-        receipt = Receipt(f"{mask!r}@block{block}", 1, _changed(masked, free))
-        _refuse_idle(receipt, self.chunk)
+        receipt = Receipt(f"{mask!r}@block{block}", 1, changed(masked, free))
+        refuse_idle(receipt, self.chunk)
         return receipt
 
     def _share(self, stream: Stream) -> float:
@@ -219,19 +242,5 @@ class _Pass:
         return stream.tokens.shape[1] / self.full_tokens if stream.tokens.ndim == 3 else 1.0
 
 
-def _unedited_first(step: Mask | Edit | Start | None) -> tuple[bool, str]:
+def _unedited_first(step: Mask | BlockEdit | Edit | Start | None) -> tuple[bool, str]:
     return (step is not None, repr(step))
-
-
-def _changed(before: torch.Tensor, after: torch.Tensor) -> int:
-    if before.shape != after.shape:
-        return len(before)
-    return int((before != after).flatten(1).any(dim=1).sum())
-
-
-def _refuse_idle(receipt: Receipt, chunk: Batch) -> None:
-    if receipt.changed == 0:
-        raise ClaimsError(
-            f"the intervention {receipt.place} changed nothing on images {chunk.positions.start}.."
-            f"{chunk.positions.stop - 1}: whatever is measured under it says nothing about the model"
-        )

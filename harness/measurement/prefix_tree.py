@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from harness.interventions.intervention import NONE, Edit, Intervention, Mask, Start
 from harness.interventions.patch_scores import Score, score_of
+from harness.interventions.slots import BlockEdit
 from harness.models.sites import Site
 from harness.models.subject import ModelCard
 from harness.readouts.readout import Readout, block_of
@@ -24,9 +25,9 @@ class Request:
 
 @dataclass
 class Node:
-    """A state of the stream: reached through a block (with a mask) and an edit, at first through the embedding."""
+    """A state of the stream: reached through a block (as it is, or as its slot says) and an edit, at first embedded."""
 
-    branches: dict[Mask | Start | None, dict[Edit | None, "Node"]] = field(default_factory=dict)
+    branches: dict[Mask | BlockEdit | Start | None, dict[Edit | None, "Node"]] = field(default_factory=dict)
     readers: list[int] = field(default_factory=list)
     claimants: set[Hashable] = field(default_factory=set)
     sites: set[Site] = field(default_factory=set)  # what its readers read within the block that leads to it

@@ -1,7 +1,7 @@
 """The one subject of this package: a chain of blocks described by a family record, with every refusal in one place."""
 
 from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, replace
 
 import torch
@@ -10,13 +10,16 @@ from torch import Tensor, nn
 
 from harness.errors import ClaimsError, unknown
 from harness.models.attention_hooks import explicit
+from harness.models.branches import counted, silenced
 from harness.models.family import Family
 from harness.models.finite import refuse_not_finite
-from harness.models.gradients import attention_gradients, lens_gradient, respond
+from harness.models.gradients import attention_gradients, input_gradient, lens_gradient, respond
 from harness.models.head_input import HeadInput, head_input
 from harness.models.hooks import values_of, watching
+from harness.models.partial_twins import partly_fresh
 from harness.models.position_hooks import other_positions
-from harness.models.sites import SITE_NEEDS, BlockWeights, HeadWeights, Site, UnitShape, Writes
+from harness.models.sites import SITE_NEEDS, BlockWeights, Branch, HeadWeights, Site, UnitShape, Writes
+from harness.models.stream_checks import check_mask, check_tokens
 from harness.models.subject import ModelCard, Positions, Stream, Subject
 from harness.models.weights import fresh_copy, hash_weights
 
@@ -61,7 +64,7 @@ class ChainSubject:
         """Give the attention weights of one block, by the explicit path where the model has a fused one."""
         self._need("attention_pattern")
         self._check_block(block)
-        self._check_tokens(stream)
+        check_tokens(self.card, stream)
         seen: list[Tensor] = []
         with explicit([self.family.attention(self.model, block)], seen.append):
             self.family.step(self.model, block, stream, None)
@@ -79,6 +82,22 @@ class ChainSubject:
         """Give what this block's attention and MLP add, as they enter the stream."""
         written = self._run(block, stream, ("attention write", "mlp write"), None, True)[1]
         return Writes(written["attention write"], written["mlp write"])
+
+    @torch.no_grad()
+    def without(
+        self, block: int, stream: Stream, branch: Branch, sites: tuple[Site, ...] = (), sizes: Tensor | None = None
+    ) -> tuple[Stream, Mapping[Site, Tensor]]:
+        """Run one block while one branch adds zeros (see `harness.models.branches.Branched`)."""
+        site: Site = "attention write" if branch == "attention" else "mlp write"
+        self._need_site(site)
+        self._check_block(block)
+        with ExitStack() as changed:
+            changed.enter_context(silenced(self.family.taps(self.model, block)[site], f"{branch} of block {block}"))
+            if sizes is not None:
+                self._need("attention_pattern")
+                attention = [self.family.attention(self.model, block)]
+                changed.enter_context(explicit(attention, lambda pattern: counted(pattern, sizes)))
+            return self._run(block, stream, sites, None, True)
 
     def block_weights(self, block: int) -> BlockWeights:
         """Give the weights of one block as plain matrices, without gradient."""
@@ -121,6 +140,14 @@ class ChainSubject:
         self._check_size(images)
         return attention_gradients(self.family, self.model, images, labels, self.card.depth)
 
+    def input_gradient(
+        self, images: Float[Tensor, "image channel row column"], labels: Int[Tensor, "image"]
+    ) -> Float[Tensor, "image channel row column"]:
+        """Give the gradient of the label's logit with respect to preprocessed pictures; also within inference mode."""
+        self._need("head")
+        self._check_size(images)
+        return input_gradient(self.family, self.model, images, labels, self.card.depth)
+
     @torch.no_grad()
     def logits(self, stream: Stream) -> Float[Tensor, "image class"]:
         """Give the model's own answer from the stream after the last block, bit for bit."""
@@ -156,6 +183,11 @@ class ChainSubject:
         card = replace(self.card, pretrained=False, name=f"{self.card.name}@untrained-{seed}")
         return replace(self, card=card, model=fresh_copy(self.model, seed))
 
+    def partly_untrained(self, seed: int, blocks: int) -> Subject:
+        """Return a twin of which the head is drawn anew, and with `blocks` the final norm and the last so many too."""
+        card = replace(self.card, name=f"{self.card.name}@drawn-{blocks}-{seed}")
+        return replace(self, card=card, model=partly_fresh(self.model, self.card, seed, blocks))
+
     def weights_hash(self) -> str:
         """Identify the weights by the sha256 of the state dict."""
         return hash_weights(self.model)
@@ -164,11 +196,12 @@ class ChainSubject:
         self, block: int, stream: Stream, sites: tuple[Site, ...], mask: Tensor | None, renormalize: bool
     ) -> tuple[Stream, dict[Site, Tensor]]:
         self._check_block(block)
-        self._check_tokens(stream)
+        check_tokens(self.card, stream)
         for site in sites:
             self._need_site(site)
         if mask is not None:
-            self._check_mask(mask, stream, renormalize)
+            self._need("attn_mask" if renormalize else "attention_pattern")
+            check_mask(self.card, mask, stream, renormalize)
             mask = mask.to(stream.tokens.device, non_blocking=True)
             mask = mask[:, None] if mask.ndim == 3 else mask  # the same for every head
         every = self.family.taps(self.model, block) if sites else {}
@@ -214,28 +247,3 @@ class ChainSubject:
     def _check_block(self, block: int) -> None:
         if not 0 <= block < self.card.depth:
             raise ClaimsError(f"block {block!r} of {self.card.name!r}, which has blocks 0 to {self.card.depth - 1}")
-
-    def _check_tokens(self, stream: Stream) -> None:
-        if self.card.grid is None or "token_subset" in self.card.capabilities:
-            return
-        want, got = len(self.card.prefix) + self.card.patches, stream.tokens.shape[1]
-        if got != want:
-            reason = self.card.missing(("token_subset",))
-            raise ClaimsError(f"{got} of the {want} tokens given to a block of {self.card.name!r}: {reason}")
-
-    def _check_mask(self, mask: Tensor, stream: Stream, renormalize: bool) -> None:
-        self._need("attn_mask" if renormalize else "attention_pattern")
-        images, tokens = stream.tokens.shape[:2]
-        if mask.dtype != torch.bool or tuple(mask.shape) not in ((tokens, tokens), (images, tokens, tokens)):
-            raise ClaimsError(
-                f"an attention mask for {self.card.name!r} is bool [{tokens} queries, {tokens} keys], with {images} "
-                f"images before them or not, not {mask.dtype} {list(mask.shape)}"
-            )
-        full = mask.any(dim=-1)
-        if renormalize and not bool(full.all()):
-            rows = (~full).nonzero()
-            where = f"rows {rows.flatten().tolist()}" if mask.ndim == 2 else f"[image, row] {rows[:5].tolist()}"
-            raise ClaimsError(
-                f"{where} of the attention mask for {self.card.name!r} allow no key at all: the explicit and the "
-                f"fused attention path would disagree (NaN, finite); let a token attend at least to itself"
-            )

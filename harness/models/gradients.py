@@ -55,6 +55,18 @@ def attention_gradients(
     return [(pattern.detach(), gradient) for pattern, gradient in zip(patterns, gradients, strict=True)]
 
 
+def input_gradient(family: Family, model: nn.Module, images: Tensor, labels: Tensor, depth: int) -> Tensor:
+    """Differentiate the label's logit with respect to preprocessed pictures: [image, channel, row, column]."""
+    with _differentiable():
+        asked = images.clone().detach().requires_grad_()
+        stream = _enter(family, model, asked)
+        for block in range(depth):
+            stream = stream.with_tokens(family.step(model, block, stream, None))
+        chosen = family.answer(model, stream.tokens).gather(1, labels.clone()[:, None])
+        (gradient,) = torch.autograd.grad(chosen.sum(), asked)
+    return gradient
+
+
 def _enter(family: Family, model: nn.Module, images: Tensor) -> Stream:
     weight = next(model.parameters())
     known = images.clone() if images.is_inference() else images

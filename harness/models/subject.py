@@ -20,6 +20,7 @@ Native = Literal["class", "class+distillation", "patch mean", "class+patch mean"
 CAPABILITIES: Mapping[str, str] = {
     "class_token": "the model has no class token in its residual stream from the first block on",
     "distillation_token": "the model has no distillation token",
+    "registers": "the model has no registers",
     "patch_tokens": "the model's stream is no sequence of patch tokens",
     "head": "the model has no classification head of its own",
     "class_readout": "the model's own head does not read the class token alone",
@@ -121,15 +122,21 @@ class Stream:
     """The residual stream of one chunk after some block: `tokens` [image, token, width], prefix tokens first.
 
     Staged models (Swin, ConvNeXt, ResNet) keep a feature map in the model's own layout instead. `extra` holds what
-    later blocks need beside it (rotary angles, a shared position bias).
+    later blocks need beside it (rotary angles, a shared position bias); `sizes` how many tokens each one stands for,
+    None where nothing was merged.
     """
 
     tokens: Float[Tensor, "image *place"]
     extra: Any = None
+    sizes: Float[Tensor, "image token"] | None = None
 
     def with_tokens(self, tokens: Tensor) -> "Stream":
         """Return the stream with other tokens; the original is untouched."""
-        return Stream(tokens, self.extra)
+        return Stream(tokens, self.extra, self.sizes)
+
+    def only(self, images: slice) -> "Stream":
+        """Return the stream of some of the images."""
+        return Stream(self.tokens[images], self.extra, None if self.sizes is None else self.sizes[images])
 
 
 @runtime_checkable

@@ -23,6 +23,14 @@ def known_names() -> frozenset[str]:
     return frozenset((*timm.list_models(), *timm.list_models(pretrained=True)))
 
 
+def plain_name(text: str) -> str:
+    """Take off what a hub puts before the name of one of timm's own models: `hf-hub:timm/NAME` or `timm/NAME`."""
+    for prefix in ("hf-hub:timm/", "hf_hub:timm/", "timm/"):
+        if text.startswith(prefix) and not Path(text).exists():
+            return text.removeprefix(prefix)
+    return text
+
+
 def full_name(text: str) -> str | None:
     """Give `architecture.tag` for a name with or without tag (the default tag then), None if timm knows no such name.
 

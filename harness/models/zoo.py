@@ -1,7 +1,6 @@
 """From the name of a model to exact weights: aliases, timm names with tags, factories, local checkpoints, fixtures."""
 
 import difflib
-import importlib
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,8 +16,9 @@ from harness.errors import ClaimsError, unknown
 from harness.fixtures import recipes
 from harness.fixtures import zoo as fixture_zoo
 from harness.fixtures.scenes import CLASS_NAMES
-from harness.models import checkpoint, timm_source
+from harness.models import checkpoint, hugging_face, timm_folder, timm_source
 from harness.models.chain import ChainSubject
+from harness.models.factories import subject_of_factory
 from harness.models.families import adapt, card_of
 from harness.models.self_check import check_subject
 from harness.models.subject import ModelCard, Preprocessing, Subject
@@ -85,14 +85,19 @@ def resolve(text: str, *, pretrained: bool = True, classes: int | None = None) -
             f"classes={classes} for {text!r}: pretrained weights have labels of their own; only random "
             f"weights (pretrained=False) take another number"
         )
+    text = timm_source.plain_name(text)
     if text in EMBEDDED:
         return _embedded(text, pretrained, classes)
     if text in aliases():
         return _timm(text, aliases()[text], pretrained, classes)
     if re.fullmatch(r"\w+(\.\w+)*:\w+", text):
         return _factory(text, pretrained)
+    if text.startswith(hugging_face.PREFIX):
+        return _hugging_face(text, pretrained)
+    if text.startswith(timm_folder.PREFIX):
+        return _checkpoint(text, pretrained, *timm_folder.read_folder(text))
     if "," in text or "/" in text or ":" in text or Path(text).suffix in (".safetensors", *checkpoint.PICKLES):
-        return _checkpoint(text, pretrained)
+        return _checkpoint(text, pretrained, checkpoint.parse(text))
     full = timm_source.full_name(text)
     if full is None:
         raise _unknown("model", text, "--model")
@@ -147,10 +152,11 @@ def _timm(name: str, full: str, pretrained: bool, classes: int | None, note: str
     )
 
 
-def _checkpoint(text: str, pretrained: bool) -> ModelEntry:
+def _checkpoint(
+    text: str, pretrained: bool, asked: checkpoint.Checkpoint, looks: Preprocessing | None = None
+) -> ModelEntry:
     if not pretrained:
         raise ClaimsError(f"the checkpoint {text!r} with pretrained=False: ask for the architecture by its own name")
-    asked = checkpoint.parse(text)
     arch = aliases().get(asked.arch, asked.arch)
     if arch not in EMBEDDED and timm_source.full_name(arch) is None:
         raise _unknown("architecture", arch, f"arch= of {text!r}")
@@ -164,21 +170,28 @@ def _checkpoint(text: str, pretrained: bool) -> ModelEntry:
         arch=arch.partition(".")[0],
         blank=partial(_blank, arch, classes),
         build=lambda: checkpoint.fill(asked, _blank(arch, classes, "cpu")),
+        looks=looks,
+    )
+
+
+def _hugging_face(text: str, pretrained: bool) -> ModelEntry:
+    found = hugging_face.read_model(text)
+    return _entry(
+        name=found.folder.resolve().name,
+        resolved=f"{hugging_face.PREFIX}{found.folder}",
+        kind="checkpoint",
+        data=None,
+        arch=found.layout.arch,
+        blank=found.blank,
+        build=found.build,
+        pretrained=pretrained,
+        looks=found.preprocessing,
     )
 
 
 def _factory(text: str, pretrained: bool) -> ModelEntry:
     """Call the factory at once: only what it returns can be described."""
-    try:
-        made = _imported(text)()
-        if isinstance(made, nn.Module):
-            made = adapt(made, name=text, arch=type(made).__name__, pretrained=True)
-    except (Exception, SystemExit) as error:
-        if isinstance(error, ClaimsError):
-            raise
-        raise ClaimsError(f"the factory {text!r} raised {type(error).__name__}: {error!s:.200}") from error
-    if not isinstance(made, Subject):
-        raise ClaimsError(f"the factory {text!r} returned {type(made).__name__}, neither an nn.Module nor a Subject")
+    made = subject_of_factory(text)
     subject = made if pretrained else made.untrained(RANDOM_SEED)
     built = subject.model if isinstance(subject, ChainSubject) else subject
     return ModelEntry(
@@ -196,20 +209,6 @@ def _unknown(kind: str, name: str, where: str) -> ClaimsError:
     """Search all of timm for the nearest match, but list the zoo: nobody reads three thousand names."""
     near = difflib.get_close_matches(name, timm_source.known_names(), n=3)
     return unknown(kind, name, {*EMBEDDED, *aliases(), *near}, f"{where} (short names and nearest timm names)")
-
-
-def _imported(text: str) -> Callable[[], object]:
-    path, _, attribute = text.partition(":")
-    try:
-        module = importlib.import_module(path)
-    except ModuleNotFoundError as error:
-        if error.name is None or not f"{path}.".startswith(f"{error.name}."):
-            raise  # the module is there, something that it imports is not
-        raise ClaimsError(f"no module {error.name!r} for the model {text!r}; is its folder on sys.path?") from error
-    factory = getattr(module, attribute, None)
-    if not callable(factory):
-        raise unknown("factory", attribute, [name for name in dir(module) if callable(getattr(module, name))], path)
-    return factory
 
 
 def _blank(name: str, classes: int | None, device: str) -> nn.Module:
@@ -235,10 +234,11 @@ def _entry(
     missing: Callable[[], str | None] = lambda: None,
     pretrained: bool = True,
     note: str = "",
+    looks: Preprocessing | None = None,
 ) -> ModelEntry:
     """Describe the architecture on the meta device; random weights take the place of `build` if asked for."""
     name = name if pretrained else f"{name}@untrained-{RANDOM_SEED}"
-    preprocessing = _FIXTURE_PREPROCESSING if arch in EMBEDDED else None
+    preprocessing = _FIXTURE_PREPROCESSING if arch in EMBEDDED else looks
     card = card_of(blank("meta"), name=name, arch=arch, pretrained=pretrained, preprocessing=preprocessing)
     if data == "imagenet-1k" and not (pretrained and card.classes == IMAGENET_CLASSES):
         data = None

@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 
 from harness.probes.learned_token import TokenFit, TokenReadout
+from harness.probes.prefix_moments import PrefixFit, PrefixMoments
 from harness.probes.probe import Fit, Probe
 
-Fittable = Probe | TokenReadout
-Fitted = Fit | TokenFit
+Fittable = Probe | TokenReadout | PrefixMoments
+Fitted = Fit | TokenFit | PrefixFit
 
 
 def linear_fit(fits: Mapping[Fittable, Fitted], probe: Probe) -> Fit:
@@ -20,4 +21,11 @@ def token_fit(fits: Mapping[Fittable, Fitted], readout: TokenReadout) -> TokenFi
     """Give the fit of a learned readout."""
     fit = fits[readout]
     assert isinstance(fit, TokenFit)
+    return fit
+
+
+def prefix_fit(fits: Mapping[Fittable, Fitted]) -> PrefixFit:
+    """Give the moments of prefix tokens."""
+    fit = fits[PrefixMoments()]
+    assert isinstance(fit, PrefixFit)
     return fit

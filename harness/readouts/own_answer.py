@@ -97,7 +97,7 @@ class Agreement(StreamReadout):
     layer = None
 
     def read(self, reading: Reading) -> Float[Tensor, "image"]:
-        return (reading.logits("native").argmax(-1) == _clean(reading).logits("native").argmax(-1)).float()
+        return (reading.logits("native").argmax(-1) == clean_of(reading).logits("native").argmax(-1)).float()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,7 +111,7 @@ class SameLogits(StreamReadout):
     layer = None
 
     def read(self, reading: Reading) -> Float[Tensor, "image"]:
-        return (reading.logits(self.head) == _clean(reading).logits(self.head)).all(dim=-1).float()
+        return (reading.logits(self.head) == clean_of(reading).logits(self.head)).all(dim=-1).float()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,7 +145,8 @@ def usual_count(classes: int) -> int:
     return 5 if classes >= FIVE_FROM else 1
 
 
-def _clean(reading: Reading) -> Reading:
+def clean_of(reading: Reading) -> Reading:
+    """Give the reading of the unedited arm, which a readout asked for by `needs_clean`."""
     if reading.clean is None:
         raise ClaimsError("this readout compares with the unedited arm, which was not read beside it")
     return reading.clean

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 import torch
 
-from harness.errors import ClaimsError, NotApplicable
+from harness.errors import ClaimsError, NotApplicable, UnsupportedModel
 from harness.images.open import check_pictures
 from harness.images.procedural import Split
 from harness.images.procedural_switches import is_embedded
@@ -20,13 +20,13 @@ A first page needs hundreds of them, not 50,000: add --max-images 500, or --clai
 LONGEST_REASON = 160  # characters of what torch says of a device
 
 
-def check_models(options: RunOptions) -> dict[str, ModelEntry]:
-    """Resolve the models of a run by name.
+def check_models(options: RunOptions) -> tuple[dict[str, ModelEntry], list[str]]:
+    """Resolve the models of a run by name; and say which of several are left out, as nothing here can read them.
 
     Raises ClaimsError for a device that cannot be used, and in one message for every model whose labels the images
     cannot have or whose weights are out of reach.
     """
-    entries = _by_name(_resolve(text, options) for text in options.models or EMBEDDED)
+    entries, left_out = _readable(options)
     check_device(options.device)
     problems = []
     for entry in entries.values():
@@ -41,7 +41,7 @@ def check_models(options: RunOptions) -> dict[str, ModelEntry]:
     problems = problems or [*_wrong_pictures(options, entries)]
     if problems:
         raise ClaimsError("\n".join(problems))
-    return entries
+    return entries, left_out
 
 
 def check_device(device: str) -> None:
@@ -72,6 +72,19 @@ def _wrong_pictures(options: RunOptions, entries: Mapping[str, ModelEntry]) -> I
         for why, names in told.items():
             more = f" and {len(names) - 1} more model(s)" if len(names) > 1 else ""
             yield f"pictures {data!r} for {names[0]}{more}: {why}"
+
+
+def _readable(options: RunOptions) -> tuple[dict[str, ModelEntry], list[str]]:
+    found: list[ModelEntry] = []
+    left_out: dict[str, UnsupportedModel] = {}
+    for text in options.models or EMBEDDED:
+        try:
+            found.append(_resolve(text, options))
+        except UnsupportedModel as error:
+            left_out[text] = error
+    if not found:
+        raise ClaimsError("\n".join(str(error) for error in left_out.values()))
+    return _by_name(found), [f"{text} is left out: {error}" for text, error in left_out.items()]
 
 
 def _resolve(text: str, options: RunOptions) -> ModelEntry:

@@ -69,7 +69,7 @@ class Session:
         self.options, self.advance, self.fell = options, advance, fell
         self.clock = Clock.of(None if options.minutes is None else 60.0 * options.minutes)
         self.groups_ahead = 1  # of models to be measured: they share the time
-        self.entries = check_models(options)
+        self.entries, self.left_out = check_models(options)
         self.cohorts = {name: lone(name) for name in self.entries}
         self._scratch = TemporaryDirectory() if scratch and options.cache is None else None
         self.store = Store(Path(self._scratch.name) if self._scratch else options.cache)
@@ -171,7 +171,7 @@ class Session:
 
     def notes(self) -> list[str]:
         """List what a reader of the results must know: what names stand for, and pictures that were left out."""
-        notes = [f"{entry.name}: {entry.note}" for entry in self.entries.values() if entry.note]
+        notes = [*self.left_out, *(f"{one.name}: {one.note}" for one in self.entries.values() if one.note)]
         notes += picture_notes(self.opened, self.fitted_on)
         for bench in self._shelf.by_name.values():
             if not (left := len(bench.images) - bench.usable):

@@ -128,6 +128,7 @@ TAUGHT: Mapping[str, Cards] = {name: _able(card, "label_trained") for name, card
 VIT = _able(CLS, "label_trained")
 TWIN = _able(NO_CLASS, "label_trained")
 CNN = _convolutional("resnet50.a1_in1k")
+RESNET = replace(CNN, family="resnet")
 CAPTIONS = _able(make_card("none"), "caption_trained")
 FEW = _able(make_card(classes=10, depth=7), "label_trained")
 PUBLISHED = _able(CLS, "label_trained", arch="vit_base_patch16_384.orig_in21k_ft_in1k")
@@ -148,6 +149,12 @@ SEVERAL: Mapping[tuple[str, ...], Mapping[str, Cards]] = {
             "cnn": _convolutional("resnet50.a1_in1k", 99),
         },
         "few classes": {"vit": FEW, "cnn": _convolutional("tiny_resnet", 10)},
+        "ResNet": {"vit": replace(VIT, grid=(14, 14)), "cnn": RESNET},
+        "ResNet, 999 classes": {"vit": _able(make_card(classes=999), "label_trained"), "cnn": RESNET},
+        "ResNet, 1,001 classes": {"vit": _able(make_card(classes=1001), "label_trained"), "cnn": RESNET},
+        "ResNet, 7 x 7 patches": {"vit": replace(VIT, grid=(7, 7)), "cnn": RESNET},
+        "ResNet, 4 x 8 patches": {"vit": replace(VIT, grid=(4, 8)), "cnn": RESNET},
+        "ResNet, larger ViT": {"vit": _sized(VIT, 384), "cnn": RESNET},
     },
     ("vit", "twin"): {
         "many classes": {"vit": VIT, "twin": TWIN},

@@ -33,7 +33,7 @@ def make_card(
 ) -> ModelCard:
     """Describe a model by hand, with the capabilities that follow."""
     has = {"patch_tokens", "attn_mask", "token_subset"} | WITHIN | READOUT_CAPABILITIES[native]
-    has |= {f"{kind}_token" for kind in prefix if kind != "register"}
+    has |= {"registers" if kind == "register" else f"{kind}_token" for kind in prefix}
     has |= {"self_supervised"} if "dinov2" in arch else set()
     return ModelCard(
         name=arch,

@@ -176,8 +176,9 @@ def _edits(intervention: Intervention) -> list[str]:
     if intervention.positions != "own":
         said.append(f"positions {intervention.positions}")
     places = [(site, value(edit)) for site, edit in intervention.edits]
-    said += [f"{edit} {'at the start' if site == EMBEDDING else f'after {site}'}" for site, edit in places]
+    told_apart = [f"{edit} {'at the start' if site == EMBEDDING else f'after {site}'}" for site, edit in places]
+    said += [folded(told_apart, joint="; ")] if told_apart else []
     kinds: dict[str, list[int]] = {}
-    for block, mask in intervention.masks:
-        kinds.setdefault(value(mask), []).append(block)
-    return said + [f"{mask} in {several(blocks)}" for mask, blocks in kinds.items()]
+    for block, slot in (*intervention.masks, *intervention.blocks):
+        kinds.setdefault(value(slot), []).append(block)
+    return said + [f"{slot} in {several(blocks)}" for slot, blocks in kinds.items()]

@@ -2,7 +2,7 @@
 
 from torch import nn
 
-from harness.errors import ClaimsError
+from harness.errors import UnsupportedModel
 from harness.models.chain import ChainSubject
 from harness.models.families import beit, cait, eva, mixer, relpos, staged, vit
 from harness.models.family import Family, Naming
@@ -26,8 +26,8 @@ def adapt(
 ) -> Subject:
     """Wrap a module as a subject and put it into evaluation mode.
 
-    Without `preprocessing` the model's timm configuration is read (ImageNet's where it has none). Raises ClaimsError
-    for a class that no family knows.
+    Without `preprocessing` the model's timm configuration is read (ImageNet's where it has none). Raises
+    UnsupportedModel for a class that no family knows.
     """
     naming = Naming(name=name, arch=arch, pretrained=pretrained, preprocessing=preprocessing)
     family = _family_of(model)
@@ -47,7 +47,7 @@ def _family_of(model: nn.Module) -> Family:
         if type(model) in family.models:
             return family
     supported = ", ".join(sorted(kind.__name__ for family in FAMILIES for kind in family.models))
-    raise ClaimsError(
+    raise UnsupportedModel(
         f"no adapter reads {type(model).__module__}.{type(model).__name__} as a chain of blocks (a subclass counts as "
         f"another class, since it may change the forward pass). Supported: {supported}. For your own model return a "
         f"`harness.models.subject.Subject` from a factory."

@@ -167,6 +167,7 @@ def _abilities(classes: int, prefix: tuple[str, ...], native: Native) -> dict[st
         "patch_tokens": True,
         "class_token": "class" in prefix,
         "distillation_token": "distillation" in prefix,
+        "registers": "register" in prefix,
         "head": classes > 0,
         "token_head": classes > 0 and native != "map pool",
         **{capability: native == kind for kind, capability in _READOUTS.items()},

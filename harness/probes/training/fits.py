@@ -11,8 +11,9 @@ import torch
 
 from harness.probes.fittable import Fittable, Fitted
 from harness.probes.learned_token import TokenFit, TokenReadout
+from harness.probes.prefix_moments import PrefixFit, PrefixMoments
 from harness.probes.probe import Fit, Probe
-from harness.probes.training import linear, tokens
+from harness.probes.training import linear, prefix, tokens
 from harness.probes.training.code import code_of
 from harness.probes.training.files import Arrays, FitPlace
 from harness.probes.training.linear import Advance, Training
@@ -30,9 +31,11 @@ def fit_all(
     missing = [one for one in dict.fromkeys(wanted) if one not in found]
     probes = [one for one in missing if isinstance(one, Probe)]
     readouts = [one for one in missing if isinstance(one, TokenReadout)]
+    moments = [one for one in missing if isinstance(one, PrefixMoments)]
     made: Iterable[tuple[Fittable, Fitted]] = chain(
         linear.fit_probes(probes, training, place, advance) if probes else (),
         tokens.fit_tokens(readouts, training, place, advance) if readouts else (),
+        ((one, prefix.fit_moments(training, advance)) for one in moments),
     )
     for one, fit in made:
         _save(place, one, fit)
@@ -51,12 +54,16 @@ def _load(place: FitPlace, wanted: Fittable) -> Fitted | None:
     tensors = {name: torch.from_numpy(array) for name, array in arrays.items() if name != "strength"}
     if isinstance(wanted, TokenReadout):
         return TokenFit(parameters=tensors)
+    if isinstance(wanted, PrefixMoments):
+        return PrefixFit(**tensors)
     return Fit(**tensors, strength=float(arrays["strength"][0]))
 
 
 def _save(place: FitPlace, wanted: Fittable, fit: Fitted) -> None:
     if isinstance(fit, TokenFit):
         arrays: Arrays = {name: tensor.numpy() for name, tensor in fit.parameters.items()}
+    elif isinstance(fit, PrefixFit):
+        arrays = {"mean": fit.mean.numpy(), "std": fit.std.numpy()}
     else:
         arrays = {name: getattr(fit, name).numpy() for name in ("centre", "weights", "bias")}
         arrays["strength"] = np.array([fit.strength])
