@@ -140,7 +140,7 @@ def test_a_census_is_recorded_with_its_members_and_judged_again_from_the_store(r
         assert str(again.judgement.verdict) == "refuted"
 
 
-def test_a_report_shows_sets_of_models_in_columns_of_their_own(run, pytester):
+def test_a_report_shows_sets_of_models_in_a_table_of_their_own(run, pytester):
     run("--claims-report", "report.html", "--claims-json", "out.json")
     text = (pytester.path / "report.html").read_text(encoding="utf-8")
     assert "support.zoo:late_reader vs support.zoo:patch_mean" in text

@@ -102,7 +102,7 @@ def test_a_log_says_verdicts_as_they_fall_and_failures_by_claim_in_one_clause(ru
     assert not [line for line in lines if line.startswith(f"{LATE}: needy is")]
     assert "not judged: published for another model" in " ".join(" ".join(lines).split())
     before_failures = lines.index(next(line for line in lines if "short test summary" in line)) - 1
-    assert "next: `claims explain holds --claims mine` tells one claim" in " ".join(" ".join(lines).split())
+    assert "next: `claims explain fails --claims mine` tells one claim" in " ".join(" ".join(lines).split())
     assert lines[before_failures].strip() == "inconclusive"
 
 

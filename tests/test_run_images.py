@@ -9,7 +9,7 @@ from harness.models.zoo import ModelEntry, resolve
 from harness.running.option_table import OPTIONS
 from harness.running.options import parse
 from harness.running.preflight import check_models
-from harness.running.run_images import measured_images, training_images
+from harness.running.run_images import measured_images, training_images, unmatched_notes
 
 CARD = resolve("tiny_vit").card
 
@@ -75,3 +75,8 @@ def test_a_first_run_without_pictures_hears_once_what_works(monkeypatch):
     assert len([line for line in lines if line.startswith("  --data ")]) == 2
     assert "hundreds" in lines[-2]
     assert "claims plan" in lines[-1]
+
+
+def test_claims_that_no_models_fit_are_told_once_for_every_reason():
+    told = unmatched_notes({"a": "no cnn", "b": "no vit", "c": "no cnn"})
+    assert told == ["a, c were asked of no models: no cnn", "b was asked of no models: no vit"]

@@ -10,12 +10,13 @@ from harness.report.views import SYMBOLS, Cell, ClaimView, Result, SourceView
 
 @dataclass(frozen=True, kw_only=True)
 class Head:
-    """A column of the matrix; `number` is its place among all columns of the report."""
+    """A column of a report; `number` is its place among all, `roles` says who is who where models are compared."""
 
     number: int
     label: str
     anchor: str
     family: str
+    roles: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,13 +57,14 @@ class Layout:
     sets: tuple[Head, ...]
     sources: tuple[Group, ...]
     unasked: tuple[ClaimView, ...]
-    compared: tuple[tuple[str, str, Result], ...]
+    compared: tuple[tuple[str, Head, Result], ...]
 
 
 def laid_out(columns: Sequence[ModelColumn], sources: Sequence[SourceView]) -> Layout:
     """Put models of a family and claims of a source that came out alike beside one another."""
     heads = [
-        Head(number=number, label=one.label, anchor=one.anchor, family=one.family) for number, one in enumerate(columns)
+        Head(number=number, label=one.label, anchor=one.anchor, family=one.family, roles=_roles(one))
+        for number, one in enumerate(columns)
     ]
     sets = tuple(head for head in heads if columns[head.number].context.cards)
     claims = [claim for source in sources for claim in source.claims]
@@ -90,7 +92,7 @@ def laid_out(columns: Sequence[ModelColumn], sources: Sequence[SourceView]) -> L
         sources=tuple(groups),
         unasked=tuple(claim for claim in asked if claim not in rows),
         compared=tuple(
-            (claim.id, result.label, result)
+            (claim.id, heads[result.column], result)
             for claim in claims
             for result in claim.asked
             if heads[result.column] in sets
@@ -106,6 +108,10 @@ def _together(heads: Sequence[Head], claims: Sequence[ClaimView]) -> tuple[Head,
         order = alike_order([[claim.cells[head.number].verdict for claim in claims] for head in own])
         found += [own[at] for at in order]
     return tuple(found)
+
+
+def _roles(column: ModelColumn) -> str:
+    return "; ".join(f"{role}: {card.name}" for role, card in column.context.cards.items())
 
 
 def _row(claim: ClaimView, ledger: int, numbers: Sequence[int]) -> Row:

@@ -1,6 +1,7 @@
 """A progress line on long runs that leaves pytest's own output alone."""
 
 import sys
+import textwrap
 import time
 from typing import Any
 
@@ -53,7 +54,8 @@ class Progress:
             return
         with self._capture.global_and_fixture_disabled():
             self._reporter.ensure_newline()
-            self._reporter.write_line(line)
+            for part in textwrap.wrap(line, self._reporter._tw.fullwidth, subsequent_indent="  "):
+                self._reporter.write_line(part)
 
     def _write(self, text: str) -> None:
         """Write past pytest's capturing, and put the cursor back where pytest left it."""

@@ -90,3 +90,14 @@ def picture_notes(opened: Mapping[str, Opened], train: Mapping[str, Opened]) -> 
                 count, shown = len(images.left_out), "; ".join(images.left_out[:5])
                 notes.append(f"{images.name}{use}: {count} left out: {shown}{' ...' if count > 5 else ''}")
     return notes
+
+
+def unmatched_notes(unmatched: Mapping[str, str]) -> list[str]:
+    """Tell which claims about several models no models of the run fit, by claim id, once for every reason."""
+    reasons: dict[str, list[str]] = {}
+    for claim, why in unmatched.items():
+        reasons.setdefault(why, []).append(claim)
+    return [
+        f"{', '.join(claims)} {'was' if len(claims) == 1 else 'were'} asked of no models: {why}"
+        for why, claims in reasons.items()
+    ]

@@ -35,7 +35,7 @@ from harness.running.context import context_of_models
 from harness.running.loaded_models import LoadedModels
 from harness.running.options import RunOptions
 from harness.running.preflight import check_models
-from harness.running.run_images import picture_notes
+from harness.running.run_images import picture_notes, unmatched_notes
 
 FIRST_SECONDS = 1.0  # of measuring in any run, though loading took all its time: the same command must get on
 
@@ -181,7 +181,7 @@ class Session:
             notes.append(
                 f"{model}: its claims were measured one by one, because measuring them together raised {raised}"
             )
-        notes += [f"{claim} was asked of no models: {why}" for claim, why in self.unmatched.items()]
+        notes += unmatched_notes(self.unmatched)
         return list(dict.fromkeys(map(portable, [*notes, *self.remarks])))
 
     def close(self) -> None:

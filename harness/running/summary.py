@@ -50,7 +50,8 @@ def next_step(records: Sequence[RunRecord], width: int, folder: str = USUAL_FOLD
     """Say what a reader may do now: the last line of a run, whose claims lie in a `folder`."""
     late = [record for record in records if record.out_of_time]
     open_ = [record for record in records if record.verdict == "inconclusive" and not record.out_of_time]
-    shown = next((one.claim for one in records if one.verdict in terminal.DECIDED), records[0].claim)
+    known = sorted(records, key=lambda one: (one.verdict != "refuted", one.verdict not in terminal.DECIDED))
+    shown = known[0].claim
     where = "" if folder == USUAL_FOLDER else f" --claims {folder}"
     steps = [f"`claims explain {shown}{where}` tells one claim in full", f"`claims report{where}` writes the page"]
     if late:
