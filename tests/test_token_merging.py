@@ -135,3 +135,13 @@ def test_blocks_that_cannot_run_on_merged_tokens_are_refused(name):
     assert merge_tokens(DIST, 1).program(DIST)
     with pytest.raises(ValueError, match="merges nothing"):
         MergeTokens(count=0)
+
+
+@pytest.mark.parametrize("drop", [False, True])
+def test_an_edit_says_how_many_tokens_it_leaves(drop):
+    subject, edit = tiny_vit(**GRID), MergeTokens(count=5, drop=drop)
+    stream = subject.start(torch.randn(3, 3, 16, 16, generator=torch.manual_seed(0)))
+    for block in range(subject.card.depth):
+        said = edit.left(subject.card, block, stream.tokens.shape[1])
+        stream = edit.run(subject, block, stream, CHUNK)
+        assert stream.tokens.shape[1] == said

@@ -6,11 +6,17 @@ import torch
 
 from harness.errors import ClaimsError
 from harness.images.batch import Batch
+from harness.interventions.block_edits import drop_skips, skip_blocks
+from harness.interventions.token_merging import merge_tokens
 from harness.interventions.token_replacement import ReplaceTokens, ZeroPatches, replace_tokens, zero_patches
+from harness.measurement.cost import expected_bill
+from harness.measurement.forward import measure_chunk
+from harness.measurement.prefix_tree import Bill, Request
 from harness.probes.prefix_moments import PrefixFit, PrefixMoments
 from harness.probes.training.files import FitPlace
 from harness.probes.training.fits import fit_all
 from harness.probes.training.linear import Training
+from harness.readouts.own_answer import Accuracy
 from support.cards import CLS, DINOV2_REG
 from support.tiny import DEPTH, PATCHES, WIDTH, RandomImages, tiny_vit
 
@@ -93,3 +99,19 @@ def test_what_is_not_there_is_neither_replaced_nor_averaged():
     training = Training(subject=bare, images=RandomImages(count=8), chunks=[range(8)], seed=0)
     with pytest.raises(ClaimsError, match="no prefix tokens whose mean"):
         fit_all([PrefixMoments()], training, FitPlace(folder=None, context="x"), lambda *step: None)
+
+
+def test_what_edits_of_blocks_and_registers_cost_is_known_before_a_run():
+    subject, images = REGISTERED, RandomImages(count=8)
+    fits = {PrefixMoments(): FIT}
+    for edit in (
+        replace_tokens(subject.card, "register", "mean"),
+        skip_blocks([1]),
+        drop_skips(range(DEPTH)),
+        merge_tokens(subject.card, 1),
+    ):
+        wanted = [Request(intervention=edit, readout=Accuracy(), claimants=frozenset({"a claim"}))]
+        chunk = Batch(positions=range(8), donors=torch.arange(8), labels=torch.from_numpy(images.labels), seed=0)
+        bill = Bill()
+        measure_chunk(subject, images.load(range(8), subject.card.preprocessing), chunk, wanted, fits, bill)
+        assert expected_bill(wanted, subject.card, 8).total == pytest.approx(bill.total)

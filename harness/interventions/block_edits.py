@@ -14,8 +14,16 @@ from harness.models.subject import ModelCard, Stream, Subject
 Through = Literal["attention", "attention and mlp"]
 
 
+class _KeepsTokens:
+    """What edits say of themselves that leave all tokens there."""
+
+    def left(self, card: ModelCard, block: int, tokens: int) -> int:
+        """Count as many tokens as before."""
+        return tokens
+
+
 @dataclass(frozen=True)
-class SkipBlock:
+class SkipBlock(_KeepsTokens):
     """Leave a block out: the stream after it is the stream before it."""
 
     runs = 0.0
@@ -33,7 +41,7 @@ class SkipBlock:
 
 
 @dataclass(frozen=True)
-class DropWrite:
+class DropWrite(_KeepsTokens):
     """Let one branch of a block write nothing: what it adds to the stream is zero."""
 
     branch: Branch
@@ -49,7 +57,7 @@ class DropWrite:
 
 
 @dataclass(frozen=True)
-class DropSkip:
+class DropSkip(_KeepsTokens):
     """Cut the skip connections of a block: what leaves a branch is its write alone, x <- MLP(LN(Attn(LN x))).
 
     `through` "attention" leaves the MLP out as well. Post-norms and LayerScale belong to what a branch writes.

@@ -22,5 +22,8 @@ class BlockEdit(Protocol):
     def refusal(self, card: ModelCard, block: int) -> str:
         """Say why this block of a model cannot be run so, "" where it can."""
 
+    def left(self, card: ModelCard, block: int, tokens: int) -> int:
+        """Count the tokens that it leaves of so many."""
+
     def run(self, subject: Subject, block: int, stream: Stream, chunk: Batch) -> Stream:
         """Give the stream after the block, run otherwise; the stream that enters is never changed in place."""

@@ -47,6 +47,12 @@ class MergeTokens:
         """Refuse blocks that cannot run on merged tokens."""
         return card.missing(NEEDS) or ""
 
+    def left(self, card: ModelCard, block: int, tokens: int) -> int:
+        """Count what is not merged away; after the last block all that was not dropped."""
+        if block == card.depth - 1 and not self.drop:
+            return len(card.prefix) + card.patches
+        return tokens - min(self.count, (tokens - len(card.prefix)) // 2)
+
     def run(self, subject: Subject, block: int, stream: Stream, chunk: Batch) -> Stream:
         """Run attention on all tokens, and the MLP on what is left of them."""
         able, card, tokens = branched(subject), subject.card, stream.tokens

@@ -9,12 +9,14 @@ import torch
 from harness.images.batch import Batch
 from harness.interventions.intervention import Edit
 from harness.interventions.patch_scores import score_of
+from harness.interventions.slots import BlockEdit
 from harness.judging.ledger import ClaimSpec
 from harness.measurement.forward import PROBED
 from harness.measurement.plan import Plan
 from harness.measurement.prefix_tree import Bill, Node, Request, claimants_of, program_tree, scores_in
 from harness.models.sites import EMBEDDING
 from harness.models.subject import ModelCard
+from harness.probes.prefix_moments import PrefixFit, PrefixMoments
 from harness.readouts.members import Batches
 
 _IMAGES = 2  # an edit that exchanges things needs a partner
@@ -110,12 +112,15 @@ class _Walk:
     counts: dict[tuple[Edit, int], int] = field(default_factory=dict)
 
     def blocks(self, node: Node, tokens: int, block: int) -> None:
-        """Charge the next block for each mask, and walk on."""
-        for mask, children in node.branches.items():
-            share = self._share(tokens)
-            checks = 0 if mask is None else 2 * PROBED
-            self.bill.charge(claimants_of(children), (self.images + checks) * share)
-            self.edits(children, tokens, block + 1)
+        """Charge the next block for each of its slots, and walk on."""
+        for slot, children in node.branches.items():
+            share, left = self._share(tokens), tokens
+            if isinstance(slot, BlockEdit):
+                runs, left = slot.runs * self.images + PROBED, slot.left(self.card, block + 1, tokens)
+            else:
+                runs = float(self.images + (0 if slot is None else 2 * PROBED))
+            self.bill.charge(claimants_of(children), runs * share)
+            self.edits(children, left, block + 1)
 
     def edits(self, children: Mapping[Edit | None, Node], tokens: int, block: int) -> None:
         """Follow every edit after `block` with the tokens that it leaves."""
@@ -138,6 +143,11 @@ class _Walk:
                 labels=torch.arange(_IMAGES),
                 seed=0,
                 scores={score_of(edit): torch.zeros(_IMAGES, self.card.patches)},
+                fits={PrefixMoments(): self._no_moments()},
             )
             self.counts[edit, tokens] = edit.apply(stream, self.card, chunk).shape[1]
         return self.counts[edit, tokens]
+
+    def _no_moments(self) -> PrefixFit:
+        blank = torch.zeros(self.card.depth, len(self.card.prefix), self.card.width)
+        return PrefixFit(mean=blank, std=blank)
