@@ -31,6 +31,7 @@ from harness.measurement.prefix_tree import Bill, Request
 from harness.measurement.record import record_of
 from harness.measurement.runner import run
 from harness.models.families import adapt
+from harness.models.zoo import resolve
 from harness.readouts.own_answer import Accuracy, Agreement, CrossEntropy, PatchAccuracy
 from harness.results.accepted_outcomes import read_outcomes
 from harness.results.history import open_history
@@ -39,6 +40,7 @@ from harness.results.record import CardRecord, record_from, record_text
 from harness.results.recorder import Recorder
 from harness.running.context import card_from, card_record, context_of
 from harness.running.options import parse
+from support import cards
 from support.claims import accuracy, bench, bound, isolation, loaded, retention, spec
 from support.planted import Planted, PlantedImages
 from support.records import behind
@@ -480,18 +482,56 @@ def test_images_are_rounded_up_to_whole_chunks():
     assert rounded(float("inf"), 64) == float("inf")
 
 
+def planned(told: str, claim: str) -> list[str]:
+    """Find the row of a claim in a plan: minutes, images, forwards."""
+    return next(line.split()[:-1] for line in told.splitlines() if line.endswith(f" {claim}"))
+
+
 def test_plan_tells_cost_images_and_what_does_not_apply(folder, capsys):
     assert main(["plan", "--model", "tiny_vit", "--images-per-second", "60", "--max-images", "64"]) == 0
     told = capsys.readouterr().out
-    row = next(line.split() for line in told.splitlines() if line.startswith("planted-isolation"))
-    assert row[1] == "3"
-    assert row[4] == "64"
-    assert "beyond the budget" in told
+    minutes, images, forwards = planned(told, "planted-isolation")
+    assert images == "64!"
+    assert float(minutes) == pytest.approx(64 * float(forwards) / 60 / 60, abs=0.006)
     assert main(["plan", "--model", "tiny_resnet", "--images-per-second", "60"]) == 0
     told = capsys.readouterr().out
     assert "not applicable (1)" in told
-    row = next(line.split() for line in told.splitlines() if line.startswith("planted-accuracy"))
-    assert row[1:5] == ["1", "1.00", "128", "0.04"]
+    assert planned(told, "planted-accuracy") == ["0.04", "128", "1.0"]
+    assert max(map(len, told.splitlines())) <= 80
+
+
+def test_plan_knows_what_the_last_run_took(records, capsys):
+    asked = ["plan", "--model", "tiny_vit", "--images-per-second", "60"]
+    assert main(asked) == 0
+    assert len(planned(capsys.readouterr().out, "planted-isolation")) == 3, "of this model nothing is known"
+    recorder = Recorder(Path(".claims"), "another run")
+    with closing(Store(Path(".claims"))) as store:
+        record = records["planted-isolation"].but(model="tiny_vit", seconds=90.0, measured_images=64, run=recorder.run)
+        recorder.keep(record, store, PlantedImages(count=256, wrong=0.1))
+    recorder.close()
+    assert main(asked) == 0
+    told = capsys.readouterr().out
+    assert planned(told, "planted-isolation")[1] == "1.50"
+    assert len(planned(told, "planted-accuracy")) == 3, "of this claim nothing is known"
+
+
+def test_plan_of_several_models_counts_what_compares_them(capsys):
+    """Against the merged pass of each model's own arms, each at its own speed."""
+    names, claim = ("tiny_vit", "tiny_resnet"), "vit-tolerates-patch-shuffle-more-than-cnn"
+    chosen = [part for name in names for part in ("--model", name)]
+    assert main(["plan", *chosen, "--claims", str(cards.ROOT), "--claim", claim, "--images-per-second", "50"]) == 0
+    told = capsys.readouterr().out
+    assert "tiny_vit vs tiny_resnet" in told
+    assert "tiny_resnet vs tiny_vit" not in told
+    minutes, images, forwards = planned(told, claim)
+    by_role = dict(zip(("vit", "cnn"), (resolve(name).card for name in names), strict=True))
+    plan = propose(cards.CLAIMS[claim].function, cards.SPECS[claim], by_role)
+    counted = 0.0
+    for role, card in by_role.items():
+        own = replace(plan, arms={name: arm for name, arm in plan.arms.items() if arm.subject == role})
+        counted += plan_evaluations({claim: own}, card) / card.depth
+    assert float(forwards) == pytest.approx(counted, abs=0.06)
+    assert float(minutes) == pytest.approx(int(images.rstrip("!")) * counted / 50 / 60, rel=0.01)
 
 
 def test_plan_tells_what_was_found_among_the_pictures(folder, tmp_path, capsys):
@@ -502,7 +542,7 @@ def test_plan_tells_what_was_found_among_the_pictures(folder, tmp_path, capsys):
         (place / "b.png").write_bytes((place / "a.png").read_bytes())
     data = ["--data", str(tmp_path / "val"), "--images-per-second", "60"]
     assert main(["plan", "--model", "tiny_vit", *data]) == 0
-    told = capsys.readouterr().out
+    told = " ".join(capsys.readouterr().out.split())
     assert "8 pictures, 4 left out (4 same picture as another), 4 used: 9 x 8 pixels, 4 RGB; " in told
     assert "about 4 of the 10 classes" in told
 
@@ -511,7 +551,7 @@ def test_plan_times_a_forward_pass_of_random_weights(folder, capsys):
     assert main(["plan", "--model", "test_resnet.r160_in1k", "--claim", "planted-accuracy"]) == 0
     told = capsys.readouterr().out
     assert "timed here" in told
-    assert "images not given (--data)" in told
+    assert "images not given (--data)" in " ".join(told.split())
 
 
 def test_models_show_what_a_family_lacks(capsys):

@@ -1,22 +1,47 @@
 """`claims plan`: what a run would take on a model, before it runs."""
 
 import argparse
-import math
-from collections.abc import Sequence
+import textwrap
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.cli.arguments import add_claims_folder, error_level, positive
+from harness.cli.arguments import add_cache, add_claims_folder, error_level, positive
 from harness.cli.console import show_table
+from harness.errors import ClaimsError
 from harness.judging.catalogue import claims_below
 from harness.judging.discovery import chosen
 from harness.report.escaping import plain
 
 if TYPE_CHECKING:
     from harness.running.forecast import PlannedClaim, Planner
+    from harness.running.forecast_groups import PlannedComparison
 
 NAME = "plan"
 HELP = "tell images, forward-equivalents and minutes per claim for a model, before running"
-COLUMNS = ("claim", "arms", "forwards/image", "expected", "budget", "minutes", "note")
+WIDTH = 80
+Seconds = Mapping[tuple[str, str], float]  # by claim and model
+LEGEND = (
+    "min: minutes alone, from the speed above; last: minutes in the last run, of what was shared its share; images: "
+    "until the effect is decided if the published value is true of this model, in whole chunks, assuming {clean:.0%} "
+    "right without edits below a ratio and {discordance:.0%} of the images won and lost beside the net effect (gate "
+    "and control may take more), or the budget where no published value tells; !: beyond the budget, expect "
+    "inconclusive; r: reported, not judged; fwd: forward passes per image, alone."
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Row:
+    """One claim of a table: `seconds` alone, `last` in the last run (None: not known)."""
+
+    claim: str
+    seconds: float
+    last: float | None
+    images: float
+    forwards: float
+    mark: str
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,6 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--claim", action="append", metavar="ID", help="claim id (repeatable; default: all)")
     add_claims_folder(parser)
+    add_cache(parser)
     parser.add_argument("--data", help="pictures of the run (default: embedded, where they fit the model)")
     parser.add_argument("--train-data", help="pictures on which probes are fitted")
     parser.add_argument("--delta", type=error_level, help="error level (default: the ledger's)")
@@ -38,12 +64,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(asked: argparse.Namespace) -> int:
-    """Print one table per model."""
+    """Print one table per model, and one of what compares them where there are several."""
+    from harness.measurement.expected_images import CLEAN_ACCURACY, DISCORDANCE
     from harness.running.forecast import Planner
+    from harness.running.forecast_groups import plan_comparisons
     from harness.running.preflight import check_device
 
     check_device(asked.device)
     claims = chosen(claims_below(asked.claims), asked.claim, "claim", "--claim")
+    several = len(asked.model) > 1
+    alone = [claim for claim in claims.values() if not (several and claim.spec.subjects)]
+    planners, speeds, took = {}, {}, _seconds_before(asked.cache)
     for name in asked.model:
         planner = Planner.of(
             name,
@@ -54,57 +85,110 @@ def run(asked: argparse.Namespace) -> int:
             batch_size=asked.batch_size,
             most=max(claim.spec.budget for claim in claims.values()),
         )
-        speed = asked.images_per_second or planner.time_forward(asked.device)
-        _show(planner, [planner.plan(claim) for claim in claims.values()], speed, timed=asked.images_per_second is None)
+        planners[planner.entry.name] = planner
+        speeds[planner.entry.name] = speed = asked.images_per_second or planner.time_forward(asked.device)
+        _show(planner, [planner.plan(claim) for claim in alone], speed, asked.images_per_second is None, took)
+    together = [claim for claim in claims.values() if several and claim.spec.subjects]
+    _show_compared([one for claim in together for one in plan_comparisons(claim, planners, speeds)], took)
+    print(_wrapped(LEGEND.format(clean=CLEAN_ACCURACY, discordance=DISCORDANCE)))
     return 0
 
 
-def _show(planner: "Planner", planned: "Sequence[PlannedClaim]", speed: float, timed: bool) -> None:
-    from harness.measurement.expected_images import CLEAN_ACCURACY, DISCORDANCE
+def _seconds_before(cache: Path) -> Seconds:
+    """Read what claims took when they were last measured; nothing where there is no history."""
+    from harness.results.history import open_history
 
-    card = planner.entry.card
+    try:
+        history = open_history(cache)
+    except ClaimsError:
+        return {}
+    with closing(history):
+        return {place: record.seconds for place, record in history.latest().items() if record.measured_images}
+
+
+def _show(planner: "Planner", planned: "Sequence[PlannedClaim]", speed: float, timed: bool, took: Seconds) -> None:
+    card, name = planner.entry.card, planner.entry.name
     how = "timed here on a small batch with random weights" if timed else "as given"
-    print(plain(f"{planner.entry.name} ({planner.entry.resolved}), {card.depth} blocks, on {planner.data_note}"))
+    print(_wrapped(f"{name} ({planner.entry.resolved}), {card.depth} blocks, on {planner.data_note}"))
     if planner.audit:
-        print(plain(planner.audit))
+        print(_wrapped(planner.audit))
     print(f"plain forward pass: {speed:.4g} images/s, {how}\n")
     applicable = [claim for claim in planned if claim.plan is not None]
-    show_table(COLUMNS, [_row(claim, speed) for claim in applicable], right=COLUMNS[1:6])
-    for reason in dict.fromkeys(claim.reason for claim in planned if claim.plan is None):
-        named = [claim.spec.id for claim in planned if claim.reason == reason]
-        print(plain(f"not applicable ({len(named)}), {reason}: {', '.join(named)}"))
+    _show_rows([_row(claim, speed, took.get((claim.spec.id, name))) for claim in applicable])
+    _show_refused([(claim.spec.id, claim.reason) for claim in planned if claim.plan is None])
     if not applicable:
         return
-    alone = sum(claim.forwards for claim in applicable)
-    total = planner.together(applicable)
+    one_by_one, total = sum(claim.forwards for claim in applicable), planner.together(applicable)
     forwards = total.total / card.depth
-    print(
-        f"\nall {len(applicable)} claims merged: {total.per_image / card.depth:.2f} forward-equivalents per image "
-        f"while all run (one by one {alone:.2f}), {forwards:,.0f} in all, {_minutes(forwards, speed)} min"
+    merged = (
+        f"all {len(applicable)} claims merged: {total.per_image / card.depth:.2f} forward-equivalents per image while "
+        f"all run (one by one {one_by_one:.2f}), {forwards:,.0f} in all, {_minutes(forwards / speed)} min"
     )
+    print(_wrapped(merged))
     if fits := planner.training_images(applicable):
-        print(f"and one pass over {fits} training images for the probes: {_minutes(fits, speed)} min")
-    print(
-        "expected: images until the effect is decided if the published value is true of this model, in whole chunks, "
-        f"assuming {CLEAN_ACCURACY:.0%} right without edits below a ratio, and {DISCORDANCE:.0%} of the images won and "
-        "lost beside the net effect;\ngate and control may take more. A blank: no published value tells, the budget is "
-        "counted."
+        passes = f"and one pass over {fits} training images for what is fitted, {_minutes(fits / speed)} min"
+        print(_wrapped(f"{passes}; what fitting itself takes is not counted"))
+    print()
+
+
+def _show_compared(compared: "Sequence[PlannedComparison]", took: Seconds) -> None:
+    for label in dict.fromkeys(one.label for one in compared):
+        own = [one for one in compared if one.label == label]
+        print(_wrapped(label))
+        _show_rows(
+            [
+                _Row(
+                    claim=one.spec.id,
+                    seconds=one.seconds * one.images,
+                    last=took.get((one.spec.id, label)),
+                    images=one.images,
+                    forwards=one.forwards,
+                    mark=_mark(one.plan.report_only, one.capped),
+                )
+                for one in own
+                if one.plan is not None
+            ]
+        )
+        _show_refused([(one.spec.id, one.reason) for one in own if one.plan is None])
+        print()
+
+
+def _row(claim: "PlannedClaim", speed: float, last: float | None) -> _Row:
+    return _Row(
+        claim=claim.spec.id,
+        seconds=claim.forwards * claim.images / speed,
+        last=last,
+        images=claim.images,
+        forwards=claim.forwards,
+        mark=_mark("" if claim.plan is None else claim.plan.report_only, claim.capped),
     )
 
 
-def _row(claim: "PlannedClaim", speed: float) -> tuple[str, ...]:
-    expected = claim.expected
-    shown = "" if expected is None else "inf" if math.isinf(expected) else f"{expected:.0f}"
-    return (
-        claim.spec.id,
-        str(len(claim.plan.arms) if claim.plan else 0),
-        f"{claim.forwards:.2f}",
-        shown,
-        str(claim.budget),
-        _minutes(claim.forwards * claim.images, speed),
-        claim.note,
-    )
+def _show_rows(rows: Sequence[_Row]) -> None:
+    """Print a table; where nothing is known of a last run it has no column, so that long names fit."""
+    known = any(row.last is not None for row in rows)
+    numbers = ("min", *(("last",) if known else ()), "images", "fwd")
+    cells = []
+    for row in rows:
+        last = [] if not known else ["" if row.last is None else _minutes(row.last)]
+        cells.append([_minutes(row.seconds), *last, f"{row.images:.0f}{row.mark}", f"{row.forwards:.1f}", row.claim])
+    if cells:
+        show_table((*numbers, "claim"), cells, numbers)
 
 
-def _minutes(forwards: float, speed: float) -> str:
-    return f"{forwards / speed / 60:.2f}"
+def _show_refused(refused: Sequence[tuple[str, str]]) -> None:
+    for reason in dict.fromkeys(reason for _, reason in refused):
+        named = [claim for claim, why in refused if why == reason]
+        print(_wrapped(f"not applicable ({len(named)}), {reason}: {', '.join(named)}"))
+
+
+def _mark(reported: str, capped: bool) -> str:
+    return "r" if reported else "!" if capped else " "
+
+
+def _minutes(seconds: float) -> str:
+    return f"{seconds / 60:.2f}"
+
+
+def _wrapped(text: str) -> str:
+    return "\n".join(textwrap.wrap(plain(text), WIDTH, break_on_hyphens=False, break_long_words=False))

@@ -46,13 +46,9 @@ class PlannedClaim:
         return self.budget if self.expected is None else min(self.expected, self.budget)
 
     @property
-    def note(self) -> str:
-        """Warn where the budget will not decide the claim."""
-        if self.plan is not None and self.plan.report_only:
-            return "reported, not judged"
-        if self.expected is not None and self.expected > self.budget:
-            return "beyond the budget: expect inconclusive"
-        return ""
+    def capped(self) -> bool:
+        """Tell that the budget will not decide the claim."""
+        return self.expected is not None and self.expected > self.budget
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,12 +101,9 @@ class Planner:
     def plan(self, claim: Claim) -> PlannedClaim:
         """Ask one claim for its plan and count what it takes."""
         spec, card = claim.spec, self.entry.card
-        images = self.images
         if spec.subjects:
             return PlannedClaim(spec=spec, plan=None, reason=f"it compares several models: {', '.join(spec.subjects)}")
-        shots = self.train / (card.classes or EMBEDDED_CLASSES)
-        data = missing_data(spec.needs, "" if images is None else images.name, have(images, spec.looked_at, shots))
-        if reason := card.missing(spec.needs) or data:
+        if reason := unmet(self, spec):
             return PlannedClaim(spec=spec, plan=None, reason=reason)
         try:
             plan = propose(claim.function, spec, card)
@@ -118,10 +111,7 @@ class Planner:
             return PlannedClaim(spec=spec, plan=None, reason=str(refusal))
         if not self.train and any(arm.fits for arm in plan.arms.values()):
             return PlannedClaim(spec=spec, plan=None, reason="it needs fitted probes, and no --train-data is given")
-        reported = spec.report_budget if plan.report_only else 0
-        caps = (spec.budget, self.max_images, None if self.images is None else len(self.images), reported or None)
-        expected = expected_images(spec, plan, self._classes, self.delta or spec.delta)
-        budget = min(cap for cap in caps if cap is not None)
+        expected = expected_images(spec, plan, self.classes, self.delta or spec.delta)
         if plan.census is not None:
             return self._of_members(spec, plan, plan.census)
         return PlannedClaim(
@@ -129,8 +119,14 @@ class Planner:
             plan=plan,
             forwards=plan_evaluations({spec.id: plan}, card, self.batch_size) / card.depth,
             expected=None if expected is None else rounded(expected, self.batch_size),
-            budget=budget,
+            budget=self.budget(spec, plan),
         )
+
+    def budget(self, spec: ClaimSpec, plan: Plan) -> int:
+        """Give the most images that a claim may use here."""
+        reported = spec.report_budget if plan.report_only else 0
+        caps = (spec.budget, self.max_images, None if self.images is None else len(self.images), reported or None)
+        return min(cap for cap in caps if cap is not None)
 
     def _of_members(self, spec: ClaimSpec, plan: Plan, census: FinitePopulation) -> PlannedClaim:
         """Count on a few chunks of members, each with its share of the passes that come before the first."""
@@ -174,8 +170,17 @@ class Planner:
         return images / seconds
 
     @property
-    def _classes(self) -> int:
+    def classes(self) -> int:
+        """Count the classes of the head, or of the images where there is none."""
         return self.entry.card.classes or (self.images.classes if self.images is not None else 0)
+
+
+def unmet(planner: Planner, spec: ClaimSpec) -> str | None:
+    """Say which need of a claim the model, or the pictures, do not meet; roles have needs of their own."""
+    card, images = planner.entry.card, planner.images
+    shots = planner.train / (card.classes or EMBEDDED_CLASSES)
+    lack = missing_data(spec.needs, "" if images is None else images.name, have(images, spec.looked_at, shots))
+    return card.missing(spec.needs) or lack
 
 
 def random_weights(entry: ModelEntry) -> ModelEntry:
