@@ -80,6 +80,10 @@ def test_flips_are_decided_verdicts_that_differ():
     assert asked_of_none(SIDES) == ("four",)
 
 
+def test_a_claim_that_was_run_on_one_model_alone_is_not_alike():
+    assert alike([SIDES[0], Side(label="b", records={"two": record("two", "b")})]) == 1
+
+
 def test_a_straight_line_is_the_same_over_relative_depth_however_many_blocks_it_has():
     assert over_depth([0, 1, 2], [0.0, 0.5, 1.0]) == pytest.approx(tuple(DEPTHS))
     assert over_depth([11, 0], [1.0, 0.0]) == pytest.approx(tuple(DEPTHS))

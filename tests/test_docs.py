@@ -56,7 +56,7 @@ def test_a_guide_can_be_followed_from_an_empty_folder(name, folder):
     told = follow(name, folder)
     assert told
     if name == "add_a_claim.md":
-        assert "1 claims, 0 mistakes" in told[0]
+        assert "1 claim, 0 mistakes" in told[0]
         assert "cls-can-be-noise-early" in told[1]
         assert "tiny_vit" in told[1]
         assert re.search(r"cls-can-be-noise-early (supported|refuted|vacuous|inconclusive) \d+", told[2]), told[2]

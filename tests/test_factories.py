@@ -111,6 +111,27 @@ def test_a_factory_that_fails_is_told_in_one_line(monkeypatch, function, told):
     assert "\n" not in str(raised.value)
 
 
+class Adapted(nn.Module):
+    """A layer beside which another one was put, as LoRA does."""
+
+    def __init__(self, layer):
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, stream):
+        return self.layer(stream)
+
+
+def test_a_model_whose_layers_were_replaced_is_not_blamed_on_its_factory(monkeypatch):
+    model = plain()
+    model.blocks[0].attn.qkv = Adapted(model.blocks[0].attn.qkv)
+    monkeypatch.setitem(sys.modules, "someones_models", SimpleNamespace(make=lambda: model))
+    with pytest.raises(
+        UnsupportedModel, match=r"VisionTransformer that .* returned cannot be read: .*merge them first"
+    ):
+        resolve("someones_models:make")
+
+
 def test_a_wrapped_model_of_a_factory_is_asked_as_the_model(monkeypatch):
     monkeypatch.setitem(sys.modules, "someones_models", SimpleNamespace(make=lambda: nn.DataParallel(plain())))
     card = resolve("someones_models:make").load().card

@@ -2,11 +2,15 @@
 
 import json
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from harness.errors import ClaimsError, UnsupportedModel
+from harness.images.preprocessing import geometry, normalized
 from harness.models.hugging_face import read_model
+from harness.models.hugging_face.looks import preprocessing
 from harness.models.zoo import resolve
 
 hub = pytest.importorskip("transformers", reason="the transformers library is in the dev extra")
@@ -115,6 +119,43 @@ def test_preprocessing_is_that_of_the_folder(tmp_path, looks, crop, mode, interp
     assert (found.size, found.mean, found.std) == ((16, 16), (0.1, 0.2, 0.3), (0.4, 0.5, 1.0))
 
 
+@pytest.mark.parametrize(
+    ("kind", "looks"),
+    [
+        ("ViT", {"size": 24}),
+        ("ViT", {"size": {"height": 24, "width": 24}, "do_center_crop": True, "crop_size": 16}),
+        ("DeiT", {"size": 20, "do_center_crop": True, "crop_size": 16}),
+        ("CLIP", {"size": 20, "crop_size": 16, "do_normalize": False}),
+        ("Bit", {"size": 20, "crop_size": {"height": 16, "width": 16}}),
+        ("ConvNext", {"size": 16, "crop_pct": 0.8}),
+        ("ConvNext", {"size": {"shortest_edge": 384}, "crop_pct": 0.8}),
+    ],
+)
+def test_a_picture_becomes_what_the_processor_of_its_library_makes_of_it(tmp_path, kind, looks):
+    looks = {"image_mean": [0.1, 0.2, 0.3], "image_std": [0.4, 0.5, 1.0], "resample": 2, **looks}
+    looks["image_processor_type"] = f"{kind}ImageProcessor"
+    picture = Image.fromarray(
+        np.random.default_rng(0).integers(0, 255, (40, 60, 3), dtype=np.uint8).repeat(8, 0).repeat(8, 1)
+    )
+    expected = getattr(hub, f"{kind}ImageProcessorPil")(**looks)(picture, return_tensors="np")["pixel_values"][0]
+    found = preprocessing(tmp_path, looks, "", expected.shape[-1])
+    pixels = geometry(found)(picture).numpy().astype(np.float32) / 255
+    assert np.abs(normalized(pixels, found) - expected).mean() < 0.02
+
+
+def test_what_no_picture_can_become_is_refused(tmp_path):
+    for looks, told in (
+        ({"size": "16"}, "size '16' in"),
+        ({"size": {"shortest_edge": 0}}, "allowed: a positive number"),
+        ({"size": {"longest_edge": 16}}, "allowed: a positive number"),
+        ({"image_mean": [0.5]}, r"image_mean \[0\.5\] in .*three numbers"),
+        ({"image_std": [0, 0, 0]}, "none of them 0"),
+        ({"size": {"shortest_edge": 8}, "do_center_crop": True, "crop_size": 16}, "cuts 16 pixels out of 8"),
+    ):
+        with pytest.raises(ClaimsError, match=told):
+            preprocessing(tmp_path / "preprocessor_config.json", looks, "vit", 16)
+
+
 def changed(path, **values):
     config = json.loads((path / "config.json").read_text())
     (path / "config.json").write_text(json.dumps(config | values))
@@ -138,6 +179,38 @@ def test_what_cannot_be_read_is_refused_with_the_place(tmp_path):
     (tmp_path / "model.safetensors").unlink()
     with pytest.raises(ClaimsError, match=r"has no model\.safetensors; pickles are not read"):
         resolve(f"hf:{tmp_path}")
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        ({"hidden_size": 24}, r"does not fit its own configuration: head\.weight is \(5, 12\) in the file"),
+        ({"image_size": 32}, "pos_embed is .* in the file"),
+        ({"num_attention_heads": 5}, r"no vit can be built as .*config\.json says"),
+        ({"image_size": "16"}, "image_size '16' in .*allowed: a number"),
+        ({"model_type": ["vit"]}, "unknown model_type"),
+    ],
+)
+def test_a_configuration_that_is_not_that_of_the_weights_is_refused(tmp_path, values, told):
+    saved(CLASSIFIERS["vit"](), tmp_path)
+    changed(tmp_path, **values)
+    with pytest.raises(ClaimsError, match=told):
+        resolve(f"hf:{tmp_path}").load()
+
+
+def test_a_configuration_without_a_key_is_refused_by_the_key(tmp_path):
+    saved(CLASSIFIERS["vit"](), tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    del config["num_attention_heads"]
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ClaimsError, match=r"config\.json has no 'num_attention_heads'"):
+        resolve(f"hf:{tmp_path}").load()
+
+
+def test_a_swin_of_another_nonlinearity_is_refused(tmp_path):
+    saved(hub.SwinForImageClassification(hub.SwinConfig(**SWIN, num_labels=5, hidden_act="relu")), tmp_path)
+    with pytest.raises(ClaimsError, match=r"hidden_act 'relu' in config\.json; allowed: gelu"):
+        resolve(f"hf:{tmp_path}").load()
 
 
 def test_heads_that_read_something_else_are_refused(tmp_path):

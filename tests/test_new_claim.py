@@ -65,7 +65,7 @@ def test_a_mistake_is_found_before_any_model_is_loaded(made, capsys, file, befor
     assert main(["check", "my_claims"]) == 1
     out = capsys.readouterr().out
     assert told in out
-    assert "1 mistakes" in out
+    assert "1 claim, 1 mistake\n" in out
 
 
 def test_a_ledger_that_cannot_be_read_is_refused(made, capsys):
@@ -76,3 +76,17 @@ def test_a_ledger_that_cannot_be_read_is_refused(made, capsys):
     path.write_text(path.read_text().replace("teir: core", "tier: core").replace("class_token,", "class_tokn,"))
     assert main(["check", "my_claims"]) == 2
     assert "Did you mean 'class_token'" in capsys.readouterr().err
+
+
+def test_a_file_that_raises_while_it_is_imported_is_named_with_its_line(made, capsys):
+    path = made("arm") / "test_my_arm.py"
+    path.write_text(f"import sys\nsys.exit(3)\n{path.read_text()}")
+    assert main(["check", "my_claims"]) == 2
+    assert "test_my_arm.py line 2 raised SystemExit while it was imported: 3" in capsys.readouterr().err
+
+
+def test_a_plan_without_its_control_is_a_mistake(made, capsys):
+    path = made("arm") / "test_my_arm.py"
+    path.write_text("".join(line for line in path.open() if "rival" not in line))
+    assert main(["check", "my_claims"]) == 1
+    assert "wrong: my-arm on tiny_vit: its plan has no control" in capsys.readouterr().out

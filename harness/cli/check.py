@@ -50,8 +50,12 @@ def run(asked: argparse.Namespace) -> int:
     show_table(("claim", "embedded models", "why none", "to be written"), rows)
     for line in sorted(wrong):
         print(paragraphs(f"wrong: {line}"))
-    print(f"{len(specs)} claims, {len(wrong)} mistakes")
+    print(f"{_counted(len(specs), 'claim')}, {_counted(len(wrong), 'mistake')}")
     return WRONG if wrong else 0
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def _proposed(claim: Claim, groups: "Mapping[str, tuple[ModelCard, ...]]") -> tuple[dict[str, str], list[str]]:
@@ -76,7 +80,10 @@ def _objections(claim: Claim, cards: "tuple[ModelCard, ...]") -> Iterator[tuple[
         yield False, reason
         return
     try:
-        propose(claim.function, spec, dict(zip(spec.subjects, cards, strict=True)) if spec.subjects else cards[0])
+        asked = dict(zip(spec.subjects, cards, strict=True)) if spec.subjects else cards[0]
+        plan = propose(claim.function, spec, asked)
+        if plan.control is None and not plan.report_only:
+            yield True, "its plan has no control, which the ledger describes: Plan(..., control=...)"
     except NotApplicable as refusal:
         yield False, str(refusal)
     except ClaimsError as error:

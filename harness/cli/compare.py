@@ -89,8 +89,8 @@ def _show_arms(sides: "Sequence[Side]", apart: "Sequence[ArmsApart]", everything
 
     if not apart:
         _say(
-            "no difference picture by picture: outcomes are in the history of runs, not in files of runs, and need "
-            "the same pictures in the same order"
+            "no difference picture by picture: that needs claims that both were asked, on the same pictures in the "
+            "same order, and outcomes, which are in the history of runs and not in files of runs"
         )
         return
     evident = [one for one in apart if one.pair.evident]

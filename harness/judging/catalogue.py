@@ -30,7 +30,12 @@ def claims_below(root: Path) -> dict[str, Claim]:
     except ClaimsError:
         raise
     except (Exception, SystemExit) as error:
-        frames = [one for one in traceback.extract_tb(error.__traceback__) if Path(one.filename).is_relative_to(root)]
+        inside = root.resolve()
+        frames = [
+            one
+            for one in traceback.extract_tb(error.__traceback__)
+            if Path(one.filename).resolve().is_relative_to(inside)
+        ]
         place = f"{frames[-1].filename} line {frames[-1].lineno}" if frames else f"a claim file below {root}"
         raise ClaimsError(f"{place} raised {type(error).__name__} while it was imported: {error}") from error
 

@@ -25,16 +25,28 @@ def subject_of_factory(text: str) -> Subject:
     """
     try:
         made = _imported(text)()
-        if isinstance(made, nn.Module):
-            inner = unwrapped(made)
-            made = adapt(inner, name=text, arch=type(inner).__name__, pretrained=True)
     except (Exception, SystemExit) as error:
         if isinstance(error, ClaimsError):
             raise
         raise ClaimsError(f"the factory {text!r} raised {type(error).__name__}: {error!s:.200}") from error
+    if isinstance(made, nn.Module):
+        return _described(made, text)
     if not isinstance(made, Subject):
         raise ClaimsError(f"the factory {text!r} returned {type(made).__name__}, neither an nn.Module nor a Subject")
     return made
+
+
+def _described(model: nn.Module, text: str) -> Subject:
+    try:
+        inner = unwrapped(model)
+        return adapt(inner, name=text, arch=type(inner).__name__, pretrained=True)
+    except ClaimsError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise UnsupportedModel(
+            f"the {type(model).__name__} that the factory {text!r} returned cannot be read: {type(error).__name__}: "
+            f"{error!s:.200}. Where layers were put in place of its own (LoRA, quantization), merge them first"
+        ) from error
 
 
 def unwrapped(model: nn.Module) -> nn.Module:

@@ -65,7 +65,8 @@ def flips(sides: Sequence[Side], specs: Mapping[str, ClaimSpec]) -> tuple[Flip, 
 
 def alike(sides: Sequence[Side]) -> int:
     """Count the claims on which all models have one and the same verdict, of those that all were asked."""
-    verdicts = [{side.records[claim].verdict for side in sides if claim in side.records} for claim in _claims(sides)]
+    shared = [claim for claim in _claims(sides) if all(claim in side.records for side in sides)]
+    verdicts = [{side.records[claim].verdict for side in sides} for claim in shared]
     return sum(len(one) == 1 and one <= set(DECIDED) for one in verdicts)
 
 

@@ -14,12 +14,11 @@ from torch import Tensor, nn
 
 from harness.errors import ClaimsError, UnsupportedModel, unknown
 from harness.models.hugging_face.layouts import LAYOUTS, Config, Layout
+from harness.models.hugging_face.looks import preprocessing
 from harness.models.subject import Preprocessing
 
 PREFIX = "hf:"
 CONFIG, WEIGHTS, LOOKS = "config.json", "model.safetensors", "preprocessor_config.json"
-RESAMPLING = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic"}  # Pillow's numbers
-PLAIN = {"image_mean": [0.5, 0.5, 0.5], "image_std": [0.5, 0.5, 0.5]}
 READ_BUT_NOT_MEANT = ("num_batches_tracked",)  # a counter of the training, in one library and not in the other
 
 
@@ -34,9 +33,18 @@ class HubModel:
     preprocessing: Preprocessing
 
     def blank(self, device: str) -> nn.Module:
-        """Build the architecture with its initial weights, or on device "meta" with none."""
-        with torch.device(device):
-            return self.layout.make(self.config, self.classes).eval()
+        """Build the architecture with its initial weights, or on device "meta" with none.
+
+        Raises ClaimsError where the configuration lacks a key, or says what no model can be.
+        """
+        place = self.folder / CONFIG
+        try:
+            with torch.device(device):
+                return self.layout.make(self.config, self.classes).eval()
+        except KeyError as error:
+            raise ClaimsError(f"{place} has no {error}, without which {self.layout.arch} cannot be built") from error
+        except (AssertionError, RuntimeError, TypeError, ValueError, ZeroDivisionError) as error:
+            raise ClaimsError(f"no {self.layout.arch} can be built as {place} says: {error}") from error
 
     def build(self) -> nn.Module:
         """Build the model with the weights of the folder; ClaimsError names those that do not fit."""
@@ -47,6 +55,10 @@ class HubModel:
             name: one.reshape(own[name].shape) if name in own and one.numel() == own[name].numel() else one
             for name, one in weights.items()
         }
+        for name, one in fitted.items():
+            if name in own and one.shape != own[name].shape:
+                shapes = f"{tuple(one.shape)} in the file, {tuple(own[name].shape)} by {CONFIG}"
+                raise ClaimsError(f"{self.folder / WEIGHTS} does not fit its own configuration: {name} is {shapes}")
         found = model.load_state_dict(fitted, strict=False)
         missing = [name for name in found.missing_keys if not name.endswith(READ_BUT_NOT_MEANT)]
         if missing or found.unexpected_keys:
@@ -74,16 +86,19 @@ def read_model(text: str) -> HubModel:
     kind = config.get("model_type", "")
     if kind == "clip":
         kind, config = "clip_vision_model", config.get("vision_config", {})
-    if kind not in LAYOUTS:
+    if not isinstance(kind, str) or kind not in LAYOUTS:
         raise UnsupportedModel(str(unknown("model_type", str(kind), LAYOUTS, str(folder / CONFIG))))
     if not (folder / WEIGHTS).is_file():
         raise ClaimsError(f"{folder} has no {WEIGHTS}; pickles are not read, and neither are weights in several files")
     layout, shapes = LAYOUTS[kind], _shapes(folder / WEIGHTS)
     _refuse_other_heads(folder, kind, shapes)
     classes = shapes[layout.head][0] if layout.head in shapes else 0
-    size = config.get("image_size", 224)
+    size, file = config.get("image_size", 224), folder / LOOKS
+    if not (isinstance(size, int) or (isinstance(size, list) and [type(one) for one in size] == [int, int])):
+        raise ClaimsError(f"image_size {size!r} in {folder / CONFIG}; allowed: a number, or height and width")
+    looks = preprocessing(file, _json(file) if file.is_file() else {}, kind, size)
     return HubModel(
-        folder=folder, layout=layout, config=config, classes=classes, preprocessing=_preprocessing(folder, size)
+        folder=folder, layout=layout, config={"image_size": size, **config}, classes=classes, preprocessing=looks
     )
 
 
@@ -131,24 +146,3 @@ def _shapes(path: Path) -> dict[str, tuple[int, ...]]:
             return {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118, a file is no mapping
     except SafetensorError as error:
         raise ClaimsError(f"{path} is no whole safetensors file: {error}") from error
-
-
-def _preprocessing(folder: Path, image_size: Any) -> Preprocessing:
-    """Read how pictures become input: squashed to a size, or scaled by the short side and cropped."""
-    looks = PLAIN | (_json(folder / LOOKS) if (folder / LOOKS).is_file() else {})
-    sides = (image_size, image_size) if isinstance(image_size, int) else tuple(image_size)
-    size, crop = looks.get("size", {}), looks.get("crop_size")
-    short = size if isinstance(size, int) else size.get("shortest_edge")
-    crops = bool(looks.get("do_center_crop")) and crop is not None
-    share, mode = 1.0, "squash"
-    if short is not None:
-        edge = min(crop.values() if isinstance(crop, dict) else [crop]) if crops else min(sides)
-        share, mode = looks.get("crop_pct") or edge / short, "center"
-    return Preprocessing(
-        size=(int(sides[0]), int(sides[1])),
-        mean=tuple(map(float, looks["image_mean"])),
-        std=tuple(map(float, looks["image_std"])),
-        interpolation=RESAMPLING.get(looks.get("resample", 3), "bicubic"),
-        crop=float(share),
-        crop_mode=mode,
-    )

@@ -43,6 +43,12 @@ def activation(config: Config) -> type[nn.Module]:
     return ACTIVATIONS[name]
 
 
+def _refuse_other_activations(config: Config, only: str) -> None:
+    """Refuse what timm's module would compute with another nonlinearity."""
+    if (name := config.get("hidden_act", only)) != only:
+        raise ClaimsError(f"hidden_act {name!r} in config.json; allowed: {only}")
+
+
 def _vit(config: Config, classes: int, kind: Callable[..., nn.Module] = VisionTransformer, **more: Any) -> nn.Module:
     width = config["hidden_size"]
     return kind(
@@ -87,6 +93,7 @@ def _convnext(config: Config, classes: int) -> nn.Module:
 
 
 def _resnet(config: Config, classes: int) -> nn.Module:
+    _refuse_other_activations(config, "relu")
     if config.get("downsample_in_bottleneck") or config.get("downsample_in_first_stage"):
         raise ClaimsError("downsample_in_bottleneck or _in_first_stage in config.json; timm's ResNet has neither")
     basic = config.get("layer_type", "bottleneck") == "basic"
@@ -106,6 +113,7 @@ def _resnet(config: Config, classes: int) -> nn.Module:
 
 
 def _swin(config: Config, classes: int) -> nn.Module:
+    _refuse_other_activations(config, "gelu")
     if config.get("use_absolute_embeddings"):
         raise ClaimsError("use_absolute_embeddings in config.json; timm's Swin has none")
     norm: Any = partial(nn.LayerNorm, eps=config.get("layer_norm_eps", 1e-5))
