@@ -61,6 +61,7 @@ from harness.readouts.keys import KeyValueAgreement, MemoryMatch
 from harness.readouts.learned_tokens import LearnedAccuracy, LearnedEntropy, LearnedTogether, LearnedUnanimity
 from harness.readouts.linear_probes import ProbeAccuracy, ProbeEntropy, ProbePatchAccuracy, ProbeTokenScore
 from harness.readouts.locality import ModelAccuracy, PatchCosine, PatchHead, WithinShare
+from harness.readouts.massive import HasFirstMassive, HasMassive, LargestEntry, ShareInChannel, WithMassive
 from harness.readouts.members import Batches, TheModel, TrainBatches
 from harness.readouts.neural_collapse import NeuralCollapse
 from harness.readouts.objects import AttentionLead, HasBoth, RegionAccuracy, RegionIdentifiability
