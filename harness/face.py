@@ -42,6 +42,7 @@ from harness.models.subject import ModelCard, Stream, Subject
 from harness.probes.learned_token import Recipe as TrainingRecipe
 from harness.probes.learned_token import TokenReadout
 from harness.probes.probe import Probe
+from harness.probes.register_units import RegisterUnits
 from harness.readouts.attention_overlap import AttentionOverlap
 from harness.readouts.causality import SameClassToken
 from harness.readouts.cue_decisions import DecidesFor
@@ -61,6 +62,7 @@ from harness.readouts.keys import KeyValueAgreement, MemoryMatch
 from harness.readouts.learned_tokens import LearnedAccuracy, LearnedEntropy, LearnedTogether, LearnedUnanimity
 from harness.readouts.linear_probes import ProbeAccuracy, ProbeEntropy, ProbePatchAccuracy, ProbeTokenScore
 from harness.readouts.locality import ModelAccuracy, PatchCosine, PatchHead, WithinShare
+from harness.readouts.massive import HasFirstMassive, HasMassive, LargestEntry, ShareInChannel, WithMassive
 from harness.readouts.members import Batches, TheModel, TrainBatches
 from harness.readouts.neural_collapse import NeuralCollapse
 from harness.readouts.objects import AttentionLead, HasBoth, RegionAccuracy, RegionIdentifiability
@@ -83,6 +85,7 @@ from harness.readouts.patches import (
 )
 from harness.readouts.reading import Reading
 from harness.readouts.readout import StreamReadout
+from harness.readouts.register_units import OutliersLeft, WithUnits
 from harness.readouts.saliency import RankKept, SameMap, saliencies
 from harness.readouts.spectrum import SpectrumChange
 from harness.readouts.spread import TokenSpread

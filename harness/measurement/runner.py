@@ -23,8 +23,8 @@ from harness.measurement.sequential import Outcome, SequentialTest
 from harness.measurement.settings import Missing
 from harness.measurement.source import MeasurementSource
 from harness.probes.fittable import Fittable
-from harness.probes.training.fits import fit_all
 from harness.probes.training.linear import Training
+from harness.probes.training.statistics import fit_everything
 from harness.readouts.members import FinitePopulation
 from harness.results.measurements import MeasurementKey
 
@@ -186,5 +186,5 @@ def _fit_model(model: LoadedModel, wanted: Sequence[tuple[Weights, Fittable]], a
     for which in dict.fromkeys(owner for owner, _ in wanted):
         training = Training(subject=model.weights(which), images=model.train, chunks=grid, seed=model.settings.seed)
         mine = [described for owner, described in wanted if owner == which]
-        found = fit_all(mine, training, model.fit_place(which), advance)
+        found = fit_everything(mine, training, model.fit_place(which), advance)
         model.fits |= {(which, described): fit for described, fit in found.items()}

@@ -2,12 +2,16 @@
 
 from collections.abc import Mapping
 
+from torch import Tensor
+
 from harness.probes.learned_token import TokenFit, TokenReadout
 from harness.probes.prefix_moments import PrefixFit, PrefixMoments
 from harness.probes.probe import Fit, Probe
+from harness.probes.statistic import Collected, Statistic
 
-Fittable = Probe | TokenReadout | PrefixMoments
-Fitted = Fit | TokenFit | PrefixFit
+Fittable = Probe | TokenReadout | PrefixMoments | Statistic
+Trained = Fit | TokenFit | PrefixFit
+Fitted = Trained | Collected
 
 
 def linear_fit(fits: Mapping[Fittable, Fitted], probe: Probe) -> Fit:
@@ -29,3 +33,10 @@ def prefix_fit(fits: Mapping[Fittable, Fitted]) -> PrefixFit:
     fit = fits[PrefixMoments()]
     assert isinstance(fit, PrefixFit)
     return fit
+
+
+def collected(fits: Mapping[Fittable, Fitted], statistic: Statistic) -> Mapping[str, Tensor]:
+    """Give what a statistic collected."""
+    fit = fits[statistic]
+    assert isinstance(fit, Collected)
+    return fit.numbers

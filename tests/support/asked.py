@@ -186,6 +186,11 @@ SHOW_OUTLIERS = (
     *("vit_base_patch16_clip_224.laion2b", "vit_large_patch14_clip_224.laion2b"),
     *("deit3_base_patch16_224.fb_in1k", "deit3_large_patch16_224.fb_in1k"),
 )
+SHOW_MASSIVE = (
+    *("vit_base_patch16_clip_224.openai", "vit_large_patch14_clip_224.openai"),
+    *(f"vit_{size}_patch14_{kind}.lvd142m" for kind in ("dinov2", "reg4_dinov2") for size in ("large", "giant")),
+)
+REGISTER_UNITS = {"vit_base_patch16_clip_224.laion2b": 12, "vit_large_patch14_dinov2.lvd142m": 24}
 OF_SOURCE: Mapping[str, Mapping[str, Cards]] = {  # of which the claims of one source alone are asked
     "neural_collapse": {
         f"{classes} classes, width 512": _able(make_card(classes=classes, width=512), "label_trained")
@@ -196,6 +201,16 @@ OF_SOURCE: Mapping[str, Mapping[str, Cards]] = {  # of which the claims of one s
         **{name: make_card("none", 24, arch=name) for name in SHOW_OUTLIERS},
         "by name": replace(make_card("none", 24), name=SHOW_OUTLIERS[0]),
         "other name": replace(make_card("none", 24, arch=SHOW_OUTLIERS[0]), name="mine"),
+    },
+    "massive_activations": {
+        **{name: make_card("none", 24, arch=name) for name in SHOW_MASSIVE},
+        "CLIP by name": replace(make_card("none", 24), name=SHOW_MASSIVE[0]),
+        "CLIP, other name": replace(make_card("none", 24, arch=SHOW_MASSIVE[0]), name="mine"),
+    },
+    "test_time_registers": {
+        **{name: make_card("none", depth, arch=name) for name, depth in REGISTER_UNITS.items()},
+        "by name": replace(make_card("none"), name=next(iter(REGISTER_UNITS))),
+        "other name": replace(make_card("none", arch=next(iter(REGISTER_UNITS))), name="mine"),
     },
 }
 

@@ -9,7 +9,7 @@ from itertools import chain
 import numpy as np
 import torch
 
-from harness.probes.fittable import Fittable, Fitted
+from harness.probes.fittable import Fittable, Trained
 from harness.probes.learned_token import TokenFit, TokenReadout
 from harness.probes.prefix_moments import PrefixFit, PrefixMoments
 from harness.probes.probe import Fit, Probe
@@ -21,7 +21,7 @@ from harness.probes.training.linear import Advance, Training
 
 def fit_all(
     wanted: Sequence[Fittable], training: Training, place: FitPlace, advance: Advance
-) -> dict[Fittable, Fitted]:
+) -> dict[Fittable, Trained]:
     """Give every fit that is wanted, making those that are not in the cache.
 
     `advance` is told what is gone through, how much of it is done and how much there is. Raises ClaimsError for what
@@ -32,7 +32,7 @@ def fit_all(
     probes = [one for one in missing if isinstance(one, Probe)]
     readouts = [one for one in missing if isinstance(one, TokenReadout)]
     moments = [one for one in missing if isinstance(one, PrefixMoments)]
-    made: Iterable[tuple[Fittable, Fitted]] = chain(
+    made: Iterable[tuple[Fittable, Trained]] = chain(
         linear.fit_probes(probes, training, place, advance) if probes else (),
         tokens.fit_tokens(readouts, training, place, advance) if readouts else (),
         ((one, prefix.fit_moments(training, advance)) for one in moments),
@@ -48,7 +48,7 @@ def fit_id(place: FitPlace, wanted: Fittable) -> str:
     return place.id(wanted, code_of(wanted))
 
 
-def _load(place: FitPlace, wanted: Fittable) -> Fitted | None:
+def _load(place: FitPlace, wanted: Fittable) -> Trained | None:
     if (arrays := place.read(fit_id(place, wanted))) is None:
         return None
     tensors = {name: torch.from_numpy(array) for name, array in arrays.items() if name != "strength"}
@@ -59,7 +59,7 @@ def _load(place: FitPlace, wanted: Fittable) -> Fitted | None:
     return Fit(**tensors, strength=float(arrays["strength"][0]))
 
 
-def _save(place: FitPlace, wanted: Fittable, fit: Fitted) -> None:
+def _save(place: FitPlace, wanted: Fittable, fit: Trained) -> None:
     if isinstance(fit, TokenFit):
         arrays: Arrays = {name: tensor.numpy() for name, tensor in fit.parameters.items()}
     elif isinstance(fit, PrefixFit):
