@@ -106,7 +106,7 @@ class Summary:
         if hasattr(self.config, "workerinput") or not (self.records or partial):
             return
         from harness.report.escaping import paragraphs
-        from harness.running.summary import next_step, told, written
+        from harness.running.summary import next_step, said, told, written
 
         records, notes = [*self.records.values()], self._notes(partial)
         reporter, shared = self.config.pluginmanager.getplugin("terminalreporter"), self._shared()
@@ -130,7 +130,7 @@ class Summary:
                     print(self.lines[-1], file=sys.stderr)
             self.lines += next_step(records, width, self._folder()) if verbosity >= 0 else []
         else:
-            self.lines += map(paragraphs, notes)
+            self.lines += said(notes, width)
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Print the table of claims; pytest's own list of failures names claims after it."""

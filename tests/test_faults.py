@@ -96,6 +96,7 @@ def test_a_full_disk_ends_a_run_in_one_sentence_and_loses_nothing(copy, monkeypa
     assert "its disk is full; make room and run again: what was stored before is whole" in text
     assert not scene.bare(text)
     assert "PARTIAL: the run ended before" in text
+    assert all(len(line) <= 80 for line in text.splitlines() if "PARTIAL" in line), "also where no verdict fell"
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="processes are listed there")

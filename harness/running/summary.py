@@ -42,8 +42,12 @@ def told(
     wrapped = [part for text in below for part in textwrap.wrap(text, room, subsequent_indent=terminal.GAP)]
     first = _surprising(records, specs or {}, before or {}, room) if verbosity >= 0 else []
     lines = [*first, *terminal.summary(records, width, verbosity).splitlines(), *wrapped]
-    said = [part for note in notes for part in _wrapped(prose(note), room)]
-    return [plain(line) for line in (*lines, *said)]
+    return [*map(plain, lines), *said(notes, room)]
+
+
+def said(notes: Sequence[str], width: int) -> list[str]:
+    """Wrap the notes of a run."""
+    return [plain(part) for note in notes for part in _wrapped(prose(note), max(terminal.LEAST_WIDTH, width))]
 
 
 def next_step(records: Sequence[RunRecord], width: int, folder: str = USUAL_FOLDER) -> list[str]:
