@@ -75,6 +75,7 @@ def test_as_many_ordinary_entries_are_those_nearest_to_the_median():
     tokens = torch.randn(4, 5, WIDTH, generator=torch.manual_seed(3))
     marked = torch.zeros_like(tokens, dtype=torch.bool)
     marked[0, 0, :3] = marked[1, 2, 5] = marked[3, 4, :7] = True
+    marked[1].view(-1)[(tokens[1].abs() - me.median_size(tokens)[1]).abs().argmin()] = True
     found = rm.ordinary(tokens, marked)
     for one, (own, mine) in enumerate(zip(tokens.numpy(), marked.numpy(), strict=True)):
         away = np.abs(np.abs(own) - me.median_size(tokens)[one].item())

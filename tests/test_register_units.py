@@ -9,8 +9,8 @@ from harness.models.subject import Stream
 from harness.probes import register_units as pr
 from harness.probes.statistic import Collected
 from harness.readouts import register_units as ru
-from harness.readouts.own_answer import Accuracy
 from harness.readouts.reading import Reading
+from harness.readouts.readout import StreamReadout
 from harness.readouts.token_norms import outliers
 from support.claims import loaded
 from support.tiny import DEPTH, PATCHES, WIDTH, RandomImages, tiny_vit
@@ -64,9 +64,19 @@ def hooked(made: Reading, chosen: dict[int, list[int]], appended: bool) -> list[
     return found
 
 
+class Ends(StreamReadout):
+    """The sum of the first and the last token of the stream."""
+
+    layer, low, high = None, -1e9, 1e9
+
+    def read(self, reading):
+        return reading.stream.tokens[:, [0, -1]].sum(dim=(1, 2))
+
+
 @pytest.mark.parametrize("scaled", [None, 0.5])
 @pytest.mark.parametrize("how", ["moved", "zeroed", "others moved"])
-def test_moving_units_equals_hooks_that_edit_them(how, scaled):
+def test_moving_units_equals_hooks_that_edit_them(how, scaled, monkeypatch):
+    monkeypatch.setattr(pr, "TIMES", 1.05)  # tiny models have no patches beyond three times the median
     subject = SUBJECT if scaled is None else tiny_vit(reg_tokens=1, init_values=scaled)
     made = reading(subject=subject)
     chosen = {0: [3], 1: [7, 1]} if how == "others moved" else {0: [0], 1: [5, 2]}
@@ -77,12 +87,12 @@ def test_moving_units_equals_hooks_that_edit_them(how, scaled):
         torch.testing.assert_close(found, expected[block], atol=1e-5, rtol=1e-4)
     clean = ru._after(made, UNITS, None, DEPTH - 1).tokens
     assert torch.equal(clean, made.stream.tokens)
-    last = expected[-1][:, :OWN]
-    answers = ru.WithUnits(units=UNITS, how=how, readout=Accuracy()).read(made)
-    plain = Reading(made.subject, Stream(last), DEPTH - 1, made.chunk, {}, None)
-    assert torch.equal(answers, Accuracy().read(plain))
-    left = ru.OutliersLeft(units=UNITS, how=how).read(made)
-    assert torch.equal(left, outliers(expected[1][:, PREFIX:OWN].norm(dim=2)).float().mean(dim=1))
+    answers = ru.WithUnits(units=UNITS, how=how, readout=Ends()).read(made)
+    torch.testing.assert_close(answers, expected[-1][:, [0, OWN - 1]].sum(dim=(1, 2)), atol=1e-4, rtol=1e-4)
+    norms = expected[1][:, PREFIX:OWN].norm(dim=2)
+    beyond = norms > 1.05 * norms.median(dim=1, keepdim=True).values
+    assert beyond.any()
+    assert torch.equal(ru.OutliersLeft(units=UNITS, how=how).read(made), beyond.float().mean(dim=1))
 
 
 def test_the_appended_token_takes_the_value_of_the_largest_magnitude():
@@ -101,10 +111,10 @@ def test_outliers_are_those_of_the_claim_about_them():
 
 @pytest.mark.parametrize("most", [500, 7])
 def test_units_are_ranked_by_their_mean_magnitude_at_outlier_patches(monkeypatch, most):
-    monkeypatch.setattr(pr, "TIMES", 1.05)  # tiny models have no patches beyond three times the median
+    monkeypatch.setattr(pr, "TIMES", 1.05)
     monkeypatch.setattr(pr, "PICTURES", most)
     pictures = RandomImages(count=12).load(range(12), SUBJECT.card.preprocessing)
-    wanted = pr.RegisterUnits(top=1, count=9, after=2)
+    wanted = pr.RegisterUnits(top=1, count=30, after=2)
     found = wanted.collect(SUBJECT, [pictures[:5], pictures[5:10], pictures[10:]])
     used = pictures[:most]
     stream, units = SUBJECT.start(used), []
@@ -115,12 +125,12 @@ def test_units_are_ranked_by_their_mean_magnitude_at_outlier_patches(monkeypatch
     there = norms > 1.05 * norms.median(dim=1, keepdim=True).values
     assert 0 < there.sum() < there.numel()
     means = np.concatenate([units[block][there].double().mean(dim=0).numpy() for block in (0, 1)])
-    best = np.argsort(-means)[:9]
+    best = np.argsort(-means)[:30]
     size = units[0].shape[-1]
     assert found["block"].tolist() == (best // size).tolist()
     assert found["unit"].tolist() == (best % size).tolist()
     drawn = set(zip(found["block"].tolist(), found["drawn"].tolist(), strict=True))
-    assert len(drawn) == 9
+    assert len(drawn) == 30
     assert not drawn & set(zip(found["block"].tolist(), found["unit"].tolist(), strict=True))
     again = wanted.collect(SUBJECT, [pictures])
     assert torch.equal(again["drawn"], found["drawn"])
