@@ -156,6 +156,22 @@ def test_what_no_picture_can_become_is_refused(tmp_path):
             preprocessing(tmp_path / "preprocessor_config.json", looks, "vit", 16)
 
 
+def test_weights_in_several_files_are_read_together_and_what_is_assumed_is_noted(tmp_path):
+    model = CLASSIFIERS["vit"]()
+    model.save_pretrained(tmp_path, max_shard_size="3KB")
+    assert not (tmp_path / "model.safetensors").exists()
+    assert len(list(tmp_path.glob("model-*.safetensors"))) > 1
+    entry = resolve(f"hf:{tmp_path}")
+    assert "no preprocessor_config.json" in entry.note
+    images = pictures(entry.load())
+    with torch.no_grad():
+        expected = model.eval()(images).logits
+    assert torch.allclose(entry.load().logits(through(entry.load(), images)), expected, atol=1e-5)
+    next(tmp_path.glob("model-*.safetensors")).unlink()
+    with pytest.raises(ClaimsError, match=r"index\.json names model-.*, which is not there \(1 in all\)"):
+        resolve(f"hf:{tmp_path}")
+
+
 def changed(path, **values):
     config = json.loads((path / "config.json").read_text())
     (path / "config.json").write_text(json.dumps(config | values))
@@ -177,7 +193,7 @@ def test_what_cannot_be_read_is_refused_with_the_place(tmp_path):
     with pytest.raises(ClaimsError, match=r"does not fit its own configuration: missing \['blocks\.2"):
         resolve(f"hf:{tmp_path}").load()
     (tmp_path / "model.safetensors").unlink()
-    with pytest.raises(ClaimsError, match=r"has no model\.safetensors; pickles are not read"):
+    with pytest.raises(ClaimsError, match=r"has no model\.safetensors and no .*; pickles are not read"):
         resolve(f"hf:{tmp_path}")
 
 

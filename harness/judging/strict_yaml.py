@@ -1,5 +1,6 @@
 """What is proved of a YAML file that people write before it is read: that reading it comes to a good end."""
 
+import re
 from pathlib import Path
 
 import yaml
@@ -27,7 +28,8 @@ def check_yaml(path: Path, kind: str) -> None:
         finally:
             loader.dispose()
     except (OSError, yaml.YAMLError, ValueError, LookupError, AttributeError, TypeError, RecursionError) as error:
-        reason = " ".join((getattr(error, "strerror", None) or str(error) or type(error).__name__).split())
+        said = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        reason = " ".join(re.sub(r'in "<(unicode|byte) string>", ', "at ", said).split())  # the path is told already
         raise ClaimsError(f"cannot read the {kind} {path}: {reason:.{LONGEST_REASON}}") from error
 
 

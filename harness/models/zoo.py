@@ -180,12 +180,12 @@ def _hugging_face(text: str, pretrained: bool) -> ModelEntry:
         name=found.folder.resolve().name,
         resolved=f"{hugging_face.PREFIX}{found.folder}",
         kind="checkpoint",
-        data=None,
         arch=found.layout.arch,
         blank=found.blank,
         build=found.build,
         pretrained=pretrained,
         looks=found.preprocessing,
+        note=found.note,
     )
 
 
@@ -227,7 +227,7 @@ def _entry(
     name: str,
     resolved: str,
     kind: Kind,
-    data: Literal["embedded", "imagenet-1k"] | None,
+    data: Literal["embedded", "imagenet-1k"] | None = None,
     arch: str,
     blank: Callable[[str], nn.Module],
     build: Callable[[], nn.Module],

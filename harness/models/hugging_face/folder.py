@@ -19,18 +19,24 @@ from harness.models.subject import Preprocessing
 
 PREFIX = "hf:"
 CONFIG, WEIGHTS, LOOKS = "config.json", "model.safetensors", "preprocessor_config.json"
+SEVERAL = f"{WEIGHTS}.index.json"  # lists the files of weights that lie in several
 READ_BUT_NOT_MEANT = ("num_batches_tracked",)  # a counter of the training, in one library and not in the other
 
 
 @dataclass(frozen=True, kw_only=True)
 class HubModel:
-    """A model that is known but not loaded: its architecture, configuration, classes and preprocessing."""
+    """A model that is known but not loaded: its architecture, configuration, classes and preprocessing.
+
+    `files` hold its weights; `note` says what the folder leaves open.
+    """
 
     folder: Path
+    files: tuple[Path, ...]
     layout: Layout
     config: Config
     classes: int
     preprocessing: Preprocessing
+    note: str
 
     def blank(self, device: str) -> nn.Module:
         """Build the architecture with its initial weights, or on device "meta" with none.
@@ -48,7 +54,8 @@ class HubModel:
 
     def build(self) -> nn.Module:
         """Build the model with the weights of the folder; ClaimsError names those that do not fit."""
-        model, weights = self.blank("cpu"), renamed(load_file(self.folder / WEIGHTS), self.layout)
+        model = self.blank("cpu")
+        weights = renamed({name: one for file in self.files for name, one in load_file(file).items()}, self.layout)
         own = model.state_dict()
         # One library stores position embeddings and class tokens with dimensions of size one that the other lacks.
         fitted = {
@@ -88,9 +95,8 @@ def read_model(text: str) -> HubModel:
         kind, config = "clip_vision_model", config.get("vision_config", {})
     if not isinstance(kind, str) or kind not in LAYOUTS:
         raise UnsupportedModel(str(unknown("model_type", str(kind), LAYOUTS, str(folder / CONFIG))))
-    if not (folder / WEIGHTS).is_file():
-        raise ClaimsError(f"{folder} has no {WEIGHTS}; pickles are not read, and neither are weights in several files")
-    layout, shapes = LAYOUTS[kind], _shapes(folder / WEIGHTS)
+    files = _files(folder)
+    layout, shapes = LAYOUTS[kind], {name: shape for one in files for name, shape in _shapes(one).items()}
     _refuse_other_heads(folder, kind, shapes)
     classes = shapes[layout.head][0] if layout.head in shapes else 0
     size, file = config.get("image_size", 224), folder / LOOKS
@@ -98,7 +104,13 @@ def read_model(text: str) -> HubModel:
         raise ClaimsError(f"image_size {size!r} in {folder / CONFIG}; allowed: a number, or height and width")
     looks = preprocessing(file, _json(file) if file.is_file() else {}, kind, size)
     return HubModel(
-        folder=folder, layout=layout, config={"image_size": size, **config}, classes=classes, preprocessing=looks
+        folder=folder,
+        files=files,
+        layout=layout,
+        config={"image_size": size, **config},
+        classes=classes,
+        preprocessing=looks,
+        note="" if file.is_file() else f"no {LOOKS} in {folder}: assumed is {looks!r}",
     )
 
 
@@ -128,6 +140,19 @@ def _refuse_other_heads(folder: Path, kind: str, shapes: Mapping[str, tuple[int,
             f"{folder}: its head reads class token and mean patch side by side, which timm's module does not; allowed: "
             "the trunk alone (Dinov2Model), read through a probe"
         )
+
+
+def _files(folder: Path) -> tuple[Path, ...]:
+    """List the files of the weights: one, or those that an index names."""
+    if (folder / WEIGHTS).is_file():
+        return (folder / WEIGHTS,)
+    if not (folder / SEVERAL).is_file():
+        raise ClaimsError(f"{folder} has no {WEIGHTS} and no {SEVERAL}; pickles are not read")
+    named = _json(folder / SEVERAL).get("weight_map")
+    files = sorted({str(name) for name in named.values()}) if isinstance(named, dict) else []
+    if lost := [name for name in files if not (folder / name).is_file()] or ([] if files else ["any file"]):
+        raise ClaimsError(f"{folder / SEVERAL} names {lost[0]}, which is not there ({len(lost)} in all)")
+    return tuple(folder / name for name in files)
 
 
 def _json(path: Path) -> dict[str, Any]:
