@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -90,3 +91,14 @@ def test_a_plan_without_its_control_is_a_mistake(made, capsys):
     path.write_text("".join(line for line in path.open() if "rival" not in line))
     assert main(["check", "my_claims"]) == 1
     assert "wrong: my-arm on tiny_vit: its plan has no control" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("path", ["nowhere", "empty", "a ledger.yaml"])
+def test_what_is_no_folder_of_claims_is_told_without_an_option_that_there_is_not(tmp_path, monkeypatch, capsys, path):
+    monkeypatch.chdir(tmp_path)
+    Path("empty").mkdir()
+    Path("a ledger.yaml").write_text("claims: []")
+    assert main(["check", path]) == 2
+    told = capsys.readouterr().err
+    assert f"{path!r} is no folder with a ledger.yaml; allowed: a folder of claims" in told
+    assert "--claims" not in told

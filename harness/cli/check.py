@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.cli.console import show_table
+from harness.errors import ClaimsError, NotApplicable
 from harness.judging.catalogue import checked_ledger, claims_below, specs_below
 from harness.judging.discovery import Claim
 from harness.judging.ledger import LEDGER_NAME
@@ -32,6 +33,8 @@ def run(asked: argparse.Namespace) -> int:
     from harness.running.options import parse
     from harness.running.session import Session
 
+    if not any(asked.path.rglob(LEDGER_NAME)):  # a file has none below it
+        raise ClaimsError(f"{str(asked.path)!r} is no folder with a {LEDGER_NAME}; allowed: a folder of claims")
     specs = specs_below(asked.path)
     for ledger in sorted(asked.path.rglob(LEDGER_NAME)):
         checked_ledger(ledger, frozenset(CAPABILITIES))
@@ -72,7 +75,6 @@ def _proposed(claim: Claim, groups: "Mapping[str, tuple[ModelCard, ...]]") -> tu
 
 def _objections(claim: Claim, cards: "tuple[ModelCard, ...]") -> Iterator[tuple[bool, str]]:
     """Say why a claim has no plan for models, if it has none, and whether that is a mistake."""
-    from harness.errors import ClaimsError, NotApplicable
     from harness.measurement.plan import propose
 
     spec = claim.spec
