@@ -133,11 +133,11 @@ def test_a_run_under_other_conditions_than_the_accepted_ones_is_told_so(run, pyt
     run()
     monkeypatch.chdir(pytester.path)
     assert main(["accept", "--baseline", "mine/baselines/embedded.json"]) == 0
-    assert not any("other conditions" in line for line in run().outlines)
+    assert "other conditions" not in " ".join(" ".join(run().outlines).split())
     result = run("--claims-max-images", "32", "--claims-json", "out.json")
-    told = [line for line in result.outlines if "was accepted under other conditions" in line]
-    assert told
-    assert "max_images 32 instead of none" in told[0]
+    told = " ".join(" ".join(result.outlines).split())  # it may be wrapped anywhere
+    assert "was accepted under other conditions" in told
+    assert "max_images 32 instead of none" in told
     notes = json.loads((pytester.path / "out.json").read_text())["notes"]
     assert not any(str(pytester.path) in note for note in notes), "no path of this machine is in a report"
 

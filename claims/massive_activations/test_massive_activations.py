@@ -57,8 +57,8 @@ def test_massive_entries_may_be_their_mean_and_not_nothing(card):
     return Plan(
         arms=arms,
         derived={
-            "more": mix({"mean": 1.0, "zero": -1.0}),
-            "more, ordinary": mix({"mean": 1.0, "ordinary zero": -1.0}),
+            "more": mix({"mean": 1, "zero": -1}),
+            "more, ordinary": mix({"mean": 1, "ordinary zero": -1}),
         },
         effect=every(
             Holds(level("has"), "found", "share of pictures with massive entries after the first such block"),

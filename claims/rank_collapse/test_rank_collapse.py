@@ -9,7 +9,9 @@ JUDGED = 3  # block
 def test_tokens_become_equal_without_skip_connections_alone(card):
     blocks = like_blocks(card)
     if JUDGED not in blocks[:-1]:
-        raise NotApplicable(f"the claim compares block {JUDGED} with a later one; this model has {len(blocks)} blocks")
+        raise NotApplicable(
+            f"the claim compares the block after {JUDGED} others with a later one; there are {len(blocks)}"
+        )
     cut = {"without skips": drop_skips(blocks), "without skips and MLPs": drop_skips(blocks, "attention")}
     arms = {f"with skips {block}": Arm(readout=TokenSpread(layer=block)) for block in blocks}
     for name, edit in cut.items():
