@@ -46,14 +46,13 @@ def follow(name: str, folder: Path) -> list[str]:
     return told
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return tmp_path_factory.mktemp("guide")
-
-
 @pytest.mark.parametrize("name", GUIDES)
-def test_a_guide_can_be_followed_from_an_empty_folder(name, folder):
-    told = follow(name, folder)
+def test_a_guide_can_be_followed_from_an_empty_folder(name, tmp_path):
+    for _, text, file in blocks("add_a_claim.md") if name != "add_a_claim.md" else ():  # which the others follow
+        if file:
+            (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / file).write_text(text, encoding="utf-8")
+    told = follow(name, tmp_path)
     assert told
     if name == "add_a_claim.md":
         assert "1 claim, 0 mistakes" in told[0]
