@@ -72,7 +72,7 @@ def fit(checkpoint: Checkpoint, build: Callable[[int | None], nn.Module]) -> tup
     `build` makes the architecture on the meta device for a number of classes (None: its own). Only the file's header
     is read. Raises ClaimsError if names or shapes differ, or if `num_classes` would replace the file's classifier.
     """
-    every, blank = _header(checkpoint.path), build(None)
+    every, blank = shapes_in(checkpoint.path), build(None)
     shapes = _without(every, prefix_of(checkpoint, every, blank))
     classes = _classes(blank, shapes)
     if checkpoint.num_classes not in (None, classes):
@@ -155,7 +155,8 @@ def _resampled(checkpoint: Checkpoint, weights: dict[str, Tensor], model: nn.Mod
     return found
 
 
-def _header(path: Path) -> Shapes:
+def shapes_in(path: Path) -> Shapes:
+    """Read the shapes of the weights from the header of a safetensors file; ClaimsError for one that is not whole."""
     try:
         with safe_open(path, framework="pt") as file:
             return {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118, a file is no mapping

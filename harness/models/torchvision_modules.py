@@ -3,7 +3,6 @@
 A conversion is trusted only where the answers are equal, which whoever asks for one checks (`models.factories`).
 """
 
-import re
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
@@ -14,7 +13,8 @@ from timm.models.swin_transformer import SwinTransformer
 from timm.models.vision_transformer import VisionTransformer
 from torch import nn
 
-Renaming = tuple[tuple[str, str], ...]
+from harness.models.renaming import Renaming, new_name, reshaped
+
 NORM: Any = partial(nn.LayerNorm, eps=1e-6)  # epsilon of torchvision's transformers
 SWIN_NORM: Any = partial(nn.LayerNorm, eps=1e-5)
 LIKE_TORCHVISION = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225), "interpolation": "bilinear"}
@@ -30,13 +30,8 @@ def converted(model: nn.Module) -> nn.Module | None:
     make, renaming = _KINDS[type(model).__name__]
     try:
         made = make(model)
-        weights = {}
-        for name, value in model.state_dict().items():
-            for pattern, replacement in renaming:
-                name = re.sub(pattern, replacement, name)
-            own = made.state_dict().get(name)
-            weights[name] = value if own is None or own.numel() != value.numel() else value.reshape(own.shape)
-        weights = {name: value for name, value in weights.items() if name}
+        named = {new_name(name, renaming): value for name, value in model.state_dict().items()}
+        weights = reshaped({name: value for name, value in named.items() if name}, made.state_dict())
         found = made.load_state_dict(weights, strict=False)
     except (AttributeError, IndexError, KeyError, RuntimeError, TypeError):
         return None

@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from harness.errors import ClaimsError, UnsupportedModel, unknown
+from harness.models.checkpoint import shapes_in
 from harness.models.hugging_face.layouts import LAYOUTS, Config, Layout
 from harness.models.hugging_face.looks import preprocessing
+from harness.models.renaming import new_name, reshaped
 from harness.models.subject import Preprocessing
 
 PREFIX = "hf:"
@@ -57,11 +58,7 @@ class HubModel:
         model = self.blank("cpu")
         weights = renamed({name: one for file in self.files for name, one in load_file(file).items()}, self.layout)
         own = model.state_dict()
-        # One library stores position embeddings and class tokens with dimensions of size one that the other lacks.
-        fitted = {
-            name: one.reshape(own[name].shape) if name in own and one.numel() == own[name].numel() else one
-            for name, one in weights.items()
-        }
+        fitted = reshaped(weights, own)
         for name, one in fitted.items():
             if name in own and one.shape != own[name].shape:
                 shapes = f"{tuple(one.shape)} in the file, {tuple(own[name].shape)} by {CONFIG}"
@@ -96,7 +93,7 @@ def read_model(text: str) -> HubModel:
     if not isinstance(kind, str) or kind not in LAYOUTS:
         raise UnsupportedModel(str(unknown("model_type", str(kind), LAYOUTS, str(folder / CONFIG))))
     files = _files(folder)
-    layout, shapes = LAYOUTS[kind], {name: shape for one in files for name, shape in _shapes(one).items()}
+    layout, shapes = LAYOUTS[kind], {name: shape for one in files for name, shape in shapes_in(one).items()}
     _refuse_other_heads(folder, kind, shapes)
     classes = shapes[layout.head][0] if layout.head in shapes else 0
     size, file = config.get("image_size", 224), folder / LOOKS
@@ -119,8 +116,7 @@ def renamed(weights: Mapping[str, Tensor], layout: Layout) -> dict[str, Tensor]:
     found: dict[str, Tensor] = {}
     apart: dict[str, dict[int, Tensor]] = {}
     for name, value in weights.items():
-        for pattern, replacement in layout.renaming:
-            name = re.sub(pattern, replacement, name)
+        name = new_name(name, layout.renaming)
         if split := re.fullmatch(r"(.*\.qkv)\.([012])\.(weight|bias)", name):
             apart.setdefault(f"{split[1]}.{split[3]}", {})[int(split[2])] = value
         elif name:
@@ -163,11 +159,3 @@ def _json(path: Path) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise ClaimsError(f"{path} holds {type(found).__name__}, not a mapping")
     return found
-
-
-def _shapes(path: Path) -> dict[str, tuple[int, ...]]:
-    try:
-        with safe_open(path, framework="pt") as file:
-            return {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118, a file is no mapping
-    except SafetensorError as error:
-        raise ClaimsError(f"{path} is no whole safetensors file: {error}") from error

@@ -19,9 +19,9 @@ from timm.models.vision_transformer import VisionTransformer
 from torch import nn
 
 from harness.errors import ClaimsError
+from harness.models.renaming import Renaming
 
 Config = Mapping[str, Any]
-Renaming = tuple[tuple[str, str], ...]
 ACTIVATIONS: Mapping[str, type[nn.Module]] = {"gelu": nn.GELU, "quick_gelu": QuickGELU, "relu": nn.ReLU}
 
 
