@@ -114,8 +114,8 @@ def _show(planner: "Planner", planned: "Sequence[PlannedClaim]", speed: float, t
         print(_wrapped(planner.audit))
     print(f"plain forward pass: {speed:.4g} images/s, {how}\n")
     applicable = [claim for claim in planned if claim.plan is not None]
-    _show_rows([_row(claim, speed, took.get((claim.spec.id, name))) for claim in applicable])
-    _show_refused([(claim.spec.id, claim.reason) for claim in planned if claim.plan is None])
+    _show_rows([_row(claim, claim.forwards / speed, took.get((claim.spec.id, name))) for claim in applicable])
+    _show_refused(planned)
     if not applicable:
         return
     one_by_one, total = sum(claim.forwards for claim in applicable), planner.together(applicable)
@@ -135,28 +135,17 @@ def _show_compared(compared: "Sequence[PlannedComparison]", took: Seconds) -> No
     for label in dict.fromkeys(one.label for one in compared):
         own = [one for one in compared if one.label == label]
         print(_wrapped(label))
-        _show_rows(
-            [
-                _Row(
-                    claim=one.spec.id,
-                    seconds=one.seconds * one.images,
-                    last=took.get((one.spec.id, label)),
-                    images=one.images,
-                    forwards=one.forwards,
-                    mark=_mark(one.plan.report_only, one.capped),
-                )
-                for one in own
-                if one.plan is not None
-            ]
-        )
-        _show_refused([(one.spec.id, one.reason) for one in own if one.plan is None])
+        asked = [one for one in own if one.claim.plan is not None]
+        _show_rows([_row(one.claim, one.seconds, took.get((one.claim.spec.id, label))) for one in asked])
+        _show_refused([one.claim for one in own])
         print()
 
 
-def _row(claim: "PlannedClaim", speed: float, last: float | None) -> _Row:
+def _row(claim: "PlannedClaim", seconds: float, last: float | None) -> _Row:
+    """Lay out one claim; `seconds` per image, or member."""
     return _Row(
         claim=claim.spec.id,
-        seconds=claim.forwards * claim.images / speed,
+        seconds=seconds * claim.images,
         last=last,
         images=claim.images,
         forwards=claim.forwards,
@@ -176,9 +165,10 @@ def _show_rows(rows: Sequence[_Row]) -> None:
         show_table((*numbers, "claim"), cells, numbers)
 
 
-def _show_refused(refused: Sequence[tuple[str, str]]) -> None:
-    for reason in dict.fromkeys(reason for _, reason in refused):
-        named = [claim for claim, why in refused if why == reason]
+def _show_refused(planned: "Sequence[PlannedClaim]") -> None:
+    refused = [claim for claim in planned if claim.plan is None]
+    for reason in dict.fromkeys(claim.reason for claim in refused):
+        named = [claim.spec.id for claim in refused if claim.reason == reason]
         print(_wrapped(f"not applicable ({len(named)}), {reason}: {', '.join(named)}"))
 
 

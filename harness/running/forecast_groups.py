@@ -10,25 +10,16 @@ from harness.measurement.cost import member_evaluations, plan_evaluations
 from harness.measurement.expected_images import expected_images, rounded
 from harness.measurement.plan import Plan, propose
 from harness.models.groups import ModelGroup, cohorts
-from harness.running.forecast import Planner, unmet
+from harness.running.forecast import PlannedClaim, Planner, unmet
 
 
 @dataclass(frozen=True, kw_only=True)
 class PlannedComparison:
-    """One claim of one set of models before it runs; `plan` None with the `reason` where it does not apply.
+    """One claim of one set of models before it runs; `seconds` is the time per image (or member) of all its models."""
 
-    `seconds` is the time per image (or member) of all its models, `images` what is counted on, `capped` that its budget
-    will not decide it.
-    """
-
-    spec: ClaimSpec
     label: str
-    plan: Plan | None = None
-    reason: str = ""
-    forwards: float = 0.0
+    claim: PlannedClaim
     seconds: float = 0.0
-    images: float = 0.0
-    capped: bool = False
 
 
 def plan_comparisons(
@@ -48,31 +39,36 @@ def _of_group(
     claim: Claim, group: ModelGroup, members: Mapping[str, Planner], speeds: Mapping[str, float]
 ) -> PlannedComparison:
     spec, first = claim.spec, next(iter(members.values()))
-    blank = PlannedComparison(spec=spec, label=group.label)
     cards = {role: planner.entry.card for role, planner in members.items()}
+
+    def refused(reason: str) -> PlannedComparison:
+        return PlannedComparison(label=group.label, claim=PlannedClaim(spec=spec, plan=None, reason=reason))
+
     if reason := next(filter(None, (unmet(planner, spec) for planner in members.values())), None):
-        return replace(blank, reason=reason)
+        return refused(reason)
     if len({card.classes or first.classes for card in cards.values()}) > 1:
-        return replace(blank, reason="the models answer different numbers of classes")
+        return refused("the models answer different numbers of classes")
     try:
         plan = propose(claim.function, spec, cards)
     except NotApplicable as refusal:
-        return replace(blank, reason=str(refusal))
-    budget = first.budget(spec, plan)
+        return refused(str(refusal))
+    forwards = {role: _forwards(plan, role, planner, spec) for role, planner in members.items()}
     expected = expected_images(spec, plan, first.classes, first.delta or spec.delta)
-    images = float(budget) if expected is None else min(rounded(expected, first.batch_size), float(budget))
-    blank = replace(blank, plan=plan, images=images, capped=expected is not None and expected > budget)
-    for role, planner in members.items():
-        own = replace(plan, arms={name: arm for name, arm in plan.arms.items() if arm.subject == role})
-        forwards = _forwards(own, planner, spec) / planner.entry.card.depth
-        blank = replace(blank, forwards=blank.forwards + forwards, seconds=blank.seconds + forwards / speeds[role])
-    return blank
+    planned = PlannedClaim(
+        spec=spec,
+        plan=plan,
+        forwards=sum(forwards.values()),
+        expected=None if expected is None else rounded(expected, first.batch_size),
+        budget=first.budget(spec, plan),
+    )
+    seconds = sum(count / speeds[role] for role, count in forwards.items())
+    return PlannedComparison(label=group.label, claim=planned, seconds=seconds)
 
 
-def _forwards(own: Plan, planner: Planner, spec: ClaimSpec) -> float:
-    """Count block evaluations per image, or per member of a census without what comes before the first."""
+def _forwards(plan: Plan, role: str, planner: Planner, spec: ClaimSpec) -> float:
+    """Count forward passes of one model per image, or per member of a census without what comes before the first."""
+    own = replace(plan, arms={name: arm for name, arm in plan.arms.items() if arm.subject == role})
+    card = planner.entry.card
     if own.census is None:
-        return plan_evaluations({spec.id: own}, planner.entry.card, planner.batch_size)
-    if not own.arms:
-        return 0.0
-    return member_evaluations(own, planner.entry.card, spec)[1] / own.census.chunk
+        return plan_evaluations({spec.id: own}, card, planner.batch_size) / card.depth
+    return member_evaluations(own, card, spec)[1] / own.census.chunk / card.depth if own.arms else 0.0
