@@ -515,8 +515,9 @@ def test_plan_knows_what_the_last_run_took(records, capsys):
     assert len(planned(told, "planted-accuracy")) == 3, "of this claim nothing is known"
 
 
-def test_plan_of_several_models_counts_what_compares_them(capsys):
+def test_plan_of_several_models_counts_what_compares_them(tmp_path, monkeypatch, capsys):
     """Against the merged pass of each model's own arms, each at its own speed."""
+    monkeypatch.chdir(tmp_path)  # a history beside it would add what the last run took
     names, claim = ("tiny_vit", "tiny_resnet"), "vit-tolerates-patch-shuffle-more-than-cnn"
     chosen = [part for name in names for part in ("--model", name)]
     assert main(["plan", *chosen, "--claims", str(cards.ROOT), "--claim", claim, "--images-per-second", "50"]) == 0
