@@ -44,6 +44,8 @@ from harness.probes.learned_token import TokenReadout
 from harness.probes.probe import Probe
 from harness.probes.register_units import RegisterUnits
 from harness.readouts.attention_overlap import AttentionOverlap
+from harness.readouts.autoencoders import SWEEP as AUTOENCODER_SWEEP
+from harness.readouts.autoencoders import AutoencoderNumber
 from harness.readouts.causality import SameClassToken
 from harness.readouts.cue_decisions import DecidesFor
 from harness.readouts.defaults import (
@@ -63,7 +65,7 @@ from harness.readouts.learned_tokens import LearnedAccuracy, LearnedEntropy, Lea
 from harness.readouts.linear_probes import ProbeAccuracy, ProbeEntropy, ProbePatchAccuracy, ProbeTokenScore
 from harness.readouts.locality import ModelAccuracy, PatchCosine, PatchHead, WithinShare
 from harness.readouts.massive import HasFirstMassive, HasMassive, LargestEntry, ShareInChannel, WithMassive
-from harness.readouts.members import Batches, TheModel, TrainBatches
+from harness.readouts.members import Batches, Fits, TheModel, TrainBatches
 from harness.readouts.neural_collapse import NeuralCollapse
 from harness.readouts.objects import AttentionLead, HasBoth, RegionAccuracy, RegionIdentifiability
 from harness.readouts.own_answer import (

@@ -16,7 +16,7 @@ FIXTURES = ROOT / "fixtures"  # installed as harness.fixtures: outside of the ro
 # The import order: a module imports only from names before its own, or from its own room.
 ORDER = (
     *("errors", "files", "fingerprint"),
-    *("judging", "models", "images", "probes", "interventions", "readouts", "results", "measurement"),
+    *("judging", "models", "images", "probes", "trainings", "interventions", "readouts", "results", "measurement"),
     *("report", "running", "regression", "cli", "face"),
     *("pytest_options", "pytest_items", "pytest_summary", "pytest_run", "pytest_plugin", "short_names"),
 )
@@ -28,7 +28,18 @@ OUTSIDE = ("fixtures",)
 # Modules that know one another, each pair to be taken apart; no other may.
 KNOWN_CIRCLES: tuple[frozenset[str], ...] = ()
 MAY_IMPORT = {
-    "torch": ("models", "images", "probes", "interventions", "readouts", "measurement", "running", "regression", "cli"),
+    "torch": (
+        "models",
+        "images",
+        "probes",
+        "trainings",
+        "interventions",
+        "readouts",
+        "measurement",
+        "running",
+        "regression",
+        "cli",
+    ),
     "timm": ("models", "images"),
     "transformers": ("models", "images"),
     "yaml": ("judging.ledger", "judging.strict_yaml", "models.zoo"),

@@ -132,6 +132,7 @@ class ClaimSpec(_Record):
     control: Text
     needs: tuple[str, ...]
     subjects: Mapping[str, tuple[str, ...]] = Field(default={}, description="needs by role, of several models")
+    family: str = Field(default="", description="a training procedure whose fits it is about, instead of a model")
     budget: int = Field(ge=2, description="most images, or members of a census, that a verdict may use")
     report_budget: int = Field(
         default=0, ge=0, description="most images where a value is only reported (0: the budget)"

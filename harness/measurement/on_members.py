@@ -16,10 +16,11 @@ from harness.measurement.on_images import OnImages
 from harness.measurement.picture_batches import Replicate
 from harness.measurement.plan import Arm
 from harness.measurement.prefix_tree import Bill
-from harness.measurement.settings import CLASSES, Missing
-from harness.readouts.members import Batches, FinitePopulation, MemberContext, MemberReadout, TrainBatches
+from harness.measurement.settings import CLASSES, Advance, Missing, silent
+from harness.readouts.members import Batches, FinitePopulation, Fits, MemberContext, MemberReadout, TrainBatches
 from harness.results.measurements import MeasuredBatch, MeasurementKey, refuse_outside
 
+MOST_FITS = 10_000  # no claim may use as many
 FEWEST_BATCHES = 2  # with fewer nothing can ever be decided; how many it takes depends on how alike they are
 
 
@@ -35,8 +36,8 @@ class OnMembers:
 
     population: int | None
 
-    def __init__(self, images: OnImages, census: FinitePopulation, pictures: int) -> None:
-        self.images, self.census = images, census
+    def __init__(self, images: OnImages, census: FinitePopulation, pictures: int, advance: Advance = silent) -> None:
+        self.images, self.census, self.advance = images, census, advance
         self.settings, self.store, self.what = images.settings, images.store, census.what
         self._replicate: Replicate | None = None
         if pictures and self.settings.target == CLASSES:
@@ -47,6 +48,10 @@ class OnMembers:
         self.pictures = min(pictures, images.usable, images.settings.max_images or pictures)
         if isinstance(census, Batches):
             self._cut_batches(pictures)
+            return
+        if isinstance(census, Fits):
+            self.population, self._order = None, np.arange(MOST_FITS)
+            self.grid = batch_ranges(MOST_FITS, census.chunk)
             return
         counts = {one.subject.card.name: census.members(one.subject) for one in images.models}
         if len(set(counts.values())) != 1:
@@ -140,7 +145,8 @@ class OnMembers:
             same = [
                 other for other, _ in missing.values() if (other.subject, other.weights) == (arm.subject, arm.weights)
             ]
-            place = replace(self._place(arm, members, spent.append), beside=tuple(map(_member_readout, same)))
+            place = self._place(arm, members, spent.append)
+            place = replace(place, beside=tuple(map(_member_readout, same)), advance=self.advance)
             numbers = np.asarray(readout.numbers(place, members), dtype=float)
             if numbers.shape != members.shape:
                 raise ClaimsError(f"{readout!r} read numbers of shape {numbers.shape} for {len(members)} members")

@@ -14,7 +14,7 @@ from harness.judging.statements import Holds, Statement
 from harness.judging.verdict import Question
 from harness.models.subject import ModelCard
 from harness.probes.fittable import Fittable
-from harness.readouts.members import Batches, FinitePopulation, MemberReadout
+from harness.readouts.members import Batches, FinitePopulation, Fits, MemberReadout
 from harness.readouts.own_answer import Accuracy
 from harness.readouts.readout import Readout, block_of
 
@@ -96,8 +96,8 @@ class Plan:
 
     @property
     def typical(self) -> bool:
-        """Tell whether the statements are about the typical batch of pictures, not about a mean."""
-        return isinstance(self.census, Batches)
+        """Tell whether the statements are about the typical batch of pictures, or the typical fit, not about a mean."""
+        return isinstance(self.census, Batches | Fits)
 
     def used(self) -> set[str]:
         """List the measured arms that statements and curves rest on; others would be measured for nothing."""
@@ -147,7 +147,7 @@ def propose(function: ClaimFunction, spec: ClaimSpec, cards: Cards) -> Plan:
     where = f"claim {spec.id!r}"
     if doubled := set(plan.arms) & set(plan.derived):
         raise ClaimsError(f"{where}: arms {sorted(doubled)} are both measured and derived")
-    if plan.typical is not bool(spec.batch):
+    if isinstance(plan.census, Batches) is not bool(spec.batch):
         raise ClaimsError(
             f"{where}: batch = {spec.batch} in the ledger; allowed: 1 or more exactly for batches of pictures"
         )

@@ -20,7 +20,7 @@ from harness.measurement.plan import Arm, Weights
 from harness.measurement.prefix_tree import Bill
 from harness.measurement.schedule import NO_END, Clock, Schedule
 from harness.measurement.sequential import Outcome, SequentialTest
-from harness.measurement.settings import Missing
+from harness.measurement.settings import Advance, Missing, silent
 from harness.measurement.source import MeasurementSource
 from harness.probes.fittable import Fittable
 from harness.probes.training.linear import Training
@@ -28,15 +28,9 @@ from harness.probes.training.statistics import fit_everything
 from harness.readouts.members import FinitePopulation
 from harness.results.measurements import MeasurementKey
 
-Advance = Callable[[str, int, int], None]
-
 
 def unheard(outcome: Outcome) -> None:
     """Tell nobody of an outcome."""
-
-
-def silent(what: str, done: int, total: int) -> None:
-    """Show no progress."""
 
 
 def run(
@@ -52,7 +46,8 @@ def run(
     Raises what a readout or intervention raises: an error is never a verdict. What was stored before stays.
     """
     outcomes: dict[str, Outcome] = {}
-    groups = [(source, [SequentialTest(job, source) for job in group]) for source, group in _sources(jobs, images)]
+    sources = _sources(jobs, images, advance)
+    groups = [(source, [SequentialTest(job, source) for job in group]) for source, group in sources]
     schedule = Schedule(jobs, images, clock)
     while wave := schedule.next():
         start, before = time.perf_counter(), sum(trial.blocks for _, trials in groups for trial in trials)
@@ -82,13 +77,15 @@ def keys_of(job: Job, images: OnImages) -> list[MeasurementKey]:
     return list(dict.fromkeys(source.key(arm) for arm in job.plan.arms.values()))
 
 
-def _sources(jobs: Sequence[Job], images: OnImages) -> list[tuple[MeasurementSource, list[Job]]]:
+def _sources(
+    jobs: Sequence[Job], images: OnImages, advance: Advance = silent
+) -> list[tuple[MeasurementSource, list[Job]]]:
     """Put together the jobs whose arms are measured on the same members: on images, or on the same census."""
     groups: dict[tuple[FinitePopulation, int] | None, list[Job]] = {}
     for job in jobs:
         census = job.plan.census
         groups.setdefault(None if census is None else (census, job.spec.batch or job.spec.pictures), []).append(job)
-    return [(images if key is None else OnMembers(images, *key), group) for key, group in groups.items()]
+    return [(images if key is None else OnMembers(images, *key, advance), group) for key, group in groups.items()]
 
 
 def _run(

@@ -1,13 +1,15 @@
 """What a run decides of its measurements, and what of them is still missing."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from harness.measurement.plan import Arm
 from harness.results.measurements import MeasurementKey
 from harness.results.record import CLASSES, DISTRIBUTION, IMAGES
 
-__all__ = ["CLASSES", "DISTRIBUTION", "IMAGES", "Missing", "Settings"]
+__all__ = ["CLASSES", "DISTRIBUTION", "IMAGES", "Advance", "Missing", "Settings", "silent"]
+
+Advance = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,3 +30,7 @@ class Settings:
 
 
 Missing = Mapping[MeasurementKey, tuple[Arm, frozenset[str]]]
+
+
+def silent(what: str, done: int, total: int) -> None:
+    """Show no progress."""

@@ -47,7 +47,8 @@ class MemberContext:
 
     `grid` cuts these pictures into chunks, `load` gives the preprocessed pictures of a chunk, `chunk_of` its labels
     and masks; `train` are other pictures, for fits. Costly things may be kept in `folder` (None: nowhere) under a name
-    that includes `context`, which says all that they depend on. `charge` counts block evaluations (blocks x images).
+    that includes `context`, which says all that they depend on. `charge` counts block evaluations (blocks x images),
+    `advance` tells what is gone through, how much of it is done and how much there is.
     `beside` are the readings of these members by the same weights that are made now: what they share is made for all.
     """
 
@@ -61,6 +62,7 @@ class MemberContext:
     folder: Path | None
     context: str
     charge: Callable[[float], None]
+    advance: Callable[[str, int, int], None] = lambda what, done, total: None
     shared: dict[Hashable, object] = field(default_factory=dict)
     beside: "tuple[MemberReadout, ...]" = ()
 
@@ -144,6 +146,21 @@ class TrainBatches(Batches):
     """
 
     what = "batches of training pictures"
+
+
+@dataclass(frozen=True)
+class Fits:
+    """Fits of one training procedure, each from a seed of its own: draws from the procedure, of which there is no end.
+
+    Judged is the typical fit: a comparison holds if it holds in at least half of all fits, whatever its size.
+    """
+
+    what = "fits"
+    chunk = 2
+
+    def members(self, subject: Subject) -> int:
+        """Count none: as many can be made as a claim may use."""
+        raise NotImplementedError("fits are made as they are asked for")
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from harness.models.zoo import ModelEntry
 from harness.results.measurements import Store
 from harness.running.options import RunOptions
 from harness.running.run_images import measured_images, training_images
+from harness.trainings.families import TRAINED_ON
 
 
 class LoadedModels:
@@ -37,7 +38,7 @@ class LoadedModels:
         if name in self.by_name and len(self.by_name[name].images) == len(images):
             return self.by_name[name]
         subject = entry.load(self.options.device, getattr(torch, self.options.dtype))
-        train = training_images(self.options, entry.card, images)
+        train = training_images(self.options, entry.card, images, TRAINED_ON if entry.kind == "family" else None)
         self.by_name[name] = LoadedModel(subject, images, self.store, settings_of(self.options), train)
         return self.by_name[name]
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from harness.judging.catalogue import claims_below
 from harness.judging.discovery import Claim, chosen
-from harness.measurement.runner import Advance, silent
+from harness.measurement.settings import Advance, silent
 from harness.results.record import RunRecord
 from harness.running.options import parse
 from harness.running.session import Session

@@ -11,6 +11,7 @@ from harness.images.procedural_switches import is_embedded
 from harness.models.zoo import EMBEDDED, ModelEntry, resolve
 from harness.running.options import RunOptions
 from harness.running.run_images import EMBEDDED_CLASSES
+from harness.trainings.families import FAMILIES, family_entry
 
 PICTURES = """Give pictures of its classes, one of:
   --data FOLDER                    one sub-folder per synset (imagenet/val), or images/ with labels.csv
@@ -88,6 +89,8 @@ def _readable(options: RunOptions) -> tuple[dict[str, ModelEntry], list[str]]:
 
 
 def _resolve(text: str, options: RunOptions) -> ModelEntry:
+    if text in FAMILIES:
+        return family_entry(text)
     if options.pretrained:
         return resolve(text)
     own = is_embedded(options.data)

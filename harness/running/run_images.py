@@ -59,15 +59,18 @@ def shots_of(train: ImageSet | None) -> float:
     return 0.0 if train is None else len(train) / max(classes_present(train), 1)
 
 
-def training_images(options: RunOptions, card: ModelCard, measured: ImageSet) -> ImageSet | None:
+def training_images(
+    options: RunOptions, card: ModelCard, measured: ImageSet, most: int | None = None
+) -> ImageSet | None:
     """Open the pictures for probes: those named, embedded ones of the same switches beside embedded ones, or None.
 
-    Those that are measured too are left out. Raises ClaimsError where no training pictures remain.
+    At `most` so many are taken (None: as many as probes need), unless the run says how many. Those that are measured
+    too are left out. Raises ClaimsError where no training pictures remain.
     """
     if options.train_data is None and not is_embedded(options.data):
         return None
     named = options.data if options.train_data is None else options.train_data
-    limit = options.train_images or TRAIN_IMAGES_PER_CLASS * (card.classes or EMBEDDED_CLASSES)
+    limit = options.train_images or most or TRAIN_IMAGES_PER_CLASS * (card.classes or EMBEDDED_CLASSES)
     try:
         return open_images(named, seed=options.seed, split="train", limit=limit, card=card, apart=measured)
     except NotApplicable as error:

@@ -19,11 +19,12 @@ from harness.measurement.observed import Job
 from harness.measurement.on_images import OnImages
 from harness.measurement.plan import Plan
 from harness.measurement.record import record_of
-from harness.measurement.runner import Advance, checked, keys_of, run, silent
+from harness.measurement.runner import checked, keys_of, run
 from harness.measurement.schedule import NO_END, Clock
 from harness.measurement.sequential import Outcome
+from harness.measurement.settings import Advance, silent
 from harness.measurement.verdict_ground import fingerprints
-from harness.models.groups import ModelGroup, cohorts, lone
+from harness.models.groups import ModelGroup, lone
 from harness.models.subject import ModelCard
 from harness.report.escaping import portable
 from harness.results.measurements import MeasurementKey, Store
@@ -36,6 +37,8 @@ from harness.running.loaded_models import LoadedModels
 from harness.running.options import RunOptions
 from harness.running.preflight import check_models
 from harness.running.run_images import picture_notes, unmatched_notes
+from harness.running.whom import cards, groups_for
+from harness.trainings.families import family_entry
 
 FIRST_SECONDS = 1.0  # of measuring in any run, though loading took all its time: the same command must get on
 
@@ -85,19 +88,18 @@ class Session:
         self.remarks: list[str] = []  # of processes that measured for this one
 
     def cards_for(self, spec: ClaimSpec | None, told: bool = True) -> tuple[dict[str, tuple[ModelCard, ...]], str]:
-        """List whom a claim is asked of, cards by label: each model, or each set that fits its roles; else why none.
+        """List whom a claim is asked of (`groups_for`), cards by label; else why none.
 
-        A claim without a ledger entry (None), which is refused later, counts as one about single models. `told` lets
-        the notes of the run say that no models fit.
+        `told` lets the notes of the run say that no models fit.
         """
-        cards = {name: entry.card.named(name) for name, entry in self.entries.items()}  # a factory names its anyhow
-        if spec is None or not spec.subjects:
-            return {name: (card,) for name, card in cards.items()}, ""
-        found, why = cohorts(spec.subjects, cards)
-        self.cohorts |= {cohort.label: cohort for cohort in found}
-        if why and told:
+        found, why = groups_for(spec, self.entries, self.options)
+        for name in {name for group in found for name in group.roles.values()} - set(self.entries):
+            self.entries[name] = family_entry(name)
+        self.cohorts |= {group.label: group for group in found}
+        if why and told and spec is not None:
             self.unmatched[spec.id] = why
-        return {cohort.label: tuple(cards[name] for name in cohort.roles.values()) for cohort in found}, why
+        named = cards(self.entries)
+        return {group.label: tuple(named[name] for name in group.roles.values()) for group in found}, why
 
     def by_models(self, claims: Iterable[Claim]) -> dict[str, list[Claim]]:
         """Group claims by the label of the models that they are asked of."""
