@@ -14,13 +14,14 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from harness.errors import ClaimsError
+from harness.images import digits
 from harness.images.archives import list_archive
 from harness.images.checked import fault
 from harness.images.datasets import PREFIXES, list_dataset
 from harness.images.folders import SPLIT_FOLDERS, list_folder, visible
 from harness.images.listing import Listing
 from harness.images.procedural import EmbeddedImages, Split
-from harness.images.procedural_switches import NO_OTHER_CLASSES, is_embedded, read_world
+from harness.images.procedural_switches import NO_OTHER_CLASSES, is_digits, is_embedded, read_world
 from harness.images.stored import StoredImages, store_in_order
 from harness.models.subject import ModelCard, Preprocessing
 
@@ -87,7 +88,7 @@ def open_images(
 ) -> ImageSet:
     """Open pictures for a model known by its card.
 
-    `data` is None or `embedded[:switch=value,...]`, a folder, a tar, or a dataset (`hfds/NAME`).
+    `data` is None or `embedded[:switch=value,...]`, `digits`, a folder, a tar, or a dataset (`hfds/NAME`).
 
     `limit` is the largest number of pictures that the run can use; only so many are decoded for the check. Pictures
     that are in `apart` too, whatever they are called there, are left out. `by_class` orders them by class, a few of
@@ -105,6 +106,9 @@ def open_images(
         if by_class:
             raise ClaimsError(NO_OTHER_CLASSES)
         return _embedded(data, seed, split, limit, card)
+    if is_digits(data):
+        digits.check_digits(card)
+        return digits.DigitImages(split=split, seed=seed, limit=limit)
     if data.partition("/")[0].lower() in PREFIXES and not Path(data).exists():
         listing = list_dataset(data, split, card, seed=seed, limit=limit)
     else:
@@ -120,8 +124,10 @@ def check_pictures(data: str, split: Split, card: ModelCard) -> None:
     """
     if len(card.preprocessing.mean) != 3:
         raise ClaimsError(f"{card.name!r} takes {len(card.preprocessing.mean)} channels; pictures are read as RGB")
+    if is_digits(data):
+        return digits.check_digits(card)
     if data.partition("/")[0].lower() in PREFIXES and not Path(data).exists():
-        return
+        return None
     try:
         listing = _list_path(data, split, card)
     except (OSError, ValueError, TarError) as error:
@@ -129,10 +135,10 @@ def check_pictures(data: str, split: Split, card: ModelCard) -> None:
     faults = []
     for entry in range(len(listing)):
         if not isinstance(found := fault(listing.open, entry), Exception):
-            return
+            return None
         faults.append(f"{listing.names[entry]}: {type(found).__name__}: {found}")
         if len(faults) == PROBED:
-            return  # others may be fine: the set is opened later, and tells what it leaves out
+            return None  # others may be fine: the set is opened later, and tells what it leaves out
     raise ClaimsError(f"none of the {len(listing)} pictures of {listing.name!r} can be decoded ({faults[0]:.160}, ...)")
 
 

@@ -1,4 +1,4 @@
-"""The embedded pictures as --data names them: `embedded`, or `embedded:switch=value,...` with some causes turned."""
+"""The pictures that need no download as --data names them: `embedded[:switch=value,...]`, or `digits`."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,6 +7,7 @@ from harness.errors import ClaimsError, unknown
 from harness.fixtures.switches import PLAIN, SIZES, SWITCH_NAMES, Switches
 
 WORD = "embedded"
+DIGITS = "digits"
 TRUTHS = {"yes": True, "no": False, "true": True, "false": False, "on": True, "off": False, "1": True, "0": False}
 KINDS = {name: type(getattr(PLAIN, name)) for name in SWITCH_NAMES} | {"size": int}
 NO_OTHER_CLASSES = (
@@ -26,6 +27,11 @@ class EmbeddedWorld:
 def is_embedded(data: str | None) -> bool:
     """Tell whether --data means the embedded pictures; a file or folder of that very name goes first."""
     return data is None or (data.partition(":")[0] == WORD and not Path(data).exists())
+
+
+def is_digits(data: str | None) -> bool:
+    """Tell whether --data means scikit-learn's digits; a file or folder of that very name goes first."""
+    return data == DIGITS and not Path(DIGITS).exists()
 
 
 def read_world(data: str | None, where: str = "--data") -> EmbeddedWorld:

@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from harness.errors import ClaimsError, unknown
-from harness.images.procedural_switches import NO_OTHER_CLASSES, is_embedded, read_world
+from harness.images.procedural_switches import NO_OTHER_CLASSES, is_digits, is_embedded, read_world
 from harness.report.export import NEEDS_PYARROW
 from harness.running.option_table import OPTIONS, Option
 
@@ -150,7 +150,7 @@ def _refuse_missing_folder(value: str | None, where: str) -> None:
     if value is not None and is_embedded(value):
         read_world(value, where)
         return
-    if value is None or os.path.exists(value) or value.split("/")[0] in ("hfds", "hfids", "tfds"):
+    if value is None or os.path.exists(value) or is_digits(value) or value.split("/")[0] in ("hfds", "hfids", "tfds"):
         return
     folder = Path(value).parent
     try:

@@ -7,7 +7,7 @@ import torch
 from harness.errors import ClaimsError, NotApplicable, UnsupportedModel
 from harness.images.open import check_pictures
 from harness.images.procedural import Split
-from harness.images.procedural_switches import is_embedded
+from harness.images.procedural_switches import is_digits, is_embedded
 from harness.models.zoo import EMBEDDED, ModelEntry, resolve
 from harness.running.options import RunOptions
 from harness.running.run_images import EMBEDDED_CLASSES
@@ -78,7 +78,7 @@ def _wrong_pictures(options: RunOptions, entries: Mapping[str, ModelEntry]) -> I
 def _readable(options: RunOptions) -> tuple[dict[str, ModelEntry], list[str]]:
     found: list[ModelEntry] = []
     left_out: dict[str, UnsupportedModel] = {}
-    for text in options.models or EMBEDDED:
+    for text in options.models or (FAMILIES if is_digits(options.data) else EMBEDDED):
         try:
             found.append(_resolve(text, options))
         except UnsupportedModel as error:

@@ -37,7 +37,7 @@ from harness.running.loaded_models import LoadedModels
 from harness.running.options import RunOptions
 from harness.running.preflight import check_models
 from harness.running.run_images import picture_notes, unmatched_notes
-from harness.running.whom import cards, groups_for
+from harness.running.whom import NO_MODELS, cards, groups_for
 from harness.trainings.families import family_entry
 
 FIRST_SECONDS = 1.0  # of measuring in any run, though loading took all its time: the same command must get on
@@ -96,7 +96,7 @@ class Session:
         for name in {name for group in found for name in group.roles.values()} - set(self.entries):
             self.entries[name] = family_entry(name)
         self.cohorts |= {group.label: group for group in found}
-        if why and told and spec is not None:
+        if spec is not None and told and why not in ("", NO_MODELS):
             self.unmatched[spec.id] = why
         named = cards(self.entries)
         return {group.label: tuple(named[name] for name in group.roles.values()) for group in found}, why

@@ -10,6 +10,8 @@ from harness.models.zoo import ModelEntry
 from harness.running.options import RunOptions
 from harness.trainings.families import FAMILIES
 
+NO_MODELS = "it is about models, and this run is about a family of fits alone"
+
 
 def groups_for(
     spec: ClaimSpec | None, entries: Mapping[str, ModelEntry], options: RunOptions
@@ -22,8 +24,10 @@ def groups_for(
     if spec is not None and spec.family:
         return _family(spec, options)
     models = {name: entry for name, entry in entries.items() if entry.kind != "family"}
+    if not models:
+        return [], NO_MODELS
     if spec is None or not spec.subjects:
-        return [lone(name) for name in models], "" if models else "it is about models, and none is named in this run"
+        return [lone(name) for name in models], ""
     return cohorts(spec.subjects, cards(models))
 
 
