@@ -16,12 +16,17 @@ from harness.judging.discovery import chosen
 from harness.report.escaping import plain
 
 if TYPE_CHECKING:
+    from harness.judging.discovery import Claim
     from harness.running.forecast import PlannedClaim, Planner
     from harness.running.forecast_groups import PlannedComparison
 
 NAME = "plan"
 HELP = "tell images, forward-equivalents and minutes per claim for a model, before running"
 WIDTH = 80
+FITS_LEGEND = (
+    "min: minutes alone, from a few steps of each training on this machine; last: minutes in the last run; fits: until "
+    "the verdict if all agree, at the narrowest width where one is searched."
+)
 Seconds = Mapping[tuple[str, str], float]  # by claim and model
 LEGEND = (
     "min: minutes alone, from the speed above; last: minutes in the last run, of what was shared its share; images: "
@@ -69,13 +74,20 @@ def run(asked: argparse.Namespace) -> int:
     from harness.running.forecast import Planner
     from harness.running.forecast_groups import plan_comparisons
     from harness.running.preflight import check_device
+    from harness.trainings.families import FAMILIES
 
     check_device(asked.device)
     claims = chosen(claims_below(asked.claims), asked.claim, "claim", "--claim")
     several = len(asked.model) > 1
     alone = [claim for claim in claims.values() if not (several and claim.spec.subjects)]
     planners, speeds, took = {}, {}, _seconds_before(asked.cache)
+    families = [name for name in dict.fromkeys(asked.model) if name in FAMILIES]
+    alone = [claim for claim in alone if not claim.spec.family]
+    for name in families:
+        _show_family(name, [claim for claim in claims.values() if claim.spec.family == name], asked, took)
     for name in asked.model:
+        if name in families:
+            continue
         planner = Planner.of(
             name,
             data=asked.data,
@@ -88,6 +100,8 @@ def run(asked: argparse.Namespace) -> int:
         planners[planner.entry.name] = planner
         speeds[planner.entry.name] = speed = asked.images_per_second or planner.time_forward(asked.device)
         _show(planner, [planner.plan(claim) for claim in alone], speed, asked.images_per_second is None, took)
+    if not planners:
+        return 0
     together = [claim for claim in claims.values() if several and claim.spec.subjects]
     _show_compared([one for claim in together for one in plan_comparisons(claim, planners, speeds)], took)
     print(_wrapped(LEGEND.format(clean=CLEAN_ACCURACY, discordance=DISCORDANCE)))
@@ -129,6 +143,29 @@ def _show(planner: "Planner", planned: "Sequence[PlannedClaim]", speed: float, t
         passes = f"and one pass over {fits} training images for what is fitted, {_minutes(fits / speed)} min"
         print(_wrapped(f"{passes}; what fitting itself takes is not counted"))
     print()
+
+
+def _show_family(name: str, claims: "Sequence[Claim]", asked: argparse.Namespace, took: Seconds) -> None:
+    """Print what trainings take, of which claims share some, and for how many fits."""
+    from harness.running.forecast_fits import plan_fits, seconds_by_recipe, training_pictures
+
+    train = training_pictures(name, asked.data, asked.train_data)
+    planned = list(plan_fits(name, claims, train))
+    print(_wrapped(f"{name}, trained on {'no pictures' if train is None else f'{len(train)} of {train.name}'}"))
+    seconds = {} if train is None else seconds_by_recipe(planned, train)
+    cells = []
+    for one in planned:
+        if not one.reason:
+            last, own = took.get((one.spec.id, name)), one.fits * sum(seconds[recipe] for recipe in one.recipes)
+            cells.append([_minutes(own), "" if last is None else _minutes(last), f"{one.fits}", one.spec.id])
+    if cells:
+        show_table(("min", "last", "fits", "claim"), cells, ("min", "last", "fits"))
+    for one in planned:
+        if one.reason:
+            print(_wrapped(f"not applicable, {one.reason}: {one.spec.id}"))
+    fits = {recipe: max(one.fits for one in planned if recipe in one.recipes) for recipe in seconds}
+    total = sum(seconds[recipe] * count for recipe, count in fits.items())
+    print(_wrapped(f"all together, what they share trained once: {_minutes(total)} min. {FITS_LEGEND}"))
 
 
 def _show_compared(compared: "Sequence[PlannedComparison]", took: Seconds) -> None:

@@ -18,7 +18,8 @@ from harness.trainings.pictures import TrainingPictures, grey_pictures
 from harness.trainings.recipe import trained
 from harness.trainings.two_heads import Scores, scores
 
-SWEEP = (0.0, 0.1, 0.5, 0.9, 0.99, 0.999, 1.0)
+CLASSIFICATION, RECONSTRUCTION = 0.0, 1.0  # the trade-offs at which one objective alone teaches the encoder
+SWEEP = (CLASSIFICATION, 0.1, 0.5, 0.9, 0.99, 0.999, RECONSTRUCTION)
 LADDER = (2, 4, 8, 16, 32, 64)  # latent widths that are tried, the narrowest first
 LEARNED = 0.8  # of the mean picture's error: above it a network has learned to reconstruct nothing yet
 LARGEST = 5.0  # cut of ratios that have no upper end
@@ -55,27 +56,56 @@ class AutoencoderNumber:
         """Train the fits that are not there yet, and read them; ClaimsError for one that diverged."""
         return np.array([np.clip(self._read(_Fit(place, int(member))), self.low, self.high) for member in members])
 
+    def trainings(self, seed: int) -> tuple[Autoencoder, ...]:
+        """List what is trained for one fit where the first rung of the ladder is wide enough."""
+        width = self.times * (LADDER[0] if self.width is None else self.width)
+        found = [] if self.width is not None else [self.recipe(seed, LADDER[0], RECONSTRUCTION, plain=True)]
+        found.append(self.recipe(seed, width, self.trade_off, draw=self.draw))
+        if self.number in ("lost reconstruction", "lost classification"):
+            against = RECONSTRUCTION if self.number == "lost reconstruction" else CLASSIFICATION
+            found.append(self.recipe(seed, width, against))
+        return tuple(dict.fromkeys(found))
+
+    def recipe(self, seed: int, width: int, trade_off: float, draw: int = 0, plain: bool = False) -> Autoencoder:
+        """Say what is trained for one trade-off, `plain` without hidden layers and with everything learning.
+
+        The inner trade-offs of a sweep are trained side by side, and each end by itself: ends are all that a ladder of
+        widths needs.
+        """
+        alone = trade_off in (CLASSIFICATION, RECONSTRUCTION) or self.hidden or self.width is not None
+        return Autoencoder(
+            seed=seed,
+            steps=self.steps,
+            batch=self.batch,
+            rate=self.rate,
+            width=width,
+            trade_offs=(trade_off,) if alone else SWEEP[1:-1],
+            hidden=() if plain else self.hidden,
+            untrained="nothing" if plain else self.untrained,
+            draw=draw,
+        )
+
     def _read(self, fit: "_Fit") -> float:
         width = self.times * (fit.narrowest(self) if self.width is None else self.width)
-        own = fit.reach(self, width, self.draw)
+        own = fit.reach(self.recipe(fit.seed, width, self.trade_off, draw=self.draw), self.trade_off)
         if self.number == "error":
             return own.error
         if self.number == "accuracy":
             return own.accuracy
         if self.number == "lost reconstruction":
-            best = fit.reach(self, width, 0, 1.0).error
+            best = fit.reach(self.recipe(fit.seed, width, RECONSTRUCTION), RECONSTRUCTION).error
             return (own.error - best) / (1.0 - best) if best < 1.0 else 0.0
-        best, chance = fit.reach(self, width, 0, 0.0).accuracy, 1.0 / own.classes
-        return (best - own.accuracy) / (best - chance) if best > chance else 0.0
+        best = fit.reach(self.recipe(fit.seed, width, CLASSIFICATION), CLASSIFICATION).accuracy
+        return (best - own.accuracy) / (best - own.chance) if best > own.chance else 0.0
 
 
 @dataclass(frozen=True)
 class _Reached:
-    """What one member reached: its error over the mean picture's, its accuracy, and among how many classes."""
+    """What one member reached: its error over the mean picture's, its accuracy, and that of guessing."""
 
     error: float
     accuracy: float
-    classes: int
+    chance: float
 
 
 @dataclass(frozen=True)
@@ -92,35 +122,16 @@ class _Fit:
 
     def narrowest(self, asked: AutoencoderNumber) -> int:
         """Find the narrowest latent from which reconstruction alone learns anything."""
-        reached = (width for width in LADDER if self.reach(asked, width, 0, 1.0, plain=True).error <= LEARNED)
+        ladder = ((width, asked.recipe(self.seed, width, RECONSTRUCTION, plain=True)) for width in LADDER)
+        reached = (width for width, recipe in ladder if self.reach(recipe, RECONSTRUCTION).error <= LEARNED)
         return next(reached, LADDER[-1])
 
-    def reach(
-        self, asked: AutoencoderNumber, width: int, draw: int, trade_off: float | None = None, plain: bool = False
-    ) -> _Reached:
-        """Give what the member of a trade-off (None: the one asked for) reached; `plain` without hidden layers."""
-        wanted = asked.trade_off if trade_off is None else trade_off
-        recipe = Autoencoder(
-            seed=self.seed,
-            steps=asked.steps,
-            batch=asked.batch,
-            rate=asked.rate,
-            width=width,
-            trade_offs=self._together(asked, wanted),
-            hidden=() if plain else asked.hidden,
-            untrained="nothing" if plain else asked.untrained,
-            draw=draw,
-        )
-        found, number = self.place.once(("autoencoder", recipe), lambda: self._scores(recipe)), recipe.trade_offs
-        at = number.index(wanted)
-        return _Reached(float(found.error[at]) / found.mean_picture, float(found.accuracy[at]), found.classes)
-
-    def _together(self, asked: AutoencoderNumber, wanted: float) -> tuple[float, ...]:
-        """List the trade-offs that are trained side by side: the inner ones, and each end by itself.
-
-        The ends are all that a ladder of widths needs; numbers that are read now tell which inner ones are wanted.
-        """
-        return (wanted,) if wanted in (SWEEP[0], SWEEP[-1]) or asked.hidden or asked.width else SWEEP[1:-1]
+    def reach(self, recipe: Autoencoder, trade_off: float) -> _Reached:
+        """Give what the member of a trade-off reached."""
+        found = self.place.once(("autoencoder", recipe), lambda: self._scores(recipe))
+        member = recipe.trade_offs.index(trade_off)
+        error = float(found.error[member]) / found.mean_picture
+        return _Reached(error, float(found.accuracy[member]), 1.0 / found.classes)
 
     def _scores(self, recipe: Autoencoder) -> Scores:
         train, test = pictures_of(self.place)

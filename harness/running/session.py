@@ -88,13 +88,10 @@ class Session:
         self.remarks: list[str] = []  # of processes that measured for this one
 
     def cards_for(self, spec: ClaimSpec | None, told: bool = True) -> tuple[dict[str, tuple[ModelCard, ...]], str]:
-        """List whom a claim is asked of (`groups_for`), cards by label; else why none.
-
-        `told` lets the notes of the run say that no models fit.
-        """
+        """List whom a claim is asked of (`groups_for`), cards by label; else why none, in the notes too if `told`."""
         found, why = groups_for(spec, self.entries, self.options)
-        for name in {name for group in found for name in group.roles.values()} - set(self.entries):
-            self.entries[name] = family_entry(name)
+        whole = {name for group in found for name in group.roles.values()}
+        self.entries.update((name, family_entry(name)) for name in whole - set(self.entries))
         self.cohorts |= {group.label: group for group in found}
         if spec is not None and told and why not in ("", NO_MODELS):
             self.unmatched[spec.id] = why

@@ -6,11 +6,13 @@ ends with the same bytes as one that is not.
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
+import torch
 
 from harness.errors import ClaimsError
 from harness.fingerprint import fingerprint, roots_in
@@ -73,12 +75,13 @@ def trained(recipe: Recipe, pictures: TrainingPictures, place: FitPlace, advance
     if (laid_down := place.read(partial)) is not None:
         run.restore(laid_down)
     written = time.monotonic()
-    while run.done < recipe.steps:
-        run.step()
-        if time.monotonic() - written > CHECKPOINT_SECONDS:
-            place.write(partial, run.state())
-            written = time.monotonic()
-        advance(recipe.what, run.done, recipe.steps)
+    with one_thread():
+        while run.done < recipe.steps:
+            run.step()
+            if time.monotonic() - written > CHECKPOINT_SECONDS:
+                place.write(partial, run.state())
+                written = time.monotonic()
+            advance(recipe.what, run.done, recipe.steps)
     result = run.result()
     if broken := [key for key, array in result.items() if not np.isfinite(array).all()]:
         raise ClaimsError(f"{recipe.what} of seed {recipe.seed} diverged: {broken[0]} is not finite in {recipe!r}")
@@ -87,11 +90,23 @@ def trained(recipe: Recipe, pictures: TrainingPictures, place: FitPlace, advance
     return result
 
 
-def seconds_of(recipe: Recipe, pictures: TrainingPictures, steps: int = 5) -> float:
-    """Estimate what a training takes on this machine, from a few of its steps, in seconds."""
-    run = recipe.begin(pictures)
-    run.step()  # the first one sets things up
-    start = time.perf_counter()
-    for _ in range(steps):
-        run.step()
-    return (time.perf_counter() - start) / steps * recipe.steps
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Let torch use one thread: small networks gain nothing from more, and sums come out the same on every machine."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def seconds_of(recipe: Recipe, pictures: TrainingPictures, steps: int = 9) -> float:
+    """Estimate what a training takes on this machine, from a few of its steps, in CPU seconds."""
+    run, took = recipe.begin(pictures), []
+    with one_thread():
+        for _ in range(steps + 1):
+            start = time.process_time()
+            run.step()
+            took.append(time.process_time() - start)
+    return float(np.median(took[1:])) * recipe.steps  # the first one sets things up
