@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from harness.fixtures.planted import cue_worlds, factories, rates
+from harness.fixtures.planted import cue_worlds, factories, fit_worlds, rates
 from harness.fixtures.planted.assemble import assemble, subject
 from harness.fixtures.planted.circuit import Block, Read
 from harness.fixtures.planted.cue_worlds import RISING, CueWorld
@@ -65,7 +65,7 @@ def test_a_planted_world_gets_its_planted_verdicts(name):
     assert verdicts(WORLDS[name], OTHER_SEED, CLAIMS) == WORLDS[name].truth
 
 
-@pytest.mark.parametrize("name", WORLDS)
+@pytest.mark.parametrize("name", sorted(set(WORLDS) - set(fit_worlds.WORLDS)))
 def test_planted_verdicts_are_missed_no_more_often_than_declared(name):
     seeds = 1 if name in DEAR else SEEDS
     for row in rates.rows(name, range(seeds)):

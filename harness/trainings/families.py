@@ -31,9 +31,9 @@ class FitFamily:
         raise AttributeError(f"a family of fits is no model and has no {name!r}")
 
 
-def family_entry(name: str) -> ModelEntry:
-    """Describe a family as a run describes a model."""
-    card = ModelCard(
+def family_card(name: str) -> ModelCard:
+    """Describe a family in the words of a model: it has no blocks, no head and no capability."""
+    return ModelCard(
         name=name,
         family="fits",
         arch=name,
@@ -47,12 +47,21 @@ def family_entry(name: str) -> ModelEntry:
         preprocessing=Preprocessing(size=(SIDE, SIDE), mean=(0.5,) * 3, std=(0.5,) * 3),
         pretrained=False,
     )
+
+
+def family_subject(name: str) -> Subject:
+    """Give what stands where a run has a model."""
+    return cast(Subject, FitFamily(family_card(name)))
+
+
+def family_entry(name: str) -> ModelEntry:
+    """Describe a family as a run describes a model."""
     return ModelEntry(
         name=name,
         resolved=name,
         note=FAMILIES[name],
-        card=card,
+        card=family_card(name),
         kind="family",
         data=None,
-        build=lambda: cast(Subject, FitFamily(card)),
+        build=lambda: family_subject(name),
     )

@@ -7,6 +7,7 @@ from harness.errors import NotApplicable
 from harness.judging.ledger import ClaimSpec
 from harness.measurement.plan import Cards, Plan, propose
 from harness.models.sites import UnitShape
+from harness.trainings.families import family_card
 from support.cards import (
     AUGREG,
     BEIT,
@@ -217,6 +218,8 @@ OF_SOURCE: Mapping[str, Mapping[str, Cards]] = {  # of which the claims of one s
 
 def groups(spec: ClaimSpec) -> Mapping[str, Cards]:
     """List the models, or groups of them, of which a claim is asked here."""
+    if spec.family:
+        return {spec.family: family_card(spec.family)}
     alone = TAUGHT if "label_trained" in spec.needs else LONE
     return {**(SEVERAL[tuple(spec.subjects)] if spec.subjects else alone), **OF_SOURCE.get(spec.source.key, {})}
 
