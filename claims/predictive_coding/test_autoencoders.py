@@ -63,12 +63,18 @@ def test_neither_objective_gains_from_the_other(card):
         arms=arms,
         gate=_learned(),
         effect=every(
-            *[_gain(f"accuracy@{at}", f"accuracy@{CLASSES_ALONE}", f"gain of accuracy at {at}") for at in INNER],
-            *[_kept(f"error@{at}", f"error@{PICTURES_ALONE}", f"error at {at}") for at in SWEEP[:-1]],
+            *[
+                Holds(difference(f"accuracy@{at}", f"accuracy@{CLASSES_ALONE}"), "gain_of_accuracy", f"gain at {at}")
+                for at in INNER
+            ],
+            *[
+                Holds(ratio(f"error@{at}", f"error@{PICTURES_ALONE}"), "kept_error", f"error at {at}")
+                for at in SWEEP[:-1]
+            ],
         ),
         control=some(
-            _gain(f"accuracy@{FEW}", "drawn accuracy", "gain over an encoder as drawn"),
-            _kept(f"error@{MOST}", "drawn error", "error over that of an encoder as drawn"),
+            Holds(difference(f"accuracy@{FEW}", "drawn accuracy"), "gain_of_accuracy", "gain over an encoder as drawn"),
+            Holds(ratio(f"error@{MOST}", "drawn error"), "kept_error", "error over that of an encoder as drawn"),
         ),
     )
 
@@ -110,11 +116,3 @@ def _arm(number, trade_off, **of):
 
 def _learned():
     return Holds(level(f"error@{PICTURES_ALONE}"), "learned", "error of reconstruction alone")
-
-
-def _gain(more, less, told):
-    return Holds(difference(more, less), "gain_of_accuracy", told)
-
-
-def _kept(error, least, told):
-    return Holds(ratio(error, least), "kept_error", told)
