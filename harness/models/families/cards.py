@@ -13,6 +13,7 @@ from harness.models.block_weights import adds_value_vectors
 from harness.models.families.training_data import training_of
 from harness.models.family import Model, Naming
 from harness.models.hooks import Taps
+from harness.models.patch_projection import projection_of
 from harness.models.position_hooks import has_positions
 from harness.models.sites import SITE_NEEDS, BlockWeights, UnitShape
 from harness.models.subject import ModelCard, Native, Preprocessing
@@ -47,6 +48,7 @@ def token_card(
     classes, headless = head_of(model)
     native = native if classes else "none"
     has = _abilities(classes, prefix, native) | {"position_embedding": has_positions(model)}
+    has |= {"patch_projection": projection_of(model) is not None}
     reasons = dict.fromkeys(("head", "token_head", *_READOUTS.values()), headless) if headless else {}
     if has["token_head"] and not isinstance(model.head, nn.Linear):
         has, reasons = has | {"token_head": False}, {"token_head": _NO_LINEAR.format(type(model.head).__name__)}

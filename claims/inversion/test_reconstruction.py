@@ -1,0 +1,133 @@
+"""What linear inverses bring back of a picture, block by block: how much, by whose code, and of what kind."""
+
+from math import ceil
+
+from harness import (
+    Arm,
+    AtLeast,
+    DetailError,
+    ErrorRise,
+    Holds,
+    NotApplicable,
+    PictureError,
+    Plan,
+    Rises,
+    ShapeOverlap,
+    SwappedError,
+    claim,
+    curve,
+    every,
+    level,
+    mean_of,
+    ratio,
+    refuse_shallow,
+    some,
+    untiled,
+)
+
+RIVALS = {"shuffled": "shuffled places", "turned": "code turned at random"}
+
+
+def refuse_untiled(card):
+    if (grid := untiled(card)) is not None:
+        raise NotApplicable(f"a grid of {grid} places does not tile pictures of {card.preprocessing.size} pixels")
+
+
+@claim("tvm-reconstruction-error-grows-with-depth")
+def test_pictures_come_back_worse_from_later_blocks(card):
+    refuse_untiled(card)
+    layers, last = range(-1, card.depth), card.depth - 1
+    arms = {f"rise@{b}": Arm(readout=ErrorRise(layer=b)) for b in range(card.depth)}
+    arms |= {f"error@{b}": Arm(readout=PictureError(layer=b)) for b in layers}
+    arms |= {f"untrained@{b}": Arm(readout=PictureError(layer=b), weights="untrained") for b in layers}
+    arms |= {f"shuffled@{b}": Arm(readout=PictureError(layer=b, of="shuffled")) for b in (-1, last)}
+    arms |= {"untrained, shuffled": Arm(readout=PictureError(layer=last, of="shuffled"), weights="untrained")}
+    return Plan(
+        arms=arms,
+        effect=every(
+            *[Holds(level(f"rise@{b}"), "rise", f"relative rise of the error, block {b}") for b in range(card.depth)],
+            Holds(ratio(f"error@{last}", "error@-1"), "gain", "error, last block / embedding"),
+            Holds(
+                ratio(f"error@{last}", f"untrained@{last}"), "excess", "error after the last block, trained / untrained"
+            ),
+        ),
+        control=every(
+            Holds(ratio(f"shuffled@{last}", "shuffled@-1"), "gain", "shuffled places, last block / embedding"),
+            Holds(ratio(f"shuffled@{last}", "untrained, shuffled"), "excess", "shuffled places, trained / untrained"),
+        ),
+        curves={
+            "error": curve({b: level(f"error@{b}") for b in layers}),
+            "error, untrained": curve({b: level(f"untrained@{b}") for b in layers}),
+            "error, shuffled places": curve({b: level(f"shuffled@{b}") for b in (-1, last)}),
+        },
+    )
+
+
+@claim("tvm-interlayer-correlation-shared-inverse")
+def test_neighbouring_blocks_share_an_inverse(card):
+    refuse_untiled(card)
+    refuse_shallow(card, 3)
+    blocks = range(card.depth)
+    pairs = [(by, b) for by in blocks for b in blocks]
+    near = [(by, b) for by, b in pairs if abs(by - b) == 1]
+    arms = {f"{by} on {b}": Arm(readout=SwappedError(layer=b, by=by)) for by, b in pairs}
+    arms |= {f"{of} {by} on {b}": Arm(readout=SwappedError(layer=b, by=by, of=of)) for by, b in near for of in RIVALS}
+    derived = {f"apart {d}": mean_of(f"{by} on {b}" for by, b in pairs if abs(by - b) == d) for d in blocks}
+
+    def shared(of, told):
+        return AtLeast(
+            ceil(2 * len(near) / 3),
+            tuple(
+                Holds(level(f"{of}{by} on {b}"), "near", f"error, inverse {by} on block {b}{told}") for by, b in near
+            ),
+        )
+
+    return Plan(
+        arms=arms,
+        derived=derived,
+        effect=every(
+            Rises(tuple(f"apart {d}" for d in blocks), "order", "Spearman of distance and error"),
+            shared("", ""),
+            *[
+                Holds(ratio(f"{by} on {b}", f"{by} on {by}"), "own", f"error of inverse {by}, block {b} / its own")
+                for by, b in pairs
+                if by != b
+            ],
+        ),
+        control=some(*[shared(f"{of} ", f", {told}") for of, told in RIVALS.items()]),
+        curves={
+            "own": curve({b: level(f"{b} on {b}") for b in blocks}),
+            "from the block before": curve({b: level(f"{b - 1} on {b}") for b in blocks[1:]}),
+            "from the block after": curve({b: level(f"{b + 1} on {b}") for b in blocks[:-1]}),
+            "from the last block": curve({b: level(f"{card.depth - 1} on {b}") for b in blocks}),
+        },
+    )
+
+
+@claim("tvm-contextual-shape-in-deep-layers")
+def test_deep_blocks_keep_shape_and_lose_detail(card):
+    refuse_untiled(card)
+    layers, last = range(-1, card.depth), card.depth - 1
+    arms = {f"shape@{b}": Arm(readout=ShapeOverlap(layer=b)) for b in layers}
+    arms |= {f"detail@{b}": Arm(readout=DetailError(layer=b)) for b in layers}
+    arms |= {
+        "mean picture": Arm(readout=ShapeOverlap(layer=last, of="mean picture")),
+        "other mask": Arm(readout=ShapeOverlap(layer=last, whose="donor")),
+        "picture": Arm(readout=ShapeOverlap(layer=last, of="picture")),
+    }
+    return Plan(
+        arms=arms,
+        effect=every(
+            Holds(level(f"shape@{last}"), "shape", "overlap of what stands out with the object, last block"),
+            Holds(level(f"detail@{last}"), "detail", "error of what is finer than a patch, last block"),
+        ),
+        control=some(
+            Holds(level("mean picture"), "shape", "overlap, mean picture"),
+            Holds(level("other mask"), "shape", "overlap with another picture's object"),
+        ),
+        curves={
+            "overlap": curve({b: level(f"shape@{b}") for b in layers}),
+            "overlap, picture itself": curve({last: level("picture")}),
+            "error of detail": curve({b: level(f"detail@{b}") for b in layers}),
+        },
+    )
