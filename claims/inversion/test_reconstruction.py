@@ -40,8 +40,8 @@ def test_pictures_come_back_worse_from_later_blocks(card):
     arms = {f"rise@{b}": Arm(readout=ErrorRise(layer=b)) for b in range(card.depth)}
     arms |= {f"error@{b}": Arm(readout=PictureError(layer=b)) for b in layers}
     arms |= {f"untrained@{b}": Arm(readout=PictureError(layer=b), weights="untrained") for b in layers}
-    arms |= {f"shuffled@{b}": Arm(readout=PictureError(layer=b, of="shuffled")) for b in (-1, last)}
-    arms |= {"untrained, shuffled": Arm(readout=PictureError(layer=last, of="shuffled"), weights="untrained")}
+    arms |= {f"turned@{b}": Arm(readout=PictureError(layer=b, of="turned")) for b in (-1, last)}
+    arms |= {"untrained, turned": Arm(readout=PictureError(layer=last, of="turned"), weights="untrained")}
     return Plan(
         arms=arms,
         effect=every(
@@ -52,13 +52,13 @@ def test_pictures_come_back_worse_from_later_blocks(card):
             ),
         ),
         control=every(
-            Holds(ratio(f"shuffled@{last}", "shuffled@-1"), "gain", "shuffled places, last block / embedding"),
-            Holds(ratio(f"shuffled@{last}", "untrained, shuffled"), "excess", "shuffled places, trained / untrained"),
+            Holds(ratio(f"turned@{last}", "turned@-1"), "gain", "code turned at random, last block / embedding"),
+            Holds(ratio(f"turned@{last}", "untrained, turned"), "excess", "code turned at random, trained / untrained"),
         ),
         curves={
             "error": curve({b: level(f"error@{b}") for b in layers}),
             "error, untrained": curve({b: level(f"untrained@{b}") for b in layers}),
-            "error, shuffled places": curve({b: level(f"shuffled@{b}") for b in (-1, last)}),
+            "error, code turned at random": curve({b: level(f"turned@{b}") for b in (-1, last)}),
         },
     )
 

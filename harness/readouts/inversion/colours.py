@@ -1,13 +1,17 @@
 """How much of a change of colours a linear inverse brings back."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from harness.images.thumbnails import Picture
 from harness.interventions.intervention import PixelEdit
 from harness.readouts.inversion.reconstruction import InverseReadout, difference_in_cells
+from harness.readouts.inversion.sheets import Fits, brought_back
+from harness.readouts.members import MemberContext
 from harness.readouts.reading import Reading
 
 FAINT = 0.05  # length of a change of colour, red, green and blue from 0 to 1, below which there is none
@@ -43,6 +47,11 @@ class ShiftKept(InverseReadout):
         made, kept = _shifts(reading, self.edit)
         share = (made * kept).sum(dim=1) / made.square().sum(dim=1).clamp(min=FAINT**2)
         return torch.where(_seen(made), share, torch.zeros_like(share)).clamp(LEAST, MOST)
+
+    def sheets(self, place: MemberContext, fits: Fits) -> Sequence[Picture]:
+        """Show what comes back of pictures as they are and edited, once: where the last block is read."""
+        last = self.layer in (None, place.subject.card.depth - 1)
+        return [brought_back(place, fits, self.edit)] if last else []
 
 
 def _seen(made: Float[Tensor, "image channel"]) -> Bool[Tensor, "image"]:

@@ -3,6 +3,7 @@
 Errors are squared and relative: 1 is the error of the mean training picture on the same picture, 0 none.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from jaxtyping import Float
@@ -10,6 +11,7 @@ from torch import Tensor
 
 from harness.errors import ClaimsError
 from harness.images.cells import put_together
+from harness.images.thumbnails import Picture
 from harness.models.places import placed
 from harness.readouts.inversion.reconstruction import (
     InverseReadout,
@@ -19,6 +21,8 @@ from harness.readouts.inversion.reconstruction import (
     pictures,
     reconstructed,
 )
+from harness.readouts.inversion.sheets import Fits, brought_back
+from harness.readouts.members import MemberContext
 from harness.readouts.reading import Reading
 
 MOST = 2.0  # cut of a relative error
@@ -30,7 +34,7 @@ TINY = 1e-12  # least error that is divided by
 class PictureError(InverseReadout):
     """Squared error of what the block's inverse brings back over that of the mean training picture, cut off at MOST.
 
-    `of` "shuffled" reads every place from another one of the same picture.
+    `of` says what is read (`reconstruction.coded`).
     """
 
     of: Of = "own"
@@ -40,6 +44,11 @@ class PictureError(InverseReadout):
     def read(self, reading: Reading) -> Float[Tensor, "image"]:
         """Read one number per image."""
         return (_errors(reading, self.of) / mean_picture_error(reading)).clamp(max=MOST)
+
+    def sheets(self, place: MemberContext, fits: Fits) -> Sequence[Picture]:
+        """Show what comes back from all over the model, once: where the last block is read."""
+        last = self.layer in (None, place.subject.card.depth - 1) and self.of == "own"
+        return [brought_back(place, fits)] if last else []
 
 
 @dataclass(frozen=True, kw_only=True)

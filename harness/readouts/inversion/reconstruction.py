@@ -1,6 +1,7 @@
 """Pictures that a linear inverse makes of the stream after a block, shared by the readouts that look at them."""
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Literal
 
 import torch
@@ -19,8 +20,9 @@ from harness.probes.regression import Regression
 from harness.readouts.reading import Reading
 from harness.readouts.readout import StreamReadout
 
-Of = Literal["own", "shuffled"]
+Of = Literal["own", "shuffled", "turned"]
 SHUFFLED = 13  # purpose of the chunk's random generator
+TURN = 19  # seed of the rotation
 Pixels = Float[Tensor, "image channel row column"]
 
 
@@ -53,17 +55,23 @@ def pictures(reading: Reading) -> Pixels:
 
 
 def coded(reading: Reading, of: Of = "own") -> Float[Tensor, "image place width"]:
-    """Standardize what the stream holds at every place; "shuffled": at another place of the picture, drawn by chunk."""
+    """Standardize what the stream holds at every place.
+
+    "shuffled" takes it from another place of the picture, drawn by chunk; "turned" turns it by one random rotation of
+    all tokens, as if another network had coded them.
+    """
 
     def code() -> Tensor:
         tokens = placed(reading.card, reading.stream).tokens
         return inverse(reading, reading.block).standardized(tokens)
 
     found = reading.once("standardized", code)
-    if of == "own":
-        return found
-    order = torch.rand(found.shape[:2], generator=reading.chunk.generator(SHUFFLED)).argsort(dim=1)
-    return found.gather(1, order.to(found.device)[:, :, None].expand_as(found))
+    if of == "turned":
+        return found @ _rotation(found.shape[2]).to(found)
+    if of == "shuffled":
+        order = torch.rand(found.shape[:2], generator=reading.chunk.generator(SHUFFLED)).argsort(dim=1)
+        return found.gather(1, order.to(found.device)[:, :, None].expand_as(found))
+    return found
 
 
 def reconstructed(reading: Reading, of: Of = "own") -> Pixels:
@@ -92,6 +100,13 @@ def difference_in_cells(reading: Reading, edit: PixelEdit) -> tuple[Tensor, Tens
     before = cells_of(pictures(reading), grid)
     after = cells_of(shown(edited, card.preprocessing), grid)
     return after - before, changed @ map_back.weights.to(changed.device)
+
+
+@cache
+def _rotation(width: int) -> Tensor:
+    """Draw a rotation (or a rotation and a reflection), the same for every chunk."""
+    generator = torch.Generator().manual_seed(TURN)
+    return torch.linalg.qr(torch.randn(width, width, generator=generator, dtype=torch.float64))[0]
 
 
 def _edited(reading: Reading, edit: PixelEdit) -> Tensor:

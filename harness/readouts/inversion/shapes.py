@@ -1,5 +1,6 @@
 """Shape without detail: whether what an inverse brings back still shows where the object is, and how fine it is."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -10,8 +11,11 @@ from torch.nn import functional
 
 from harness.errors import ClaimsError
 from harness.images.batch import Whose
+from harness.images.thumbnails import Picture
 from harness.readouts.inversion.errors import MOST, TINY, squared
 from harness.readouts.inversion.reconstruction import InverseReadout, mean_picture, pictures, reconstructed
+from harness.readouts.inversion.sheets import Fits, outlined
+from harness.readouts.members import MemberContext
 from harness.readouts.reading import Reading
 
 LEVELS = 64  # at which a map of distances is cut, of which the one that separates best is taken
@@ -46,6 +50,13 @@ class ShapeOverlap(InverseReadout):
         both, any_ = ((part.flatten(1).sum(dim=1)).float() for part in (found & masks, found | masks))
         return both / any_.clamp(min=1)
 
+    def sheets(self, place: MemberContext, fits: Fits) -> Sequence[Picture]:
+        """Show what stands out of what comes back, once: where the last block is compared with its own mask."""
+        last = self.layer in (None, place.subject.card.depth - 1)
+        return (
+            [outlined(place, fits, standing_out)] if last and (self.of, self.whose) == ("brought back", "own") else []
+        )
+
 
 @dataclass(frozen=True, kw_only=True)
 class DetailError(InverseReadout):
@@ -74,8 +85,9 @@ def finer(pixels: Pixels, side: int) -> Pixels:
 
 def standing_out(pixels: Pixels) -> Bool[Tensor, "image row column"]:
     """Say which pixels are far from the mean colour of the window around them, by the threshold that separates best."""
-    window = [int(WINDOW * side) // 2 * 2 + 1 for side in pixels.shape[2:]]
-    around = functional.avg_pool2d(pixels, window, 1, [side // 2 for side in window], count_include_pad=False)
+    down, across = (int(WINDOW * side) // 2 for side in pixels.shape[2:])
+    around = functional.avg_pool2d(pixels, (2 * down + 1, 1), 1, (down, 0), count_include_pad=False)
+    around = functional.avg_pool2d(around, (1, 2 * across + 1), 1, (0, across), count_include_pad=False)
     distance = (pixels - around).norm(dim=1)
     return distance > separating(distance.flatten(1))[:, None, None]
 

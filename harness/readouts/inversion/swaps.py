@@ -1,9 +1,8 @@
 """What the inverse of one block makes of the stream after another: whether neighbouring blocks share a code."""
 
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -14,29 +13,25 @@ from harness.readouts.inversion.reconstruction import InverseReadout, Of, coded,
 from harness.readouts.reading import Reading
 
 MOST = 4.0  # cut of a relative error: a foreign code often makes it larger than that of the mean picture
-TURN = 19  # seed of the rotation
 
 
 @dataclass(frozen=True, kw_only=True)
 class SwappedError(InverseReadout):
     """Relative squared error of what the inverse of block `by` makes of the tokens after block `layer`.
 
-    The tokens are standardized as those of their own block. `of` "shuffled" reads every place from another one of the
-    picture, "turned" turns all tokens by one random rotation, as if another network had coded them. Cut off at MOST.
+    The tokens are standardized as those of their own block, and read as `of` says (`reconstruction.coded`). Cut off at
+    MOST.
     """
 
     by: int
-    of: Literal["own", "shuffled", "turned"] = "own"
+    of: Of = "own"
     low = 0.0
     high = MOST
 
     def read(self, reading: Reading) -> Float[Tensor, "image"]:
         """Read one number per image."""
-        own: Of = "shuffled" if self.of == "shuffled" else "own"
-        sums = reading.once(("second moments", own), lambda: _sums(reading, own))
+        sums = reading.once(("second moments", self.of), lambda: _sums(reading, self.of))
         weights = inverse(reading, self.by).weights.to(sums.codes.device).double()
-        if self.of == "turned":
-            weights = _rotation(len(weights)).to(weights) @ weights
         fitted = (sums.both * weights).flatten(1).sum(dim=1)
         made = (sums.codes * (weights @ weights.mT)).flatten(1).sum(dim=1)
         errors = (sums.cells - 2 * fitted + made) / sums.numbers
@@ -62,9 +57,3 @@ def _sums(reading: Reading, of: Of) -> _Sums:
     # The mean cell is the same for the inverses of all blocks: they were fitted on the same pictures and grid.
     apart = cells - inverse(reading, reading.block).bias.to(cells)
     return _Sums(apart.square().sum(dim=(1, 2)), codes.mT @ codes, codes.mT @ apart, cells[0].numel())
-
-
-def _rotation(width: int) -> Tensor:
-    """Draw a rotation (or a rotation and a reflection), the same for every chunk."""
-    generator = torch.Generator().manual_seed(TURN)
-    return torch.linalg.qr(torch.randn(width, width, generator=generator, dtype=torch.float64))[0]
