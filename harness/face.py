@@ -39,7 +39,6 @@ from harness.judging.verdict import Verdict
 from harness.measurement.ledger_power import BudgetShare, CheckedShare, ClaimsFolder, LeastShare
 from harness.measurement.plan import Arm, Plan, claim, curve, difference, level, mean_of, mix, ratio
 from harness.models.contract import SubjectCheck, subject_checks
-from harness.models.places import untiled
 from harness.models.subject import ModelCard, Stream, Subject
 from harness.probes.learned_token import Recipe as TrainingRecipe
 from harness.probes.learned_token import TokenReadout
@@ -63,6 +62,7 @@ from harness.readouts.featvis.readouts import DrivesUnit, HighFrequency, IsSpeci
 from harness.readouts.inversion.colours import ColourShifted, ShiftKept
 from harness.readouts.inversion.errors import ErrorRise, PictureError
 from harness.readouts.inversion.projection import ProjectionError
+from harness.readouts.inversion.reconstruction import refuse_untiled
 from harness.readouts.inversion.shapes import DetailError, ShapeOverlap
 from harness.readouts.inversion.swaps import SwappedError
 from harness.readouts.keys import KeyValueAgreement, MemoryMatch

@@ -14,6 +14,7 @@ from harness import (
     every,
     final_readout,
     ratio,
+    refuse_untiled,
 )
 
 TURNED = TurnHue(120)
@@ -21,6 +22,7 @@ TURNED = TurnHue(120)
 
 @claim("tvm-colour-perturbation-robustness")
 def test_a_turned_hue_fades_with_depth(card):
+    refuse_untiled(card)
     layers, last = range(-1, card.depth), card.depth - 1
     arms = {"shifted": Arm(readout=ColourShifted(layer=-1, edit=TURNED))}
     arms |= {f"kept@{b}": Arm(readout=ShiftKept(layer=b, edit=TURNED)) for b in layers}

@@ -27,12 +27,14 @@ class PatchProjection:
 def patch_projection(subject: Subject) -> PatchProjection:
     """Give the projection of a subject with the capability "patch_projection".
 
-    Raises ClaimsError for a subject without the module that its card speaks of.
+    Raises ClaimsError for a subject without it, or without the module that its card speaks of.
     """
+    if why := subject.card.missing(("patch_projection",)):
+        raise ClaimsError(f"{subject.card.name!r} has no 'patch_projection': {why}")
     model = getattr(subject, "model", None)
     if not isinstance(model, nn.Module) or (projection := projection_of(model)) is None:
         raise ClaimsError(
-            f"{subject.card.name!r} shows no patch projection; allowed: a module with `patch_embed` or `stem`"
+            f"{subject.card.name!r} shows no module with `patch_embed` or `stem`, as its card says it has"
         )
 
     @torch.no_grad()

@@ -47,8 +47,8 @@ def token_card(
     """
     classes, headless = head_of(model)
     native = native if classes else "none"
-    has = _abilities(classes, prefix, native) | {"position_embedding": has_positions(model)}
-    has |= {"patch_projection": projection_of(model) is not None}
+    first = {"position_embedding": has_positions(model), "patch_projection": projection_of(model) is not None}
+    has = _abilities(classes, prefix, native) | first
     reasons = dict.fromkeys(("head", "token_head", *_READOUTS.values()), headless) if headless else {}
     if has["token_head"] and not isinstance(model.head, nn.Linear):
         has, reasons = has | {"token_head": False}, {"token_head": _NO_LINEAR.format(type(model.head).__name__)}

@@ -8,12 +8,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from harness.errors import NotApplicable
 from harness.images.cells import cells_of, put_together, shown
 from harness.interventions.intervention import PixelEdit
 from harness.interventions.pixels import edit_pictures
-from harness.models.places import placed
+from harness.models.places import placed, untiled
 from harness.models.sites import EMBEDDING
-from harness.models.subject import Stream
+from harness.models.subject import ModelCard, Stream
 from harness.probes.fittable import Fittable, collected
 from harness.probes.patch_inverse import PatchInverses, inverse_after
 from harness.probes.regression import Regression
@@ -36,6 +37,12 @@ class InverseReadout(StreamReadout):
     def fits(self) -> tuple[Fittable, ...]:
         """Read the linear inverses of all blocks."""
         return (PatchInverses(),)
+
+
+def refuse_untiled(card: ModelCard) -> None:
+    """Raise NotApplicable for models whose places do not tile their pictures: then a place has no pixels of its own."""
+    if (grid := untiled(card)) is not None:
+        raise NotApplicable(f"a grid of {grid} places does not tile pictures of {card.preprocessing.size} pixels")
 
 
 def inverse(reading: Reading, block: int) -> Regression:
