@@ -47,8 +47,7 @@ def token_card(
     """
     classes, headless = head_of(model)
     native = native if classes else "none"
-    first = {"position_embedding": has_positions(model), "patch_projection": projection_of(model) is not None}
-    has = _abilities(classes, prefix, native) | first
+    has = _abilities(model, classes, prefix, native)
     reasons = dict.fromkeys(("head", "token_head", *_READOUTS.values()), headless) if headless else {}
     if has["token_head"] and not isinstance(model.head, nn.Linear):
         has, reasons = has | {"token_head": False}, {"token_head": _NO_LINEAR.format(type(model.head).__name__)}
@@ -163,8 +162,8 @@ def preprocessing_of(model: Model) -> Preprocessing:
     )
 
 
-def _abilities(classes: int, prefix: tuple[str, ...], native: Native) -> dict[str, bool]:
-    """Say what follows from prefix tokens, head and readout."""
+def _abilities(model: Model, classes: int, prefix: tuple[str, ...], native: Native) -> dict[str, bool]:
+    """Say what follows from the embedding, prefix tokens, head and readout."""
     return {
         "patch_tokens": True,
         "class_token": "class" in prefix,
@@ -172,5 +171,7 @@ def _abilities(classes: int, prefix: tuple[str, ...], native: Native) -> dict[st
         "registers": "register" in prefix,
         "head": classes > 0,
         "token_head": classes > 0 and native != "map pool",
+        "position_embedding": has_positions(model),
+        "patch_projection": projection_of(model) is not None,
         **{capability: native == kind for kind, capability in _READOUTS.items()},
     }
