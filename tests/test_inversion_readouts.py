@@ -1,6 +1,7 @@
 """Readouts of linear inverses on models that keep a known part of pixels: errors, swaps, colours, shapes, sheets."""
 
 import base64
+from dataclasses import replace
 from io import BytesIO
 from types import SimpleNamespace
 
@@ -165,11 +166,19 @@ def test_a_change_of_colour_is_kept_as_far_as_colours_are(forgets):
     assert 0.1 < float(first.mean()) < 0.9
 
 
+def faint(seed: int, *, count: int, split: int = 0):
+    """Draw the same pictures with so little colour that a turned hue is hardly seen."""
+    drawn = objects(seed, count=count, split=split)
+    grey = drawn.pixels.mean(axis=1, keepdims=True)
+    return replace(drawn, pixels=(grey + 0.05 * (drawn.pixels - grey)).astype(np.float32))
+
+
 def test_without_a_change_of_colour_nothing_is_kept():
-    grey = Scene(forgetter(False, False, 1), objects)
-    grey.readings[0].chunk.marks.__dict__["masks"] = torch.zeros(FEW, SIZE, SIZE, dtype=torch.bool)
-    assert grey.read(ColourShifted(layer=-1, edit=EDIT), -1).sum() == 0
-    assert grey.read(ShiftKept(layer=-1, edit=EDIT), -1).abs().sum() == 0
+    scene = Scene(forgetter(False, False, 1), faint)
+    assert scene.read(ColourShifted(layer=-1, edit=EDIT), -1).sum() == 0
+    assert scene.read(ShiftKept(layer=-1, edit=EDIT), -1).abs().sum() == 0
+    scene.readings[1].chunk.marks.__dict__["masks"] = torch.zeros(FEW, SIZE, SIZE, dtype=torch.bool)
+    assert scene.read(ShiftKept(layer=0, edit=EDIT), 0).abs().sum() == 0
 
 
 def test_the_threshold_separates_as_otsu_does():
@@ -272,6 +281,17 @@ def test_sheets_show_every_model_once():
     assert sheet.shape == (4 * SIZE + 3 * 2, 6 * SIZE + 5 * 2, 3)
     loaded_pixels = source.models[0].images.pixels[0].transpose(1, 2, 0)
     assert np.abs(sheet[:SIZE, :SIZE] / 255 - loaded_pixels).mean() < 0.1  # but for JPEG
+    # Below stands the picture in another colour; the embedding brings either back, the last block the first alone.
+    tiles = np.stack([[_tile(sheet, row, column) for column in range(6)] for row in range(2)])
+    object_ = torch.from_numpy(source.models[0].images.marked[0]).numpy()
+    moved = np.abs(tiles[1] - tiles[0])[:, object_].mean(axis=(1, 2))
+    assert moved[:2].min() > 0.15
+    assert moved[-1] < 0.05
+
+
+def _tile(sheet: np.ndarray, row: int, column: int) -> np.ndarray:
+    step = SIZE + 2
+    return sheet[row * step : row * step + SIZE, column * step : column * step + SIZE] / 255
 
 
 def test_shown_blocks_are_spread_over_the_chain():

@@ -13,7 +13,7 @@ from harness.images.cells import cells_of, put_together, shown
 from harness.probes import patch_inverse
 from harness.probes.patch_inverse import PatchInverses, inverse_after
 from harness.probes.probe import FOLDS
-from harness.probes.regression import PairMoments, fit_regression
+from harness.probes.regression import PairMoments, _Sums, fit_regression, fold_errors
 
 PLACES, FEATURES, TARGETS = 3, 5, 4
 MIX = torch.randn(FEATURES, FEATURES, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
@@ -57,17 +57,25 @@ def test_a_regression_is_that_of_scikit_learn(strength):
 def test_the_strength_is_that_of_the_least_error_on_pictures_left_out():
     strengths = (1e-4, 1e-2, 0.1, 0.3, 1.0, 10.0)
     x, y = drawn(12, noise=20.0)
-    folds = np.repeat(np.arange(len(x)) % FOLDS, PLACES)
-    rows, targets = x.flatten(0, 1).numpy(), y.flatten(0, 1).numpy()
-    errors = np.zeros(len(strengths))
+    # Folds differ in what they hold and in their targets, so that centres of those left out are not those of the fit.
+    folds = np.arange(len(x)) % FOLDS
+    x += torch.from_numpy(folds)[:, None, None]
+    y += 4.0 * torch.from_numpy(folds)[:, None, None]
+    by_row, rows, targets = np.repeat(folds, PLACES), x.flatten(0, 1).numpy(), y.flatten(0, 1).numpy()
+    moments = moments_of(x, y)
+    sums = _Sums(*(getattr(moments, name).numpy() for name in ("count", "x", "y", "xx", "xy")))
+    total = np.zeros(len(strengths))
     for fold in range(FOLDS):
-        rest, held = folds != fold, folds == fold
+        rest, held, errors = by_row != fold, by_row == fold, np.zeros(len(strengths))
         for place, strength in enumerate(strengths):
             fit, centre, scale = by_scikit_learn(rows[rest], targets[rest], strength)
-            errors[place] += ((fit.predict((rows[held] - centre) / scale) - targets[held]) ** 2).sum()
-    best = int(errors.argmin())
+            errors[place] = ((fit.predict((rows[held] - centre) / scale) - targets[held]) ** 2).sum()
+        found = fold_errors(sums, fold, strengths)
+        np.testing.assert_allclose(found - found[0], errors - errors[0], rtol=1e-6, atol=1e-6)
+        total += errors
+    best = int(total.argmin())
     assert 0 < best < len(strengths) - 1
-    assert fit_regression(moments_of(x, y), strengths).strength == strengths[best]
+    assert fit_regression(moments, strengths).strength == strengths[best]
 
 
 def test_a_constant_feature_has_no_say():

@@ -32,8 +32,8 @@ class SwappedError(InverseReadout):
         """Read one number per image."""
         sums = reading.once(("second moments", self.of), lambda: _sums(reading, self.of))
         weights = inverse(reading, self.by).weights.to(sums.codes.device).double()
-        fitted = (sums.both * weights).flatten(1).sum(dim=1)
-        made = (sums.codes * (weights @ weights.mT)).flatten(1).sum(dim=1)
+        fitted = sums.both.flatten(1) @ weights.flatten()
+        made = sums.codes.flatten(1) @ (weights @ weights.mT).flatten()
         errors = (sums.cells - 2 * fitted + made) / sums.numbers
         return (errors / mean_picture_error(reading)).clamp(0, MOST).float()
 
