@@ -9,6 +9,7 @@ control that must fail, and curves for the report.
 from harness.errors import ClaimsError, NotApplicable
 from harness.interventions.attention_masks import blind_to_cls, keep_patches, self_only
 from harness.interventions.block_edits import branches_of, drop_skips, drop_writes, like_blocks, skip_blocks
+from harness.interventions.hues import TurnHue
 from harness.interventions.intervention import (
     NONE,
     Edit,
@@ -60,6 +61,12 @@ from harness.readouts.features import FeatureCorrelation
 from harness.readouts.featvis.optimize import SMALL
 from harness.readouts.featvis.optimize import Recipe as OptimizationRecipe
 from harness.readouts.featvis.readouts import DrivesUnit, HighFrequency, IsSpecific, Transfers
+from harness.readouts.inversion.colours import ColourShifted, ShiftKept
+from harness.readouts.inversion.errors import ErrorRise, PictureError
+from harness.readouts.inversion.projection import ProjectionError
+from harness.readouts.inversion.reconstruction import refuse_untiled
+from harness.readouts.inversion.shapes import DetailError, ShapeOverlap
+from harness.readouts.inversion.swaps import SwappedError
 from harness.readouts.keys import KeyValueAgreement, MemoryMatch
 from harness.readouts.learned_tokens import LearnedAccuracy, LearnedEntropy, LearnedTogether, LearnedUnanimity
 from harness.readouts.linear_probes import ProbeAccuracy, ProbeEntropy, ProbePatchAccuracy, ProbeTokenScore

@@ -11,6 +11,8 @@ from harness.fixtures.families import SMALL_MODELS
 from harness.fixtures.recipes import RECIPES, construct
 from harness.models.families import FAMILIES, adapt, card_of
 from harness.models.head_input import linear_head
+from harness.models.patch_projection import patch_projection
+from harness.models.places import placed, untiled
 from harness.models.sites import SITE_NEEDS, Site
 from harness.models.subject import CAPABILITIES, Stream, Subject
 from harness.models.zoo import EMBEDDED, aliases, missing_weights, resolve
@@ -470,6 +472,7 @@ def test_a_capability_is_there_or_its_absence_is_refused_with_its_reason(name):
         "qkv": lambda: subject.watch(0, stream, ("query", "key", "value")),
         "weights": lambda: subject.block_weights(0),
         "attention_pattern": lambda: subject.attention_pattern(0, stream),
+        "patch_projection": lambda: patch_projection(subject),
         "position_embedding": lambda: subject.start(pictures_of(name), "none"),
         "head": lambda: subject.logits(streams_of(name)[-1]),
         "token_head": lambda: subject.token_logits(subject.normed(streams_of(name)[-1])),
@@ -556,6 +559,36 @@ def test_head_and_what_enters_it_make_the_models_own_answer(name):
     assert torch.allclose(answer, subject.logits(last), atol=1e-5)
     assert entered.weight.shape == (subject.card.classes, entered.features.shape[1])
     assert hooks_on(subject.model) == before
+
+
+@every_model
+def test_a_patch_projection_embeds_every_patch_by_one_matrix(name):
+    subject, images = subject_of(name), pictures_of(name)
+    if not can(name, "patch_projection"):
+        return
+    found, before = patch_projection(subject), hooks_on(subject.model)
+    tokens, nothing = found.embed(images), found.embed(torch.zeros_like(images))
+    patches = nn.functional.unfold(images, found.weight.shape[2:], stride=found.weight.shape[2:]).mT
+    torch.testing.assert_close(tokens - nothing, patches @ found.weight.flatten(1).T, atol=1e-4, rtol=1e-4)
+    assert hooks_on(subject.model) == before
+
+
+@every_model
+def test_what_stands_at_every_place_is_what_the_stream_holds_there(name):
+    subject, images = subject_of(name), pictures_of(name)
+    grids = [placed(subject.card, stream).grid for stream in streams_of(name)]
+    shapes = [(shape.rows, shape.columns) for shape in subject.card.units]
+    assert grids[1:] == (shapes if subject.card.grid is None else [subject.card.grid] * subject.card.depth)
+    sides = subject.card.preprocessing.size
+    ragged = [grid for grid in grids[1:] if any(side % parts for side, parts in zip(sides, grid, strict=True))]
+    assert untiled(subject.card) == (ragged[0] if ragged else None)
+    # A picture whose upper half is changed differs there first: rows lie before columns.
+    if subject.card.grid is None:
+        changed = images.clone()
+        changed[:, :, : images.shape[2] // 2] += 1.0
+        first, other = (placed(subject.card, subject.start(one)) for one in (images, changed))
+        moved = (first.tokens - other.tokens).norm(dim=2).unflatten(1, first.grid).mean(dim=(0, 2))
+        assert moved[: first.grid[0] // 2 - 1].min() > moved[first.grid[0] // 2 + 1 :].max()
 
 
 def last_distilled(subject: Subject, last: Stream) -> Tensor:

@@ -31,14 +31,15 @@ class Picture:
 
 def strip(title: str, caption: str, pixels: Sequence[Float[Tensor, "channel row column"]]) -> Picture:
     """Put pictures on the [0, 1] scale side by side into one; larger ones are made smaller first."""
-    parts: list[np.ndarray] = []
-    for one in pixels:
-        part = np.asarray(_small(one))
-        parts += [np.full((part.shape[0], GAP, 3), 255, dtype=np.uint8)] if parts else []
-        parts.append(part)
-    side_by_side, file = Image.fromarray(np.concatenate(parts, axis=1)), BytesIO()
-    lossless = side_by_side.height <= LOSSLESS
-    side_by_side.save(file, "PNG" if lossless else "JPEG", **({} if lossless else {"quality": QUALITY}))
+    return sheet(title, caption, [pixels])
+
+
+def sheet(title: str, caption: str, rows: Sequence[Sequence[Float[Tensor, "channel row column"]]]) -> Picture:
+    """Put rows of as many pictures each, of one size, on the [0, 1] scale, below one another; otherwise as `strip`."""
+    whole = _joined([_joined([np.asarray(_small(one)) for one in row], axis=1) for row in rows], axis=0)
+    image, file = Image.fromarray(whole), BytesIO()
+    lossless = image.height <= LOSSLESS
+    image.save(file, "PNG" if lossless else "JPEG", **({} if lossless else {"quality": QUALITY}))
     data = base64.b64encode(file.getvalue()).decode("ascii")
     return Picture(title=title, caption=caption, media="image/png" if lossless else "image/jpeg", data=data)
 
@@ -49,6 +50,14 @@ def pixels_of(
     """Undo the normalization of a model's input: pixels on the [0, 1] scale."""
     mean, std = (torch.tensor(part)[:, None, None] for part in (preprocessing.mean, preprocessing.std))
     return (images.float().cpu() * std + mean).clamp(0, 1)
+
+
+def _joined(parts: Sequence[np.ndarray], axis: int) -> np.ndarray:
+    """Join pictures [row, column, channel] with white between them."""
+    shape = list(parts[0].shape)
+    shape[axis] = GAP
+    white = np.full(shape, 255, dtype=np.uint8)
+    return np.concatenate([piece for part in parts for piece in (white, part)][1:], axis=axis)
 
 
 def _small(pixels: Tensor) -> Image.Image:

@@ -1,6 +1,6 @@
 """Illustrations of a claim: what its arms do to pictures, and what its readouts found in a model."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
 from harness.images.thumbnails import Picture, pixels_of, strip
@@ -9,6 +9,7 @@ from harness.interventions.pixels import edit_pictures
 from harness.measurement.loaded_model import LoadedModel
 from harness.measurement.on_images import OnImages
 from harness.measurement.plan import Plan, Weights
+from harness.probes.fittable import Fittable, Fitted
 from harness.readouts.members import MemberContext
 
 MOST_PICTURES = 12  # of one outcome
@@ -24,6 +25,14 @@ class Shows(Protocol):
         """Draw them; what is costly should come from `place.once` or its folder."""
 
 
+@runtime_checkable
+class ShowsFits(Protocol):
+    """A readout that leaves contact sheets of what it reads by its fits."""
+
+    def sheets(self, place: MemberContext, fits: Mapping[Fittable, Fitted]) -> Sequence[Picture]:
+        """Draw them of the first pictures, or none."""
+
+
 def pictures_of(plan: Plan, images: OnImages, pictures: int) -> tuple[Picture, ...]:
     """Collect what the arms of a plan do to pictures, and what its readouts show, each once per model and weights.
 
@@ -33,11 +42,15 @@ def pictures_of(plan: Plan, images: OnImages, pictures: int) -> tuple[Picture, .
     asked: list[tuple[object, LoadedModel, Weights]] = []
     for arm in plan.arms.values():
         one = (arm.readout, images.model_of(arm), arm.weights)
-        if not isinstance(arm.readout, Shows) or one in asked:
+        if one in asked:
             continue
         asked.append(one)
-        most = min(pictures, images.usable, images.settings.max_images or pictures)
-        found += arm.readout.pictures(one[1].place(arm.weights, most, _free))
+        if isinstance(arm.readout, Shows):
+            most = min(pictures, images.usable, images.settings.max_images or pictures)
+            found += arm.readout.pictures(one[1].place(arm.weights, most, _free))
+        elif isinstance(arm.readout, ShowsFits):
+            fits = {fit: one[1].fits[arm.weights, fit] for fit in arm.fits}
+            found += arm.readout.sheets(one[1].place(arm.weights, min(SHOWN, images.usable), _free), fits)
     return tuple(found[:MOST_PICTURES])
 
 

@@ -37,6 +37,7 @@ CAPABILITIES: Mapping[str, str] = {
     "attention_pattern": "the attention pattern of the model's blocks cannot be read or edited after the softmax",
     "weights": "the blocks of the model are not made of plain query, key, value, output and MLP matrices",
     "value_vectors": "the blocks norm what they write (post-norm), or their attention is not as wide as the stream",
+    "patch_projection": "the model's first layer is no linear projection of patches that tile the picture",
     "position_embedding": "the model adds no learned position embedding to its tokens",
     "attention": "the model does not mix the tokens of a patch grid by self-attention",
     "convolution": "the model is no convolutional network",

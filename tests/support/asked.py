@@ -192,7 +192,19 @@ SHOW_MASSIVE = (
     *(f"vit_{size}_patch14_{kind}.lvd142m" for kind in ("dinov2", "reg4_dinov2") for size in ("large", "giant")),
 )
 REGISTER_UNITS = {"vit_base_patch16_clip_224.laion2b": 12, "vit_large_patch14_dinov2.lvd142m": 24}
+MAPS = tuple(UnitShape(rows=side, columns=side, prefix=0, units=64) for side in (56, 56, 28, 14, 14, 7))
 OF_SOURCE: Mapping[str, Mapping[str, Cards]] = {  # of which the claims of one source alone are asked
+    "inversion": {
+        "no positions": replace(CLS, capabilities=CLS.capabilities - {"position_embedding"}),
+        "no projection": replace(CLS, capabilities=CLS.capabilities - {"patch_projection"}),
+        "feature maps": replace(at_depth(CNN, 6), units=MAPS, capabilities=CNN.capabilities | {"units"}),
+        "feature maps of 224 x 230 px": replace(
+            at_depth(CNN, 6),
+            units=MAPS,
+            capabilities=CNN.capabilities | {"units"},
+            preprocessing=replace(PREPROCESSING, size=(224, 230)),
+        ),
+    },
     "neural_collapse": {
         f"{classes} classes, width 512": _able(make_card(classes=classes, width=512), "label_trained")
         for classes in (100, 101, 513, 514)

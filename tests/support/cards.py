@@ -24,7 +24,7 @@ READOUT_CAPABILITIES = {
 
 WITHIN = {
     *("writes", "weights", "value_vectors", "attention_keys", "mlp_keys", "units", "qkv", "attention_pattern"),
-    *("attention", "position_embedding"),
+    *("attention", "position_embedding", "patch_projection"),
 }
 
 

@@ -13,6 +13,7 @@ from harness.models.block_weights import adds_value_vectors
 from harness.models.families.training_data import training_of
 from harness.models.family import Model, Naming
 from harness.models.hooks import Taps
+from harness.models.patch_projection import projection_of
 from harness.models.position_hooks import has_positions
 from harness.models.sites import SITE_NEEDS, BlockWeights, UnitShape
 from harness.models.subject import ModelCard, Native, Preprocessing
@@ -46,7 +47,7 @@ def token_card(
     """
     classes, headless = head_of(model)
     native = native if classes else "none"
-    has = _abilities(classes, prefix, native) | {"position_embedding": has_positions(model)}
+    has = _abilities(model, classes, prefix, native)
     reasons = dict.fromkeys(("head", "token_head", *_READOUTS.values()), headless) if headless else {}
     if has["token_head"] and not isinstance(model.head, nn.Linear):
         has, reasons = has | {"token_head": False}, {"token_head": _NO_LINEAR.format(type(model.head).__name__)}
@@ -161,8 +162,8 @@ def preprocessing_of(model: Model) -> Preprocessing:
     )
 
 
-def _abilities(classes: int, prefix: tuple[str, ...], native: Native) -> dict[str, bool]:
-    """Say what follows from prefix tokens, head and readout."""
+def _abilities(model: Model, classes: int, prefix: tuple[str, ...], native: Native) -> dict[str, bool]:
+    """Say what follows from the embedding, prefix tokens, head and readout."""
     return {
         "patch_tokens": True,
         "class_token": "class" in prefix,
@@ -170,5 +171,7 @@ def _abilities(classes: int, prefix: tuple[str, ...], native: Native) -> dict[st
         "registers": "register" in prefix,
         "head": classes > 0,
         "token_head": classes > 0 and native != "map pool",
+        "position_embedding": has_positions(model),
+        "patch_projection": projection_of(model) is not None,
         **{capability: native == kind for kind, capability in _READOUTS.items()},
     }

@@ -16,6 +16,7 @@ from harness.models.families.cards import head_of, preprocessing_of, with_sites
 from harness.models.families.training_data import training_of
 from harness.models.family import Family, Model, Naming
 from harness.models.hooks import Tap, Taps, cells_of_channels, mlp_taps
+from harness.models.patch_projection import projection_of
 from harness.models.sites import UnitShape
 from harness.models.subject import ModelCard, Native, Stream
 
@@ -28,6 +29,7 @@ def _card(model: Model, naming: Naming, *, family: str) -> ModelCard:
     native: Native = "token pool" if classes else "none"
     lacks = dict.fromkeys(("class_token", "patch_tokens", "token_head", "token_subset", "patch_mean_readout"), _MAP)
     mixing = set() if isinstance(model, SwinTransformer) else {"convolution"}
+    mixing |= set() if projection_of(model) is None else {"patch_projection"}
     if isinstance(model, SwinTransformer):
         lacks["attention"] = "the blocks attend within windows of a map that shrinks, not over one grid of patches"
     card = ModelCard(
