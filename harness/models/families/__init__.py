@@ -1,10 +1,10 @@
 """Model families as subjects: one record of small functions per family, one entry point."""
 
+from timm.models.resnet import BasicBlock, Bottleneck, ResNet
 from torch import nn
 
-from harness.errors import UnsupportedModel
 from harness.models.chain import ChainSubject
-from harness.models.families import beit, cait, eva, mixer, relpos, staged, vit
+from harness.models.families import beit, cait, eva, mixer, relpos, staged, traced, vit
 from harness.models.family import Family, Naming
 from harness.models.subject import ModelCard, Preprocessing, Subject
 
@@ -27,7 +27,7 @@ def adapt(
     """Wrap a module as a subject and put it into evaluation mode.
 
     Without `preprocessing` the model's timm configuration is read (ImageNet's where it has none). Raises
-    UnsupportedModel for a class that no family knows.
+    UnsupportedModel for a model of a class that no family knows and that cannot be followed by its data flow either.
     """
     naming = Naming(name=name, arch=arch, pretrained=pretrained, preprocessing=preprocessing)
     family = _family_of(model)
@@ -43,12 +43,14 @@ def card_of(
 
 
 def _family_of(model: nn.Module) -> Family:
+    """Find the family that knows this class, or else follow the model by its data flow."""
     for family in FAMILIES:
-        if type(model) in family.models:
+        if type(model) in family.models and not _of_other_blocks(model):
             return family
-    supported = ", ".join(sorted(kind.__name__ for family in FAMILIES for kind in family.models))
-    raise UnsupportedModel(
-        f"no adapter reads {type(model).__module__}.{type(model).__name__} as a chain of blocks (a subclass counts as "
-        f"another class, since it may change the forward pass). Supported: {supported}. For your own model return a "
-        f"`harness.models.subject.Subject` from a factory."
-    )
+    return traced.FAMILY
+
+
+def _of_other_blocks(model: nn.Module) -> bool:
+    """Say whether a ResNet is made of others than its own two kinds of blocks, as ResNeSt and Res2Net are."""
+    own, blocks = (BasicBlock, Bottleneck), getattr(model, "layer1", ())
+    return isinstance(model, ResNet) and any(type(block) not in own for block in blocks)
