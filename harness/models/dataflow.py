@@ -55,23 +55,23 @@ class Flow:
     rest: Segment
 
 
-def flow_of(model: Model, size: tuple[int, ...]) -> Flow:
-    """Follow the forward pass of a model for pictures of this size and cut it into steps.
+def flow_of(known: Model, size: tuple[int, ...]) -> Flow:
+    """Follow the forward pass of a model on the meta device for pictures of this size, and cut it into steps.
 
     Raises:
         UnsupportedModel: it cannot be followed, or nowhere within it is there one tensor to resume from.
     """
-    stages, uncut = _stages(model), {""}
-    while uncut:  # what cannot be cut within is one block
-        calls = calls_of(model, size, stages)
-        cuts = {cut: _path(calls, cut) for cut in _cuts(calls)}
-        uncut = _uncut(model, stages, list(cuts.values()))
+    stages = _stages(known)
+    cuts = _cuts(calls_of(known, size, stages, (BATCHES[0], BATCHES[0])))
+    while uncut := _uncut(known, stages, list(cuts.values())):  # what cannot be cut within is one block
         stages -= uncut
-    first, ends = _ends(model, {cut: path for cut, path in cuts.items() if len(calls[cut].shape or ()) > 2})
+        cuts = _cuts(calls_of(known, size, stages, (BATCHES[0], BATCHES[0])))
+    calls = calls_of(known, size, stages)
+    first, ends = _ends(known, {cut: path for cut, path in cuts.items() if len(calls[cut].shape or ()) > 2})
     marks = [0, first, *(ends or [max(cuts, default=0)]), len(calls) - 1]
     if marks[-3] >= marks[-2]:
         raise UnsupportedModel(
-            f"nowhere in the forward pass of {type(model).__name__} is there one tensor to resume from"
+            f"nowhere in the forward pass of {type(known).__name__} is there one tensor to resume from"
         )
     parts = [_segment(calls, source, target) for source, target in pairwise(marks)]
     return Flow(embed=parts[0], steps=tuple(parts[1:-1]), rest=parts[-1])
@@ -128,18 +128,19 @@ def _in_list(model: nn.Module, path: str) -> bool:
     return isinstance(holder, LISTS) or (holder is not model and _are_alike(holder))
 
 
-def _cuts(calls: Sequence[Call]) -> list[int]:
-    """List the calls through whose one tensor everything that depends on the pictures passes, in order."""
+def _cuts(calls: Sequence[Call]) -> dict[int, str]:
+    """List the calls through whose one tensor all that depends on the pictures passes, in order, with their modules."""
     last: dict[int, int] = {}  # of what depends on the pictures: where it is used last
     for place, call in enumerate(calls):
         used = [one for one in call.inputs if one in last]
         if call.op == "placeholder" or used:
             last |= dict.fromkeys([place, *used], place)
-    cuts, reach = [], 0
+    cuts: dict[int, str] = {}
+    reach = 0
     for place in last:
         shape = calls[place].shape
         if reach <= place and calls[place].op not in ("placeholder", "output") and shape and shape[0] == BATCHES[0]:
-            cuts.append(place)
+            cuts[place] = _path(calls, place)
         reach = max(reach, last[place])
     return cuts
 

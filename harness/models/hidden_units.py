@@ -115,7 +115,7 @@ def map_of(shape: tuple[int, ...], picture: tuple[int, ...]) -> tuple[int, int] 
 
 def _fits(places: tuple[int, ...], picture: tuple[int, ...]) -> bool:
     """Say whether these are the sides of the picture by one stride, up to padding."""
-    stride = round(picture[0] / places[0])
+    stride = max(1, round(picture[0] / places[0]))
     near = all(abs(side / stride - found) <= PADDING for side, found in zip(picture, places, strict=True))
     return near and (places[0] == places[1]) == (picture[0] == picture[1])
 

@@ -81,15 +81,19 @@ class Call:
         return args[0]  # the output
 
 
-def calls_of(model: nn.Module, size: tuple[int, ...], within: Set[str]) -> list[Call]:
-    """Trace the forward pass for pictures of this size [channel, row, column], also `within` the modules of these paths.
+def calls_of(
+    known: nn.Module, size: tuple[int, ...], within: Set[str], batches: tuple[int, int] = BATCHES
+) -> list[Call]:
+    """Trace the forward pass for pictures of a size [channel, row, column], also `within` the modules of these paths.
+
+    `known` is what `known_sizes` gives. With twice the same number in `batches` the calls are good for no other.
 
     Raises:
         UnsupportedModel: the forward pass depends on what is in the pictures, or makes tensors of its own.
     """
-    known = known_sizes(model)
+    kind = type(known).__name__
     graphs = []
-    for pictures in BATCHES:
+    for pictures in dict.fromkeys(batches):
         tracer = _Tracer(torch.empty(pictures, *size, device="meta"), within)
         try:
             with torch.no_grad():
@@ -97,19 +101,18 @@ def calls_of(model: nn.Module, size: tuple[int, ...], within: Set[str]) -> list[
         except Exception as error:
             told = str(error).partition("\n")[0]
             raise UnsupportedModel(
-                f"the forward pass of {type(model).__name__} cannot be followed by sizes alone "
-                f"({type(error).__name__}: {told:.160})"
+                f"the forward pass of {kind} cannot be followed by sizes alone ({type(error).__name__}: {told:.160})"
             ) from error
         graphs.append((list(graph.nodes), tracer.values))
-    (nodes, values), (others, _) = graphs
+    (nodes, values), (others, _) = graphs[0], graphs[-1]
     if [(node.op, str(node.target)) for node in nodes] != [(node.op, str(node.target)) for node in others]:
-        raise UnsupportedModel(f"{type(model).__name__} takes another course for {BATCHES[1]} pictures than for two")
+        raise UnsupportedModel(f"{kind} takes another course for {BATCHES[1]} pictures than for two")
     places = {node: place for place, node in enumerate(nodes)} | {node: place for place, node in enumerate(others)}
     calls = []
     for node, other in zip(nodes, others, strict=True):
         if node.op == "get_attr" and not node.target.startswith(INNER):
-            raise UnsupportedModel(f"the forward pass of {type(model).__name__} makes tensors of its own on the way")
-        merge = _merger(type(model).__name__, places)
+            raise UnsupportedModel(f"the forward pass of {kind} makes tensors of its own on the way")
+        merge = _merger(kind, places)
         value = values.get(node)
         shape = tuple(value.shape) if isinstance(value, Tensor) else None
         calls.append(Call(node.op, node.target, merge(node.args, other.args), merge(node.kwargs, other.kwargs), shape))

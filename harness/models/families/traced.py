@@ -52,8 +52,9 @@ def reading_of(model: Model, size: tuple[int, ...] | None = None) -> Reading:
     if known is None or size not in (None, known.size):
         looks = preprocessing_of(model)
         size = size or (len(looks.mean), *looks.size)
-        flow = flow_of(model, size)
-        known = Reading(size, flow, unit_places(known_sizes(model), flow, size))
+        bare = known_sizes(model)
+        flow = flow_of(bare, size)
+        known = Reading(size, flow, unit_places(bare, flow, size))
         _READINGS[model] = known
     return known
 
