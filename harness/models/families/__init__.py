@@ -1,10 +1,14 @@
 """Model families as subjects: one record of small functions per family, one entry point."""
 
+from typing import Any
+
+from timm.models.naflexvit import NaFlexVit
 from timm.models.resnet import BasicBlock, Bottleneck, ResNet
+from timm.models.vision_transformer import Block
 from torch import nn
 
 from harness.models.chain import ChainSubject
-from harness.models.families import beit, cait, eva, mixer, relpos, staged, traced, vit
+from harness.models.families import beit, cait, eva, late, mixer, naflex, relpos, staged, traced, vit
 from harness.models.family import Family, Naming
 from harness.models.subject import ModelCard, Preprocessing, Subject
 
@@ -14,6 +18,9 @@ FAMILIES: tuple[Family, ...] = (
     eva.FAMILY,
     relpos.FAMILY,
     cait.FAMILY,
+    late.XCIT,
+    late.CONVIT,
+    naflex.FAMILY,
     mixer.FAMILY,
     staged.SWIN,
     staged.CONVNEXT,
@@ -45,12 +52,17 @@ def card_of(
 def _family_of(model: nn.Module) -> Family:
     """Find the family that knows this class, or else follow the model by its data flow."""
     for family in FAMILIES:
-        if type(model) in family.models and not _of_other_blocks(model):
+        if type(model) in family.models and not _is_built_otherwise(model):
             return family
     return traced.FAMILY
 
 
-def _of_other_blocks(model: nn.Module) -> bool:
-    """Say whether a ResNet is made of others than its own two kinds of blocks, as ResNeSt and Res2Net are."""
-    own, blocks = (BasicBlock, Bottleneck), getattr(model, "layer1", ())
-    return isinstance(model, ResNet) and any(type(block) not in own for block in blocks)
+def _is_built_otherwise(model: Any) -> bool:
+    """Say whether a class that is known is made of parts that its family does not know.
+
+    ResNeSt and Res2Net are ResNets of other blocks, and a NaFlexViT with rotary positions has other blocks too.
+    """
+    if isinstance(model, ResNet):
+        first: Any = model.layer1
+        return any(type(block) not in (BasicBlock, Bottleneck) for block in first)
+    return isinstance(model, NaFlexVit) and any(type(block) is not Block for block in model.blocks)
