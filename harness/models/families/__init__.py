@@ -1,5 +1,6 @@
 """Model families as subjects: one record of small functions per family, one entry point."""
 
+from dataclasses import replace
 from typing import Any
 
 from timm.models.naflexvit import NaFlexVit
@@ -9,6 +10,7 @@ from torch import nn
 
 from harness.models.chain import ChainSubject
 from harness.models.families import beit, cait, eva, late, mixer, naflex, relpos, staged, traced, vit
+from harness.models.families.training_data import training_of, untold
 from harness.models.family import Family, Naming
 from harness.models.subject import ModelCard, Preprocessing, Subject
 
@@ -38,7 +40,7 @@ def adapt(
     """
     naming = Naming(name=name, arch=arch, pretrained=pretrained, preprocessing=preprocessing)
     family = _family_of(model)
-    return ChainSubject(card=family.card(model, naming), model=model.eval(), family=family)
+    return ChainSubject(card=_card(family, model, naming), model=model.eval(), family=family)
 
 
 def card_of(
@@ -46,7 +48,15 @@ def card_of(
 ) -> ModelCard:
     """Describe a module without touching its weights; it may live on the meta device."""
     naming = Naming(name=name, arch=arch, pretrained=pretrained, preprocessing=preprocessing)
-    return _family_of(model).card(model, naming)
+    return _card(_family_of(model), model, naming)
+
+
+def _card(family: Family, model: nn.Module, naming: Naming) -> ModelCard:
+    """Describe a model, with what is and is not known of its training: that changes what is asked, and no number."""
+    card = family.card(model, naming)
+    told = training_of(model, naming)
+    reasons = {fact: why for fact, why in untold(model, naming).items() if fact not in told}
+    return replace(card, capabilities=card.capabilities | told, lacks={**card.lacks, **reasons})
 
 
 def _family_of(model: nn.Module) -> Family:

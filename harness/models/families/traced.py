@@ -17,7 +17,6 @@ from torch import Tensor, nn
 from harness.errors import ClaimsError, UnsupportedModel
 from harness.models.dataflow import Flow, flow_of
 from harness.models.families.cards import head_of, preprocessing_of
-from harness.models.families.training_data import training_of
 from harness.models.family import Family, Model, Naming
 from harness.models.hidden_units import UnitPlace, map_of, unit_places
 from harness.models.hooks import Taps
@@ -91,7 +90,6 @@ def _card(model: Model, naming: Naming) -> ModelCard:
             ({"head"} if classes else set())
             | ({"units"} if units else set())
             | (set() if mixing or not _convolves(model) else {"convolution"})
-            | training_of(model, naming)
         ),
         preprocessing=looks,
         lacks=lacks,
