@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from harness.errors import UnsupportedModel
 from harness.models.family import Model
-from harness.models.tracing import BATCHES, Call, Ref, calls_of
+from harness.models.tracing import BATCHES, Call, Ref, Trace, calls_of, trace
 
 LISTS = (nn.Sequential, nn.ModuleList)
 WEIGHTED = (nn.Conv2d, nn.Linear)
@@ -61,12 +61,8 @@ def flow_of(known: Model, size: tuple[int, ...]) -> Flow:
     Raises:
         UnsupportedModel: it cannot be followed, or nowhere within it is there one tensor to resume from.
     """
-    stages = _stages(known)
-    cuts = _cuts(calls_of(known, size, stages, (BATCHES[0], BATCHES[0])))
-    while uncut := _uncut(known, stages, list(cuts.values())):  # what cannot be cut within is one block
-        stages -= uncut
-        cuts = _cuts(calls_of(known, size, stages, (BATCHES[0], BATCHES[0])))
-    calls = calls_of(known, size, stages)
+    two, stages, cuts = _cut(known, size)
+    calls = calls_of(two, trace(known, size, stages, BATCHES[1]))
     first, ends = _ends(known, {cut: path for cut, path in cuts.items() if len(calls[cut].shape or ()) > 2})
     marks = [0, first, *(ends or [max(cuts, default=0)]), len(calls) - 1]
     if marks[-3] >= marks[-2]:
@@ -75,6 +71,18 @@ def flow_of(known: Model, size: tuple[int, ...]) -> Flow:
         )
     parts = [_segment(calls, source, target) for source, target in pairwise(marks)]
     return Flow(embed=parts[0], steps=tuple(parts[1:-1]), rest=parts[-1])
+
+
+def _cut(known: Model, size: tuple[int, ...]) -> tuple[Trace, set[str], dict[int, str]]:
+    """Trace a model down to its blocks: what lies within the stages, where it can be cut."""
+    stages = _stages(known)
+    while True:
+        two = trace(known, size, stages, BATCHES[0])
+        cuts = _cuts(calls_of(two, two))
+        uncut = _uncut(known, stages, list(cuts.values()))
+        if not uncut:
+            return two, stages, cuts
+        stages -= uncut  # what cannot be cut within is one block
 
 
 def _stages(model: nn.Module, prefix: str = "") -> set[str]:

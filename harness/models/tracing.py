@@ -6,7 +6,7 @@ pass may decide by them. Two traces, of 2 and of 3 pictures, tell which numbers 
 
 import copy
 import itertools
-from collections.abc import Callable, Iterator, Set
+from collections.abc import Callable, Iterator, Mapping, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -81,39 +81,52 @@ class Call:
         return args[0]  # the output
 
 
-def calls_of(
-    known: nn.Module, size: tuple[int, ...], within: Set[str], batches: tuple[int, int] = BATCHES
-) -> list[Call]:
+@dataclass(frozen=True, eq=False)
+class Trace:
+    """What a forward pass called for so many pictures, and what came of every call on the meta device."""
+
+    kind: str
+    nodes: list[fx.Node]
+    values: Mapping[fx.Node, Any]
+
+
+def trace(known: nn.Module, size: tuple[int, ...], within: Set[str], pictures: int) -> Trace:
     """Trace the forward pass for pictures of a size [channel, row, column], also `within` the modules of these paths.
 
-    `known` is what `known_sizes` gives. With twice the same number in `batches` the calls are good for no other.
+    `known` is what `known_sizes` gives.
 
     Raises:
-        UnsupportedModel: the forward pass depends on what is in the pictures, or makes tensors of its own.
+        UnsupportedModel: the forward pass depends on what is in the pictures.
     """
-    kind = type(known).__name__
-    graphs = []
-    for pictures in dict.fromkeys(batches):
-        tracer = _Tracer(torch.empty(pictures, *size, device="meta"), within)
-        try:
-            with torch.no_grad():
-                graph = tracer.trace(_Outer(known))
-        except Exception as error:
-            told = str(error).partition("\n")[0]
-            raise UnsupportedModel(
-                f"the forward pass of {kind} cannot be followed by sizes alone ({type(error).__name__}: {told:.160})"
-            ) from error
-        graphs.append((list(graph.nodes), tracer.values))
-    (nodes, values), (others, _) = graphs[0], graphs[-1]
+    tracer = _Tracer(torch.empty(pictures, *size, device="meta"), within)
+    try:
+        with torch.no_grad():
+            graph = tracer.trace(_Outer(known))
+    except Exception as error:
+        told = str(error).partition("\n")[0]
+        raise UnsupportedModel(
+            f"the forward pass of {type(known).__name__} cannot be followed by sizes alone "
+            f"({type(error).__name__}: {told:.160})"
+        ) from error
+    return Trace(type(known).__name__, list(graph.nodes), tracer.values)
+
+
+def calls_of(two: Trace, three: Trace) -> list[Call]:
+    """Read the calls from traces of 2 and of 3 pictures; from one trace alone they are good for its number only.
+
+    Raises:
+        UnsupportedModel: the course of the two differs, or the forward pass makes tensors of its own.
+    """
+    nodes, others = two.nodes, three.nodes
     if [(node.op, str(node.target)) for node in nodes] != [(node.op, str(node.target)) for node in others]:
-        raise UnsupportedModel(f"{kind} takes another course for {BATCHES[1]} pictures than for two")
+        raise UnsupportedModel(f"{two.kind} takes another course for {BATCHES[1]} pictures than for two")
     places = {node: place for place, node in enumerate(nodes)} | {node: place for place, node in enumerate(others)}
+    merge = _merger(two.kind, places)
     calls = []
     for node, other in zip(nodes, others, strict=True):
-        if node.op == "get_attr" and not node.target.startswith(INNER):
-            raise UnsupportedModel(f"the forward pass of {kind} makes tensors of its own on the way")
-        merge = _merger(kind, places)
-        value = values.get(node)
+        if node.op == "get_attr" and not str(node.target).startswith(INNER):
+            raise UnsupportedModel(f"the forward pass of {two.kind} makes tensors of its own on the way")
+        value = two.values.get(node)
         shape = tuple(value.shape) if isinstance(value, Tensor) else None
         calls.append(Call(node.op, node.target, merge(node.args, other.args), merge(node.kwargs, other.kwargs), shape))
     return calls
