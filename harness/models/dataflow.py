@@ -63,7 +63,7 @@ def flow_of(known: Model, size: tuple[int, ...]) -> Flow:
     """
     two, stages, cuts = _cut(known, size)
     calls = calls_of(two, trace(known, size, stages, BATCHES[1]))
-    first, ends = _ends(known, {cut: path for cut, path in cuts.items() if len(calls[cut].shape or ()) > 2})
+    first, ends = _ends(known, calls, {cut: path for cut, path in cuts.items() if len(calls[cut].shape or ()) > 2})
     marks = [0, first, *(ends or [max(cuts, default=0)]), len(calls) - 1]
     if marks[-3] >= marks[-2]:
         raise UnsupportedModel(
@@ -161,16 +161,19 @@ def _path(calls: Sequence[Call], cut: int) -> str:
     return call.path
 
 
-def _ends(model: nn.Module, paths: Mapping[int, str]) -> tuple[int, list[int]]:
+def _ends(model: nn.Module, calls: Sequence[Call], paths: Mapping[int, str]) -> tuple[int, list[int]]:
     """Choose where the embedding ends and where the steps end, of cuts by the modules that they lie behind.
 
-    Blocks are the composite modules of lists. Where there are none, every composite module of the forward pass is one,
-    and in plain chains of convolutions every activation ends one. Without any, the steps begin with the pictures.
+    Blocks are the composite modules of lists, and a step ends at the first cut from there on. Where there are none,
+    every composite module of the forward pass is one, and in plain chains of convolutions every activation ends one.
+    Without any, the steps begin with the pictures.
     """
-    ends = [cut for cut, path in paths.items() if not path.startswith(STEMS) and _in_list(model, path)]
+    blocks = [place for place, call in enumerate(calls) if _in_list(model, call.path)]
+    blocks = [place for place in blocks if not calls[place].path.startswith(STEMS)]
+    ends = sorted({cut for place in blocks for cut in [next((cut for cut in paths if cut >= place), None)] if cut})
     if ends:
-        top = paths[ends[0]].partition(".")[0]
-        earlier = [cut for cut in paths if cut < ends[0]]
+        top = calls[blocks[0]].path.partition(".")[0]
+        earlier = [cut for cut in paths if cut < blocks[0]]
         before = [cut for cut in earlier if paths[cut].partition(".")[0] != top] or earlier
         return (before[-1], ends) if before else (ends[0], ends[1:])
     ends = [cut for cut, path in paths.items() if path and is_composite(model.get_submodule(path))]

@@ -6,7 +6,7 @@ that reads them, as in an MLP.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -53,11 +53,18 @@ def unit_places(known: Model, flow: Flow, size: tuple[int, ...]) -> tuple[UnitPl
     `size` is that of its pictures [channel, row, column].
     """
     stream = flow.embed.run(known, torch.empty(BATCHES[0], *size, device="meta"))
-    found = []
+    found: list[UnitPlace] = []
+    alike: dict[tuple[str, torch.Size], tuple[str, UnitPlace | None, Tensor]] = {}
     for number, step in enumerate(flow.steps):
-        with _recording(known, step) as passed:
-            stream = step.run(known, stream)
-        place = _place(step, stream, passed, size[1:])
+        build = (str(known.get_submodule(step.block)) if len(step.calls) == 1 and step.block else "", stream.shape)
+        if build[0] and build in alike:  # stages repeat their blocks
+            path, place, stream = alike[build]
+            place = place and replace(place, path=step.block + place.path.removeprefix(path))
+        else:
+            with _recording(known, step) as passed:
+                stream = step.run(known, stream)
+            place = _place(step, stream, passed, size[1:])
+            alike[build] = (step.block, place, stream)
         if place is None:
             kind = type(known.get_submodule(step.block)).__name__ if step.block else "a part without a name"
             return f"in block {number} ({kind}) no nonlinearity was found whose units are at places of a map"

@@ -175,6 +175,7 @@ class _Tracer(fx.Tracer):
         self.values: dict[fx.Node, Any] = {}
         self.proxy_buffer_attributes = True
         self.evaluating = False
+        self.alike: dict[Any, Tensor] = {}  # what modules of one build gave for tensors of one shape
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         return module_qualified_name not in self.within
@@ -203,9 +204,23 @@ class _Tracer(fx.Tracer):
             if kind == "output":
                 return None
             call = Call(kind, target, _mapped(args, known), _mapped(kwargs, known), None)
-            return call.run(self.root.model, {}, 0)  # type: ignore[union-attr]
+            return self._run(call) if call.path else call.run(self.root.model, {}, 0)  # type: ignore[union-attr]
         finally:
             self.evaluating = False
+
+    def _run(self, call: Call) -> Any:
+        """Run a module, or tell of one that is built alike what that gave: stages repeat their blocks."""
+        model: Any = self.root.model  # type: ignore[union-attr]
+        shapes = tuple((tuple(one.shape), one.stride()) if isinstance(one, Tensor) else one for one in call.args)
+        if call.kwargs or not all(isinstance(one, Tensor | int) for one in call.args):
+            return call.run(model, {}, 0)
+        key = (str(model.get_submodule(call.path)), shapes)
+        if (known := self.alike.get(key)) is not None:
+            return torch.empty_strided(known.shape, known.stride(), dtype=known.dtype, device="meta")
+        value = call.run(model, {}, 0)
+        if isinstance(value, Tensor):
+            self.alike[key] = value
+        return value
 
 
 def _told(proxy: Any, value: Any) -> Any:
