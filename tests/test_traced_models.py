@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from harness.errors import ClaimsError, UnsupportedModel
 from harness.models.contract import subject_checks
+from harness.models.factories import unwrapped
 from harness.models.families import adapt, card_of, traced
 from harness.models.self_check import check_subject
 from harness.models.tracing import Count, calls_of, known_sizes, trace
@@ -196,7 +197,10 @@ def test_attention_of_channels_is_no_attention_and_that_of_places_is_no_convolut
     ("model", "told"),
     [
         (lambda: sized(Deciding), "Deciding cannot be followed by sizes alone"),
-        (lambda: nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU()), "Sequential does not say how many classes it has"),
+        (
+            lambda: nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU()),
+            "Sequential, and to be followed by its data flow",
+        ),
     ],
 )
 def test_what_cannot_be_followed_is_refused_with_the_reason(model, told):
@@ -234,3 +238,8 @@ def test_weights_are_read_when_a_chain_runs_and_not_when_it_was_traced():
 
 def pictures(count: int = 2) -> Tensor:
     return torch.randn(count, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(1))
+
+
+def test_a_traced_model_is_taken_out_of_what_wraps_it():
+    model = timm.create_model("test_byobnet").eval()
+    assert unwrapped(nn.DataParallel(model)) is model

@@ -60,7 +60,11 @@ def reading_of(model: Model, size: tuple[int, ...] | None = None) -> Reading:
 
 def _card(model: Model, naming: Naming) -> ModelCard:
     if not hasattr(model, "num_classes"):
-        raise UnsupportedModel(f"{type(model).__name__} does not say how many classes it has (`num_classes`)")
+        raise UnsupportedModel(
+            f"no family knows {type(model).__module__}.{type(model).__name__}, and to be followed by its data flow it "
+            "must say how many classes it has (`num_classes`, 0 for no head); or return a "
+            "`harness.models.subject.Subject`"
+        )
     looks = naming.preprocessing or preprocessing_of(model)
     read = reading_of(model, (len(looks.mean), *looks.size))
     classes, headless = head_of(model)
