@@ -29,7 +29,11 @@ _XCIT = {
     "attn_mask": "the attention of the blocks is a matrix over channels, not over tokens",
     "mlp_keys": "the MLP of the last blocks reads the class token alone",
 }
+_APART = "the attention of the early blocks has no queries, keys and values like that of the late ones"
 _CONVIT = {
+    "qkv": _APART,
+    "attention_keys": _APART,
+    "weights": _APART,
     "attention_pattern": "the attention of the blocks mixes a softmax over positions into that over tokens",
     "attn_mask": "the attention of the blocks mixes a softmax over positions into that over tokens",
 }
