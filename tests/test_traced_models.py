@@ -53,6 +53,17 @@ class Plain(nn.Module):
         return self.fc(x.reshape(x.shape[0], 8, -1).mean(2))
 
 
+class InPlace(Plain):
+    """The same, but its blocks begin by writing into what enters them."""
+
+    def __init__(self, num_classes: int = 7) -> None:
+        super().__init__(num_classes)
+        self.blocks = nn.ModuleList(nn.Sequential(nn.ReLU(inplace=True), nn.Conv2d(8, 8, 1)) for _ in "ab")
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.fc(self.blocks[1](self.blocks[0](self.stem(x))).mean((2, 3)))
+
+
 class Forking(Plain):
     """The same, but what leaves the stem is needed at the end too: nowhere does one tensor say it all."""
 
@@ -71,6 +82,7 @@ class Deciding(Plain):
 
 SMALL = {
     "a network of one's own": partial(sized, Plain),
+    "a network that writes in place": partial(sized, InPlace),
     "a network that forks": partial(sized, Forking),
     "regnet": partial(sized, RegNet, cfg=RegNetCfg(w0=8, wa=8.0, wm=2.0, group_size=8, depth=7)),
     "vgg": partial(sized, VGG, cfg=[8, "M", 8, 8, "M", 16, "M"], mlp_ratio=0.01),
