@@ -16,11 +16,12 @@ from timm.models.vgg import VGG
 from torch import Tensor, nn
 
 from harness.errors import ClaimsError, UnsupportedModel
+from harness.models.calls import Count
 from harness.models.contract import subject_checks
 from harness.models.factories import unwrapped
 from harness.models.families import adapt, card_of, traced
 from harness.models.self_check import check_subject
-from harness.models.tracing import Count, calls_of, known_sizes, trace
+from harness.models.tracing import calls_of, known_sizes, trace
 
 SIZE = 64
 

@@ -15,8 +15,9 @@ from typing import Any
 from torch import Tensor, nn
 
 from harness.errors import UnsupportedModel
+from harness.models.calls import Call, Ref
 from harness.models.family import Model
-from harness.models.tracing import BATCHES, Call, Ref, Trace, calls_of, trace
+from harness.models.tracing import BATCHES, Trace, calls_of, trace
 
 LISTS = (nn.Sequential, nn.ModuleList)
 WEIGHTED = (nn.Conv2d, nn.Linear)

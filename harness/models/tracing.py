@@ -15,70 +15,10 @@ from timm.models._features_fx import get_notrace_functions
 from torch import Tensor, fx, nn
 
 from harness.errors import UnsupportedModel
+from harness.models.calls import INNER, Call, Count, Ref, mapped
 
 BATCHES = (2, 3)
-INNER = "model."  # the model within the module that is traced
 PLAIN = ("shape", "ndim", "dtype", "is_cuda", "requires_grad")  # what is told of a tensor at once
-
-
-@dataclass(frozen=True)
-class Ref:
-    """The result of the call at this place."""
-
-    place: int
-
-
-@dataclass(frozen=True)
-class Count:
-    """A number that grows with the pictures: `base + slope * pictures`."""
-
-    base: float
-    slope: float
-
-
-@dataclass(frozen=True, eq=False)
-class Call:
-    """One call of a forward pass; `shape` is that of its result for two pictures, None where that is no tensor."""
-
-    op: str
-    target: Any
-    args: tuple[Any, ...]
-    kwargs: dict[str, Any]
-    shape: tuple[int, ...] | None
-
-    @property
-    def path(self) -> str:
-        """Name the module that is called; "" for what is no module."""
-        return str(self.target).removeprefix(INNER) if self.op == "call_module" else ""
-
-    @property
-    def inputs(self) -> set[int]:
-        """List the places of the calls whose results this one takes."""
-        found: set[int] = set()
-        _mapped((self.args, self.kwargs), lambda one: found.add(one.place) if isinstance(one, Ref) else None)
-        return found
-
-    def run(self, model: Any, values: dict[int, Any], pictures: int) -> Any:
-        """Make the call, with the modules and tensors of this model."""
-
-        def fill(one: Any) -> Any:
-            if isinstance(one, Ref):
-                return values[one.place]
-            return round(one.base + one.slope * pictures) if isinstance(one, Count) else one
-
-        args, kwargs = _mapped(self.args, fill), _mapped(self.kwargs, fill)
-        if self.op == "call_module":
-            return model.get_submodule(self.path)(*args, **kwargs)
-        if self.op == "call_function":
-            return self.target(*args, **kwargs)
-        if self.op == "call_method":
-            return getattr(args[0], self.target)(*args[1:], **kwargs)
-        if self.op == "get_attr":
-            found = model
-            for name in self.target.removeprefix(INNER).split("."):
-                found = getattr(found, name)
-            return found
-        return args[0]  # the output
 
 
 @dataclass(frozen=True, eq=False)
@@ -203,7 +143,7 @@ class _Tracer(fx.Tracer):
                 return self.pictures
             if kind == "output":
                 return None
-            call = Call(kind, target, _mapped(args, known), _mapped(kwargs, known), None)
+            call = Call(kind, target, mapped(args, known), mapped(kwargs, known), None)
             return self._run(call) if call.path else call.run(self.root.model, {}, 0)  # type: ignore[union-attr]
         finally:
             self.evaluating = False
@@ -239,19 +179,6 @@ def _has_tensor(value: Any) -> bool:
     if isinstance(value, tuple | list):
         return any(_has_tensor(one) for one in value)
     return isinstance(value, Tensor)
-
-
-def _mapped(found: Any, change: Callable[[Any], Any]) -> Any:
-    """Change everything within tuples, lists, dictionaries and slices."""
-    if isinstance(found, tuple) and type(found) is not torch.Size:
-        return tuple(_mapped(one, change) for one in found)
-    if isinstance(found, list):
-        return [_mapped(one, change) for one in found]
-    if isinstance(found, dict):
-        return {key: _mapped(one, change) for key, one in found.items()}
-    if isinstance(found, slice):
-        return slice(*(_mapped(one, change) for one in (found.start, found.stop, found.step)))
-    return change(found)
 
 
 def _merger(kind: str, places: dict[fx.Node, int]) -> Callable[[Any, Any], Any]:

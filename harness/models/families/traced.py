@@ -69,17 +69,6 @@ def _card(model: Model, naming: Naming) -> ModelCard:
     read = reading_of(model, (len(looks.mean), *looks.size))
     classes, headless = head_of(model)
     units = read.units if isinstance(read.units, tuple) else ()
-    stream = _kind_of_stream(read)
-    mixing = _mixing(model)
-    lacks = dict.fromkeys((*_TOKENWISE, *_WITHIN), stream)
-    if isinstance(read.units, str):
-        lacks["units"] = read.units
-    if headless:
-        lacks["head"] = headless
-    if mixing:
-        lacks["convolution"] = f"the blocks also mix places by {', '.join(mixing)}, not by convolutions alone"
-    if any(ATTENTION.search(name) for name in mixing):
-        lacks["attention"] = f"the blocks attend, but {stream}"
     return ModelCard(
         name=naming.name,
         family=type(model).__module__.rpartition(".")[-1],
@@ -93,14 +82,29 @@ def _card(model: Model, naming: Naming) -> ModelCard:
         capabilities=frozenset(
             ({"head"} if classes else set())
             | ({"units"} if units else set())
-            | (set() if mixing or not _convolves(model) else {"convolution"})
+            | (set() if _mixing(model) or not _convolves(model) else {"convolution"})
         ),
         preprocessing=looks,
-        lacks=lacks,
+        lacks=_reasons(model, read, headless),
         units=tuple(place.shape for place in units),
         pretrained=naming.pretrained,
         parameters=sum(parameter.numel() for parameter in model.parameters()),
     )
+
+
+def _reasons(model: Model, read: Reading, headless: str | None) -> dict[str, str]:
+    """Say why what a model lacks is missing, where the general reason would mislead."""
+    stream, mixing = _kind_of_stream(read), _mixing(model)
+    lacks = dict.fromkeys((*_TOKENWISE, *_WITHIN), stream)
+    if isinstance(read.units, str):
+        lacks["units"] = read.units
+    if headless:
+        lacks["head"] = headless
+    if mixing:
+        lacks["convolution"] = f"the blocks also mix places by {', '.join(mixing)}, not by convolutions alone"
+    if any(ATTENTION.search(name) for name in mixing):
+        lacks["attention"] = f"the blocks attend, but {stream}"
+    return lacks
 
 
 def _kind_of_stream(read: Reading) -> str:
