@@ -120,7 +120,9 @@ def last_layer(name: str, block: int) -> nn.Module:
     """Find the last layer of a block's MLP by its name in timm."""
     named = subject_of(name).model.named_modules()
     ends = (".mlp", ".mlp_channels")
-    return [mlp.fc2 for path, mlp in named if path.endswith(ends) and "blocks" in path and "attn" not in path][block]
+    return [mlp.fc2 for path, mlp in named if path.endswith(ends) and "blocks" in path and "attn_pool" not in path][
+        block
+    ]
 
 
 @every_model

@@ -9,7 +9,7 @@ import torch
 from harness.fixtures import zoo
 from harness.fixtures.families import SMALL_MODELS
 from harness.models.families import adapt, card_of
-from harness.models.families.training_data import caption_tower
+from harness.models.families.training_tags import TAUGHT, taught
 from harness.models.subject import CAPABILITIES
 
 KINDS = {"attention", "convolution"}
@@ -70,11 +70,59 @@ def test_timm_names_tell_what_a_model_was_trained_on(name, trained):
     assert found & TRAININGS == trained
 
 
-def test_a_tower_beside_text_is_told_by_its_full_name():
-    assert caption_tower("vit_base_patch16_siglip_224.webli")
-    assert caption_tower("vit_pe_core_base_patch16_224.fb")
-    assert not caption_tower("vit_base_patch16_clip_224.laion2b_ft_in12k_in1k")
-    assert not caption_tower("vit_base_patch16_224.orig_in21k_ft_in1k")
+@pytest.mark.parametrize(
+    ("name", "by"),
+    [
+        ("vit_base_patch16_siglip_224.webli", "captions"),
+        ("vit_base_patch14_reg1_tipsv2.webli", "captions"),
+        ("vit_pe_core_base_patch16_224.fb", "captions"),
+        ("vit_base_patch16_clip_224.laion2b_ft_in12k_in1k", "labels"),
+        ("vit_base_patch16_224.orig_in21k", "labels"),
+        ("convnext_base.clip_laion2b_augreg_ft_in12k_384", "labels"),
+        ("resnet50.bamboo", "labels"),
+        ("vit_huge_patch14_gap_224.in1k_ijepa", "pictures"),
+        ("convnextv2_tiny.fcmae", "pictures"),
+        ("convnextv2_tiny.fcmae_ft_in1k", "labels"),
+        ("vit_base_patch16_sapiens2.fb", "pictures"),
+        ("vit_pe_spatial_base_patch16_512.fb", "other"),
+        ("vit_base_patch16_dinov3_qkvb.eupe_lvd1689m", "other"),
+        ("eva02_base_patch14_224.mim_in22k", "other"),
+        ("regnety_160.swag_lc_in1k", "other"),
+    ],
+)
+def test_a_tag_is_looked_up_with_its_architecture(name, by):
+    known = taught(*name.split(".", 1))
+    assert known is not None
+    assert known.by == by
+    assert (by == "other") == bool(known.how)
+
+
+def test_the_table_of_tags_is_about_tags_that_timm_has_and_hardly_leaves_one_out():
+    names = [name.split(".", 1) for name in timm.list_models(pretrained=True)]
+    assert {key.rpartition("/")[2] for key in TAUGHT} <= {tag for _, tag in names}
+    unknown = {f"{arch}.{tag}" for arch, tag in names if taught(arch, tag) is None}
+    assert len(unknown) < 0.01 * len(names), unknown
+
+
+def test_what_is_not_known_of_a_training_is_no_fact_and_says_so():
+    module = timm.create_model("test_vit", pretrained=False)
+    module.pretrained_cfg = {**module.pretrained_cfg, "tag": "nobody_knows"}
+    found = card_of(module, name="m", arch="m", pretrained=True)
+    assert not found.capabilities & TRAININGS
+    assert "nothing here says what taught the weights 'test_vit.nobody_knows'" in found.missing(("label_trained",))
+
+
+def test_how_weights_were_trained_stands_beside_a_fact_that_is_missing():
+    with torch.device("meta"):
+        module = timm.create_model("vit_base_patch16_dinov3_qkvb.eupe_lvd1689m", pretrained=False)
+    found = card_of(module, name="m", arch="m", pretrained=True)
+    assert "to reproduce several other models at once" in found.missing(("self_supervised",))
+
+
+def test_a_head_of_other_classes_than_the_tag_has_was_trained_with_labels():
+    with torch.device("meta"):
+        module = timm.create_model("vit_base_patch16_clip_224.openai", pretrained=False, num_classes=10)
+    assert "label_trained" in card_of(module, name="m", arch="m", pretrained=True).capabilities
 
 
 def test_what_a_model_is_not_is_said_with_a_reason():

@@ -124,7 +124,7 @@ def branched(subject: Subject) -> Branched:
 def _some_tokens_alone(card: ModelCard) -> str:
     if "class" not in card.prefix or "class_token" in card.capabilities:
         return ""
-    return f"the blocks of {card.name!r} are of two kinds: some write the patches alone, others the class token alone"
+    return f"the blocks of {card.name!r} are of two kinds: some write the patches alone, others the class token"
 
 
 def _in(blocks: Iterable[int], edit: SkipBlock | DropWrite | DropSkip) -> Intervention:

@@ -57,7 +57,7 @@ def unwrapped(model: nn.Module) -> nn.Module:
     Raises:
         UnsupportedModel: there is a model within, but the wrapper answers otherwise.
     """
-    if type(model) in _SUPPORTED:
+    if _is_readable(model):
         return model
     for inner, how in _within(model):
         if (difference := _difference(model, inner)) is None:
@@ -72,6 +72,15 @@ def unwrapped(model: nn.Module) -> nn.Module:
 _SUPPORTED = {kind: family for family in FAMILIES for kind in family.models}
 
 
+def _is_readable(model: nn.Module) -> bool:
+    """Say whether a model is of a class that a family knows, or of another one of timm, which is followed."""
+    return type(model) in _SUPPORTED or (type(model).__module__.startswith("timm.models.") and _says_classes(model))
+
+
+def _says_classes(model: nn.Module) -> bool:
+    return isinstance(getattr(model, "num_classes", None), int)
+
+
 def _within(model: nn.Module) -> list[tuple[nn.Module, str]]:
     """List the supported model that it is in other words, holds at any depth of wrappers, or is a subclass of."""
     if (same := converted(model)) is not None:
@@ -79,7 +88,7 @@ def _within(model: nn.Module) -> list[tuple[nn.Module, str]]:
     for name in HOLDERS:
         held = getattr(model, name, None)
         if isinstance(held, nn.Module):
-            if type(held) in _SUPPORTED:
+            if _is_readable(held):
                 return [(held, f"holds as .{name} a")]
             if deeper := _within(held):
                 return deeper

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from harness.errors import ClaimsError
+from harness.errors import ClaimsError, UnsupportedModel
 from harness.models.chain import ChainSubject
 from harness.models.finite import refuse_not_finite, refuse_not_finite_weights
 from harness.models.subject import ModelCard, Stream, Subject
@@ -29,9 +29,13 @@ def check_subject(subject: Subject) -> Subject:
     card, model = subject.card, subject.model if isinstance(subject, ChainSubject) else None
     if model is not None:
         refuse_not_finite_weights(model, card.name)
-        _check_channels(card, model)
     pictures = _pictures(card)
-    last = _run(subject, pictures)
+    try:
+        last = _run(subject, pictures)
+    except RuntimeError:  # of torch: what a layer is given is not of the size that it takes
+        if model is not None:
+            _check_channels(card, model)
+        raise
     if "head" in card.capabilities:
         logits = subject.logits(last)
         refuse_not_finite(logits, f"the logits of {card.name!r}")
@@ -40,6 +44,8 @@ def check_subject(subject: Subject) -> Subject:
             _compare(card, logits, _own(model, model.forward, pictures), "logits")
     elif model is not None and "patch_tokens" in card.capabilities:
         _compare(card, subject.normed(last), _own(model, model.forward_features, pictures), "features")
+    elif isinstance(subject, ChainSubject):
+        _compare(card, _answer(subject, last), _own(subject.model, subject.model.forward, pictures), "outputs")
     return subject
 
 
@@ -91,8 +97,17 @@ def _own(model: nn.Module, forward: Any, pictures: Tensor) -> Tensor:
     return forward(pictures.to(weight.device, weight.dtype))
 
 
+@torch.no_grad()
+def _answer(subject: ChainSubject, last: Stream) -> Tensor:
+    return subject.family.answer(subject.model, last.tokens)
+
+
 def _compare(card: ModelCard, chain: Tensor, own: Tensor, what: str) -> None:
     """Refuse a chain of blocks that is not the model: a patched `forward` would be measured in part."""
+    if not isinstance(chain, Tensor):
+        raise UnsupportedModel(
+            f"{card.name!r} gives a {type(chain).__name__}, not one tensor: nothing can be read of it"
+        )
     if chain.shape != own.shape:
         shapes = f"{list(chain.shape)} by its chain of blocks, {list(own.shape)} by itself"
         raise ClaimsError(f"{card.name!r}: {what} {shapes}")

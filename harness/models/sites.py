@@ -18,7 +18,8 @@ SITES: Mapping[Site, str] = {
     "attention keys": "the values mixed by attention, heads side by side: the input of attention's output projection",
     "mlp keys": "the first layer of the MLP before the nonlinearity",
     "units": "the hidden units of the MLP after the nonlinearity (gated: the product), the input of its last layer; "
-    "in a ResNet the channels of the block's output",
+    "in a ResNet the channels of the block's output, in models followed by their data flow those that leave its last "
+    "nonlinearity",
     "query": "the queries of all heads side by side, before any norm or rotation",
     "key": "the keys of all heads side by side, before any norm or rotation",
     "value": "the values of all heads side by side",

@@ -10,7 +10,6 @@ from torch import nn
 from harness.errors import ClaimsError
 from harness.models.attention_hooks import has_pattern
 from harness.models.block_weights import adds_value_vectors
-from harness.models.families.training_data import training_of
 from harness.models.family import Model, Naming
 from harness.models.hooks import Taps
 from harness.models.patch_projection import projection_of
@@ -51,7 +50,7 @@ def token_card(
     reasons = dict.fromkeys(("head", "token_head", *_READOUTS.values()), headless) if headless else {}
     if has["token_head"] and not isinstance(model.head, nn.Linear):
         has, reasons = has | {"token_head": False}, {"token_head": _NO_LINEAR.format(type(model.head).__name__)}
-    has |= {"attention": True, **can, **dict.fromkeys(training_of(model, naming), True)}
+    has |= {"attention": True, **can}
     return ModelCard(
         name=naming.name,
         family=family,

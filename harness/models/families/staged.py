@@ -13,7 +13,6 @@ from torch import Tensor, nn
 
 from harness.errors import ClaimsError
 from harness.models.families.cards import head_of, preprocessing_of, with_sites
-from harness.models.families.training_data import training_of
 from harness.models.family import Family, Model, Naming
 from harness.models.hooks import Tap, Taps, cells_of_channels, mlp_taps
 from harness.models.patch_projection import projection_of
@@ -42,7 +41,7 @@ def _card(model: Model, naming: Naming, *, family: str) -> ModelCard:
         prefix=(),
         native=native,
         classes=classes,
-        capabilities=frozenset(({"head"} if classes else set()) | mixing | training_of(model, naming)),
+        capabilities=frozenset(({"head"} if classes else set()) | mixing),
         preprocessing=naming.preprocessing or preprocessing_of(model),
         lacks=lacks | ({"head": headless} if headless else {}),
         pretrained=naming.pretrained,
