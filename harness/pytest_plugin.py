@@ -71,7 +71,10 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         spec = None  # refused for all items together, after collection
     roles = list(spec.subjects) if spec and spec.subjects else ["card"]
     wanted = options_of(metafunc.config).claims
-    found, why = session_of(metafunc.config).cards_for(spec, told=not wanted or name in wanted)
+    try:
+        found, why = session_of(metafunc.config).cards_for(spec, told=not wanted or name in wanted)
+    except ClaimsError as error:
+        raise refusal(error) from error
     nobody = [pytest.param(*[None] * len(roles), marks=pytest.mark.skip(reason=why), id="none")]
     metafunc.parametrize(roles, nobody if why else list(found.values()), ids=None if why else list(found))
 

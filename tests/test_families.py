@@ -6,6 +6,7 @@ from PIL import Image
 from harness.cli.__main__ import main
 from harness.errors import ClaimsError
 from harness.judging.ledger import ClaimSpec
+from harness.measurement.plan import propose
 from harness.readouts.autoencoders import LADDER, SWEEP, AutoencoderNumber
 from harness.readouts.members import Fits
 from harness.results.run_file import read_document
@@ -54,6 +55,11 @@ def test_a_family_that_does_not_exist_is_refused_with_the_nearest():
 
 def test_every_family_of_the_ledger_exists_and_has_claims():
     assert {SPECS[name].family for name in ABOUT_FITS} == set(FAMILIES)
+
+
+def test_a_misspelled_family_finds_the_nearest():
+    with pytest.raises(ClaimsError, match=r"unknown model 'autoencodrs'.*Did you mean 'autoencoders'"):
+        asked(spec(), model=["autoencodrs"])
 
 
 def test_a_family_has_no_network_of_its_own():
@@ -162,6 +168,28 @@ def test_a_run_of_a_family_on_digits_judges_fits(pytester):
     again = pytester.runpytest_subprocess(*PLAIN, "mine", "--data", "digits", *other)
     again.assert_outcomes(passed=1)
     assert len(list((pytester.path / ".claims" / "fits").glob("*.safetensors"))) > len(kept), "other seeds, other fits"
+
+
+@pytest.mark.parametrize(
+    ("given", "why"),
+    [
+        (("--max-images", "64"), "*a fit takes 100 test pictures or more; there are 64*"),
+        (("--train-images", "30"), "*a fit takes 100 training pictures or more; there are 30*"),
+    ],
+)
+def test_a_family_with_few_pictures_is_not_asked(pytester, given, why):
+    folder = pytester.mkdir("mine")
+    (folder / "ledger.yaml").write_text(LEDGER)
+    (folder / "test_mine.py").write_text(CLAIM)
+    result = pytester.runpytest_subprocess(*PLAIN, "mine", "--data", "digits", *given, "-rs")
+    result.assert_outcomes(skipped=1)
+    result.stdout.fnmatch_lines([why])
+
+
+def test_fits_without_a_number_of_test_pictures_are_refused():
+    claim = CLAIMS["cre-no-synergy"]
+    with pytest.raises(ClaimsError, match="`pictures` in the ledger must say how many"):
+        propose(claim.function, claim.spec.model_copy(update={"pictures": 0}), family_card(FAMILY))
 
 
 def test_a_family_without_pictures_to_train_on_is_not_asked(pytester, tmp_path):

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import nn
 
-from harness.errors import ClaimsError
+from harness.errors import ClaimsError, NotApplicable
 from harness.fixtures.planted.factor_pictures import FactorPictures
 from harness.images.digits import DigitImages
 from harness.images.procedural import EmbeddedImages
@@ -19,7 +19,7 @@ from harness.measurement.settings import silent
 from harness.probes.training.files import FitPlace
 from harness.trainings import autoencoder, recipe, routing
 from harness.trainings.autoencoder import Autoencoder
-from harness.trainings.pictures import GREY, grey_pictures
+from harness.trainings.pictures import GREY, TrainingPictures, grey_pictures, of_known_classes
 from harness.trainings.recipe import seconds_of, trained
 from harness.trainings.two_heads import scores
 
@@ -212,6 +212,19 @@ def images_look(side):
     from harness.models.subject import Preprocessing
 
     return Preprocessing(size=(side, side), mean=(0.5,) * 3, std=(0.5,) * 3)
+
+
+def test_classes_are_those_that_there_are_training_pictures_of():
+    values = torch.zeros(4, 1, 2, 2)
+    train = TrainingPictures(values=values, labels=torch.tensor([7, 3, 7, 3]), classes=1000)
+    labels = torch.tensor([3, 5, 7, 9])
+    test = TrainingPictures(values=values + torch.arange(4)[:, None, None, None], labels=labels, classes=1000)
+    train, test = of_known_classes(train, test)
+    assert (train.classes, train.labels.tolist()) == (2, [1, 0, 1, 0])
+    assert (test.classes, test.labels.tolist(), test.values[:, 0, 0, 0].tolist()) == (2, [0, 1], [0.0, 2.0])
+    one = TrainingPictures(values=values, labels=torch.full((4,), 7), classes=1000)
+    with pytest.raises(NotApplicable, match="training pictures are of 1 class"):
+        of_known_classes(one, test)
 
 
 def test_digits_are_those_of_scikit_learn_without_a_doubled_picture():

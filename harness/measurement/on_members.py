@@ -21,6 +21,7 @@ from harness.readouts.members import Batches, FinitePopulation, Fits, MemberCont
 from harness.results.measurements import MeasuredBatch, MeasurementKey, refuse_outside
 
 MOST_FITS = 10_000  # no claim may use as many
+FEWEST_PICTURES = 100  # to train a fit on, and to test it: with fewer, numbers of all fits err alike
 FEWEST_BATCHES = 2  # with fewer nothing can ever be decided; how many it takes depends on how alike they are
 
 
@@ -50,6 +51,7 @@ class OnMembers:
             self._cut_batches(pictures)
             return
         if isinstance(census, Fits):
+            self._refuse_few_pictures()
             self.population, self._order = None, np.arange(MOST_FITS)
             self.grid = batch_ranges(MOST_FITS, census.chunk)
             return
@@ -62,6 +64,12 @@ class OnMembers:
         self.population = count
         self.grid = batch_ranges(count, census.chunk)
         self._order = measuring_order(count, images.settings.seed)
+
+    def _refuse_few_pictures(self) -> None:
+        train = self.images.models[0].train
+        for count, what in ((self.pictures, "test"), (FEWEST_PICTURES if train is None else len(train), "training")):
+            if count < FEWEST_PICTURES:
+                raise NotApplicable(f"a fit takes {FEWEST_PICTURES} {what} pictures or more; there are {count}")
 
     def _cut_batches(self, size: int) -> None:
         """Cut the pictures, which are in random order, into batches."""

@@ -151,6 +151,8 @@ def propose(function: ClaimFunction, spec: ClaimSpec, cards: Cards) -> Plan:
         raise ClaimsError(
             f"{where}: batch = {spec.batch} in the ledger; allowed: 1 or more exactly for batches of pictures"
         )
+    if isinstance(plan.census, Fits) and not spec.pictures:
+        raise ClaimsError(f"{where}: fits are tested on pictures; `pictures` in the ledger must say how many")
     used = plan.used()
     for absent in used - set(plan.arms):
         raise unknown("arm", absent, {*plan.arms, *plan.derived}, where)

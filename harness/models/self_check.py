@@ -37,11 +37,12 @@ def check_subject(subject: Subject) -> Subject:
             _check_channels(card, model)
         raise
     if "head" in card.capabilities:
-        logits = subject.logits(last)
+        logits = _tensor(card, subject.logits(last))
         refuse_not_finite(logits, f"the logits of {card.name!r}")
         _agree(card, "classes in the answer of its head", card.classes, logits.shape[-1])
         if model is not None:
             _compare(card, logits, _own(model, model.forward, pictures), "logits")
+        _check_alone(subject, pictures, logits)
     elif model is not None and "patch_tokens" in card.capabilities:
         _compare(card, subject.normed(last), _own(model, model.forward_features, pictures), "features")
     elif isinstance(subject, ChainSubject):
@@ -71,10 +72,33 @@ def _run(subject: Subject, pictures: Tensor) -> Stream:
             stream, inner = subject.watch(block, stream, ("units",))
             _agree(card, f"units of block {block}", shape.units, inner["units"].shape[-1])
             _agree(card, f"places of units of block {block}", shape.places, inner["units"].shape[1])
-        refuse_not_finite(stream.tokens, f"the stream of {card.name!r} after block {block}")
+        refuse_not_finite(_tensor(card, stream.tokens), f"the stream of {card.name!r} after block {block}")
     if card.grid is not None and stream.tokens.ndim == 3:
         _agree(card, "channels of the stream after the last block", card.width, stream.tokens.shape[-1])
     return stream
+
+
+@torch.no_grad()
+def _check_alone(subject: Subject, pictures: Tensor, logits: Tensor) -> None:
+    """Refuse a model whose answer to a picture changes with the other pictures of its batch."""
+    stream = subject.start(torch.stack([pictures[0], -pictures[1]]))
+    for block in range(subject.card.depth):
+        stream = subject.step(block, stream)
+    found, before = subject.logits(stream)[0].float(), logits[0].float()
+    difference, largest = float((found - before).abs().max()), float(before.abs().max())
+    if difference > TOLERANCE.get(logits.dtype, HALF_TOLERANCE) * max(largest, 1e-6):
+        raise ClaimsError(
+            f"{subject.card.name!r}: the answer to a picture depends on the others of its batch: with another "
+            f"one beside it logits differ by up to {difference:.3g}, of {largest:.3g} at most"
+        )
+
+
+def _tensor(card: ModelCard, value: object) -> Tensor:
+    if not isinstance(value, Tensor):
+        raise UnsupportedModel(
+            f"{card.name!r} gives a {type(value).__name__}, not one tensor: nothing can be read of it"
+        )
+    return value
 
 
 def _check_channels(card: ModelCard, model: nn.Module) -> None:
@@ -104,10 +128,7 @@ def _answer(subject: ChainSubject, last: Stream) -> Tensor:
 
 def _compare(card: ModelCard, chain: Tensor, own: Tensor, what: str) -> None:
     """Refuse a chain of blocks that is not the model: a patched `forward` would be measured in part."""
-    if not isinstance(chain, Tensor):
-        raise UnsupportedModel(
-            f"{card.name!r} gives a {type(chain).__name__}, not one tensor: nothing can be read of it"
-        )
+    chain = _tensor(card, chain)
     if chain.shape != own.shape:
         shapes = f"{list(chain.shape)} by its chain of blocks, {list(own.shape)} by itself"
         raise ClaimsError(f"{card.name!r}: {what} {shapes}")

@@ -14,7 +14,7 @@ from harness.errors import NotApplicable
 from harness.probes.training.files import FitPlace
 from harness.readouts.members import MemberContext
 from harness.trainings.autoencoder import Autoencoder, Untrained
-from harness.trainings.pictures import TrainingPictures, grey_pictures
+from harness.trainings.pictures import TrainingPictures, grey_pictures, of_known_classes
 from harness.trainings.recipe import trained
 from harness.trainings.two_heads import Scores, scores
 
@@ -144,7 +144,6 @@ def pictures_of(place: MemberContext) -> tuple[TrainingPictures, TrainingPicture
     if place.train is None:
         raise NotApplicable("no training images are given (--train-data)")
     train = place.train
-    return (
-        place.once("training pictures", lambda: grey_pictures(train)),
-        place.once("test pictures", lambda: grey_pictures(place.images, place.pictures)),
+    return place.once(
+        "grey pictures", lambda: of_known_classes(grey_pictures(train), grey_pictures(place.images, place.pictures))
     )

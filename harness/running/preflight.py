@@ -1,10 +1,11 @@
 """What is refused before anything is loaded: models, devices and pictures that do not go together."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from difflib import get_close_matches
 
 import torch
 
-from harness.errors import ClaimsError, NotApplicable, UnsupportedModel
+from harness.errors import ClaimsError, NotApplicable, UnsupportedModel, unknown
 from harness.images.open import check_pictures
 from harness.images.procedural import Split
 from harness.images.procedural_switches import is_digits, is_embedded
@@ -91,6 +92,8 @@ def _readable(options: RunOptions) -> tuple[dict[str, ModelEntry], list[str]]:
 def _resolve(text: str, options: RunOptions) -> ModelEntry:
     if text in FAMILIES:
         return family_entry(text)
+    if near := get_close_matches(text, FAMILIES, n=1, cutoff=0.8):
+        raise unknown("model", text, FAMILIES, f"--model; {near[0]!r} is a family of fits")
     if options.pretrained:
         return resolve(text)
     own = is_embedded(options.data)

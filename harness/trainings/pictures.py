@@ -1,6 +1,6 @@
 """What a training sees: pictures as one array, with their labels."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from harness.errors import ClaimsError
+from harness.errors import ClaimsError, NotApplicable
 from harness.models.subject import Preprocessing
 
 SIDE = 28  # pixels to which pictures are made smaller, as in the sources (MNIST)
@@ -26,6 +26,23 @@ class TrainingPictures:
 
     def __len__(self) -> int:
         return len(self.labels)
+
+
+def of_known_classes(train: TrainingPictures, test: TrainingPictures) -> tuple[TrainingPictures, TrainingPictures]:
+    """Count the classes that there are training pictures of, from 0 on; test pictures of other classes are left out.
+
+    Raises NotApplicable for training pictures of one class, and for test pictures of which none is of these classes.
+    """
+    known, numbers = train.labels.unique(return_inverse=True)
+    kept = torch.isin(test.labels, known)
+    if len(known) < 2 or not kept.any():
+        raise NotApplicable(f"training pictures are of {len(known)} class(es), and {int(kept.sum())} others of these")
+    return (
+        replace(train, labels=numbers, classes=len(known)),
+        replace(
+            test, values=test.values[kept], labels=torch.searchsorted(known, test.labels[kept]), classes=len(known)
+        ),
+    )
 
 
 def grey_pictures(images: Any, count: int | None = None) -> TrainingPictures:
