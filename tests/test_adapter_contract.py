@@ -120,9 +120,9 @@ def last_layer(name: str, block: int) -> nn.Module:
     """Find the last layer of a block's MLP by its name in timm."""
     named = subject_of(name).model.named_modules()
     ends = (".mlp", ".mlp_channels")
-    return [mlp.fc2 for path, mlp in named if path.endswith(ends) and "blocks" in path and "attn_pool" not in path][
-        block
-    ]
+    others = ("attn_pool", "rel_pos")  # with an MLP of their own
+    found = [mlp for path, mlp in named if path.endswith(ends) and not any(other in path for other in others)]
+    return [mlp.fc2 for mlp in found][block]
 
 
 @every_model

@@ -27,9 +27,12 @@ from harness.measurement.prefix_tree import Bill, Request
 from harness.measurement.settings import Settings
 from harness.models.families import adapt
 from harness.models.zoo import resolve
+from harness.probes.statistic import Statistic
 from harness.probes.training import code as fit_code
 from harness.probes.training.fits import fit_all
 from harness.probes.training.linear import Training
+from harness.probes.training.statistics import fit_everything
+from harness.readouts.autoencoders import AutoencoderNumber
 from harness.results.measurements import Store
 from support.traced import definitions_run
 
@@ -60,6 +63,8 @@ class Case:
 
 def quick(value):
     """Shorten recipes of trainings and optimizations: what code they run stays the same."""
+    if isinstance(value, AutoencoderNumber):
+        return replace(value, steps=2)
     recipe = getattr(value, "recipe", None)
     if recipe is None:
         return value
@@ -115,7 +120,8 @@ def measure(case: Case) -> None:
     wanted = [quick(fit) if hasattr(fit, "recipe") else fit for fit in arm.fits]
     subject, halves = here.weights(arm.weights), (range(100), range(100, 200))
     training = Training(subject=subject, images=here.train, chunks=halves, seed=0)
-    made = fit_all(wanted, training, here.fit_place(arm.weights), lambda *done: None) if wanted else {}
+    fit = fit_everything if any(isinstance(one, Statistic) for one in wanted) else fit_all
+    made = fit(wanted, training, here.fit_place(arm.weights), lambda *done: None) if wanted else {}
     fits = {fit: made[small] for fit, small in zip(arm.fits, wanted, strict=True)}
     one = Request(intervention=arm.intervention, readout=arm.readout, claimants=frozenset({"x"}))
     measure_chunk(subject, here.load(range(IMAGES)), here.chunk(range(IMAGES)), [one], fits, Bill())
