@@ -34,6 +34,11 @@ def is_digits(data: str | None) -> bool:
     return data == DIGITS and not Path(DIGITS).exists()
 
 
+def has_training_pictures(data: str | None) -> bool:
+    """Tell whether --data brings pictures to train on by itself."""
+    return is_embedded(data) or is_digits(data)
+
+
 def read_world(data: str | None, where: str = "--data") -> EmbeddedWorld:
     """Read `embedded:switch=value,...`; objects are `2` or `1-3`, a switch that is on or off may stand alone.
 

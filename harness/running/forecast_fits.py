@@ -8,13 +8,13 @@ import numpy as np
 
 from harness.errors import NotApplicable
 from harness.images.open import ImageSet, open_images
-from harness.images.procedural_switches import is_digits, is_embedded
+from harness.images.procedural_switches import has_training_pictures
 from harness.judging.discovery import Claim
 from harness.judging.ledger import ClaimSpec, missing_data
 from harness.judging.typical import typical_p
 from harness.measurement.plan import propose
 from harness.running.run_images import have
-from harness.trainings.families import TRAINED_ON, family_entry
+from harness.trainings.families import TRAINED_ON, family_card
 from harness.trainings.pictures import grey_pictures
 from harness.trainings.recipe import Recipe, seconds_of
 
@@ -44,15 +44,15 @@ class PlannedFits:
 
 def training_pictures(family: str, data: str | None, train_data: str | None) -> ImageSet | None:
     """Open the pictures that a family would be trained on; None where a run would have none."""
-    if train_data is None and not (is_embedded(data) or is_digits(data)):
+    if train_data is None and not has_training_pictures(data):
         return None
-    named, card = train_data or data, family_entry(family).card
+    named, card = train_data or data, family_card(family)
     return open_images(named, seed=0, split="train", limit=TRAINED_ON, card=card)
 
 
 def plan_fits(family: str, claims: Iterable[Claim], train: ImageSet | None) -> Iterator[PlannedFits]:
     """Plan the claims about a family: which recipes a fit needs, and how many fits."""
-    card = family_entry(family).card
+    card = family_card(family)
     for claim in claims:
         met = {**have(None, claim.spec.looked_at, 0.0), "train": train is not None}
         if reason := missing_data(claim.spec.needs, "", met):
@@ -81,4 +81,5 @@ def agreeing(delta: float) -> int:
 def seconds_by_recipe(planned: Iterable[PlannedFits], train: ImageSet) -> dict[Recipe, float]:
     """Time a few steps of every recipe on the training pictures, in seconds of a whole training."""
     pictures = grey_pictures(train)
-    return {recipe: seconds_of(recipe, pictures) for one in planned for recipe in dict.fromkeys(one.recipes)}
+    recipes = dict.fromkeys(recipe for one in planned for recipe in one.recipes)  # claims share some
+    return {recipe: seconds_of(recipe, pictures) for recipe in recipes}

@@ -6,7 +6,7 @@ from harness.errors import ClaimsError, NotApplicable
 from harness.images.cues import cues_of
 from harness.images.open import ImageSet, open_images
 from harness.images.procedural import EmbeddedImages
-from harness.images.procedural_switches import is_digits, is_embedded
+from harness.images.procedural_switches import has_training_pictures
 from harness.images.stored import StoredImages
 from harness.judging.ledger import DATA_NEEDS
 from harness.models.subject import ModelCard
@@ -67,7 +67,7 @@ def training_images(
     At `most` so many are taken (None: as many as probes need), unless the run says how many. Those that are measured
     too are left out. Raises ClaimsError where no training pictures remain.
     """
-    if options.train_data is None and not is_embedded(options.data) and not is_digits(options.data):
+    if options.train_data is None and not has_training_pictures(options.data):
         return None
     named = options.data if options.train_data is None else options.train_data
     limit = options.train_images or most or TRAIN_IMAGES_PER_CLASS * (card.classes or EMBEDDED_CLASSES)

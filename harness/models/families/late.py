@@ -4,6 +4,7 @@ The stream keeps one layout throughout, class token first, so that patches are f
 block; before it enters, the class token is a constant that no block reads.
 """
 
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -130,14 +131,9 @@ XCIT = Family(
     norm=lambda model, tokens: model.norm(tokens),
     head=project,
 )
-CONVIT = Family(
+CONVIT = replace(
+    XCIT,
     name="convit",
     models=(ConVit,),
     card=lambda model, naming: _card(model, naming, family="convit", reasons=_CONVIT),
-    embed=_embed,
-    step=_step,
-    taps=_taps,
-    answer=lambda model, tokens: model.forward_head(model.norm(tokens)),
-    norm=lambda model, tokens: model.norm(tokens),
-    head=project,
 )
